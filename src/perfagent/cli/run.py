@@ -1,0 +1,85 @@
+"""`perfagent run`: becomes the program, with the agent on its path."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+USAGE = """usage: perfagent run [options] COMMAND [ARGUMENT …]
+
+Starts COMMAND with its web framework, database drivers, caches and HTTP clients measured. perfagent becomes the
+program: signals, exit status, terminal and process id are the program's own. Its Python children are measured too.
+
+options:
+  --service NAME     the name of the service (OTEL_SERVICE_NAME)
+  --endpoint URL     where telemetry goes, such as http://localhost:4318 (OTEL_EXPORTER_OTLP_ENDPOINT)
+  --sampler NAME     which traces are kept (OTEL_TRACES_SAMPLER)
+  --pipeline NAME    lean, sdk or auto (PERFAGENT_PIPELINE)
+  --quiet            say nothing but errors (PERFAGENT_QUIET)
+  -h, --help         show this
+
+Every setting is an environment variable too: `perfagent config` lists them."""
+
+OPTIONS = {
+    "--service": "OTEL_SERVICE_NAME",
+    "--endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "--sampler": "OTEL_TRACES_SAMPLER",
+    "--pipeline": "PERFAGENT_PIPELINE",
+}
+
+
+def main(words: list[str]) -> int:
+    """Replaces this process by the command.
+
+    Args:
+        words: options, then the command and its arguments.
+
+    Returns:
+        Only where there is nothing to run: 0 after help, 2 for wrong words, 127 for a command that is not found, 126
+        for one that cannot be run, as a shell has it.
+    """
+    while words and words[0].startswith("-"):
+        option, equals, value = words.pop(0).partition("=")
+        if option in ("-h", "--help"):
+            print(USAGE)
+            return 0
+        if option == "--":
+            break
+        if option == "--quiet":
+            os.environ["PERFAGENT_QUIET"] = "true"
+        elif option not in OPTIONS:
+            # The program starts anyway: an option that a newer perfagent knows must not keep it from running.
+            print(
+                f"perfagent: {option} is no option of `perfagent run`: {', '.join(OPTIONS)}, --quiet; going on without it",
+                file=sys.stderr,
+            )
+        elif equals or words:
+            os.environ[OPTIONS[option]] = value if equals else words.pop(0)
+    if not words:
+        print("perfagent: run needs a command, such as `perfagent run python app.py`", file=sys.stderr)
+        return 2
+    from perfagent.launch import environment
+
+    environment.enter(os.environ)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return _become(words)
+
+
+def _become(words: list[str]) -> int:
+    try:
+        os.execvp(words[0], words)
+    except FileNotFoundError:
+        if os.path.exists(words[0]) or os.sep in words[0] and os.path.lexists(words[0]):
+            reason = "the interpreter in its first line (#!) does not exist"
+        else:
+            reason = "no such command on PATH" if os.sep not in words[0] else "no such file"
+        print(f"perfagent: {words[0]}: {reason}", file=sys.stderr)
+        return 127
+    except OSError as error:
+        if words[0].endswith(".py"):
+            hint = f"; try `perfagent run python {' '.join(words)}`"
+        else:
+            hint = ""
+        print(f"perfagent: {words[0]} cannot be run: {error.strerror}{hint}", file=sys.stderr)
+        return 126

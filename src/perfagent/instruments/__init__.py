@@ -1,0 +1,1 @@
+"""What is measured: the registry of instruments, the import hook, then one module a library."""

@@ -1,0 +1,137 @@
+"""What every instrument is: a library's name and versions, a patch, and the way back."""
+
+from __future__ import annotations
+
+import sys
+
+from perfagent.runtime.span import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+MISSING = object()
+
+
+class Instrument:
+    """How one library is measured.
+
+    A subclass names the library and writes `patch`, which replaces functions by `self.replace`. It is patched once for
+    each module that it waits for; all of it can be undone.
+    """
+
+    name = ""
+    """As in OTEL_PYTHON_DISABLED_INSTRUMENTATIONS."""
+    distribution = ""
+    """The package whose version counts; "" for the standard library."""
+    versions: tuple[str, str] = ("0", "9999")
+    """The first version that works, and the first that does not any more."""
+
+    def __init__(self) -> None:
+        from perfagent import __version__
+
+        self.scope = Scope(f"perfagent.{self.name}", __version__)
+        self.reason = ""
+        """Why it is off, for `perfagent doctor`; "" where it is on."""
+        self.patched: set[str] = set()
+        self._replaced: list[tuple[object, str, object, object]] = []
+
+    def patch(self, module: ModuleType) -> None:
+        """Replaces what must be replaced in `module`, one of those that the registry names."""
+        raise NotImplementedError
+
+    def apply(self, module: ModuleType) -> None:
+        """Patches `module` unless that is done or the library's version is out of range."""
+        if module.__name__ in self.patched:
+            return
+        self.reason = self.unsupported(module)
+        if not self.reason:
+            self.patched.add(module.__name__)
+            self.patch(module)
+
+    def unpatch(self) -> None:
+        """Puts everything back, last first; what somebody else replaced since is left alone."""
+        while self._replaced:
+            owner, attribute, original, ours = self._replaced.pop()
+            if vars(owner).get(attribute) is not ours:
+                continue
+            if original is MISSING:
+                delattr(owner, attribute)
+            else:
+                setattr(owner, attribute, original)
+        self.patched.clear()
+
+    def replace(self, owner: Any, attribute: str, make: Callable[[Any], Any]) -> None:
+        """Puts `make(original)` in the place of `owner.attribute`.
+
+        Args:
+            owner: a class or a module.
+            attribute: the name; where `owner` has none, nothing happens.
+            make: gets the original and returns what replaces it; for a function its name, signature, documentation
+                and attributes are carried over.
+        """
+        original = getattr(owner, attribute, MISSING)
+        if original is MISSING:
+            return
+        own = vars(owner).get(attribute, MISSING)
+        ours = disguise(make(original), original)
+        if isinstance(own, staticmethod):
+            ours = staticmethod(ours)
+        setattr(owner, attribute, ours)
+        self._replaced.append((owner, attribute, own, ours))
+
+    def unsupported(self, module: ModuleType) -> str:
+        """Why this version of the library is not patched, or ''."""
+        if not self.distribution:
+            return ""
+        version = version_of(self.distribution, module)
+        low, high = self.versions
+        if version and not _numbers(low) <= _numbers(version) < _numbers(high):
+            return f"{self.distribution} {version} is not supported: from {low} to below {high}"
+        return ""
+
+
+def disguise(wrapper: Any, original: Any) -> Any:
+    """Makes a wrapper look like what it wraps: to `inspect.signature`, `pickle`, `help` and type hints."""
+    for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
+        value = getattr(original, attribute, MISSING)
+        if value is not MISSING:
+            setattr(wrapper, attribute, value)
+    for attribute in ("__annotations__", "__type_params__"):
+        # Read from the function's own dict of 3.14 lazily evaluated annotations would be read too early.
+        if sys.version_info < (3, 14) and hasattr(original, attribute):
+            setattr(wrapper, attribute, getattr(original, attribute))
+    wrapper.__dict__.update(getattr(original, "__dict__", {}))
+    wrapper.__wrapped__ = original
+    return wrapper
+
+
+def version_of(distribution: str, module: ModuleType) -> str:
+    """The version of a distribution, or '' where nobody knows.
+
+    A module's own `__version__` costs nothing; `importlib.metadata` costs 20 ms where the program has not imported it.
+    """
+    package = sys.modules.get(module.__name__.partition(".")[0], module)
+    version = vars(package).get("__version__")
+    if isinstance(version, str):
+        return version
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version; `8.1.0rc2` counts as 8.1.0."""
+    numbers = []
+    for part in version.split("+")[0].split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)

@@ -1,0 +1,54 @@
+"""FastAPI: routes with the prefix of the router that includes them, and no second span from its own telemetry."""
+
+from __future__ import annotations
+
+from perfagent.instruments import asgi
+from perfagent.instruments.base import Instrument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+
+class FastAPI(Instrument):
+    """Listens where FastAPI has selected a route. Its requests are measured as Starlette's."""
+
+    name = "fastapi"
+    distribution = "fastapi"
+    versions = ("0.90", "1")
+
+    def patch(self, module: ModuleType) -> None:
+        if module.__name__ == "fastapi.routing":
+            self.replace(module, "_route_selected", _naming)
+        else:
+            self.replace(module.NativeTelemetry, "enabled", _silencing)
+
+
+def _naming(selected: Callable[..., None]) -> Callable[..., None]:
+    def wrapper(*, scope: Any, path: str | None, mount: bool = False) -> None:
+        if path is not None and not mount:
+            asgi.route(path)
+        selected(scope=scope, path=path, mount=mount)
+
+    return wrapper
+
+
+def _silencing(enabled: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """FastAPI makes spans and metrics of its own where OpenTelemetry has a provider. Where that is ours, they would be
+    doubles of what we measure; where the program has set one of its own, they are the program's business.
+    """
+
+    def wrapper(telemetry: Any) -> bool:
+        config = telemetry.config
+        if any(config.get(f"{kind}_provider") is not None for kind in ("tracer", "meter", "logger")):
+            return enabled(telemetry)
+        from opentelemetry import trace
+
+        return not type(trace.get_tracer_provider()).__module__.startswith("perfagent.") and enabled(telemetry)
+
+    return wrapper
+
+
+instrument = FastAPI()

@@ -1,0 +1,51 @@
+"""Switches the instruments on and off, and tells which are on."""
+
+from __future__ import annotations
+
+from perfagent.instruments import hook
+from perfagent.instruments.registry import INSTRUMENTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from perfagent.instruments.base import Instrument
+    from perfagent.settings import Settings
+
+loaded: dict[str, Instrument] = {}
+"""The instruments whose library the program has imported, by name."""
+
+
+def install(settings: Settings) -> None:
+    """Waits for every library that is not disabled."""
+    disabled = {name.lower() for name in settings.disabled_instruments}
+    if "*" in disabled:
+        return
+    hook.install()
+    for name, module, waits_for in INSTRUMENTS:
+        if name not in disabled:
+            for awaited in waits_for:
+                hook.when_imported(awaited, _Loader(name, module))
+
+
+def uninstall() -> None:
+    """Puts every library back as it was."""
+    hook.remove()
+    for instrument in reversed(list(loaded.values())):
+        instrument.unpatch()
+    loaded.clear()
+
+
+class _Loader:
+    """Loads one instrument's module and applies it."""
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name = name
+        self.module = module
+
+    def __call__(self, imported: ModuleType) -> None:
+        instrument = loaded.get(self.name)
+        if instrument is None:
+            module = __import__(self.module, fromlist=["instrument"])
+            instrument = loaded[self.name] = module.instrument
+        instrument.apply(imported)

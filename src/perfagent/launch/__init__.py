@@ -1,0 +1,1 @@
+"""How perfagent gets into a process, and out of it."""

@@ -1,0 +1,53 @@
+"""The ways out of a process, so that the last spans are sent: exit, SIGTERM, `os._exit`, and what a fork leaves behind."""
+
+from __future__ import annotations
+
+import _signal  # the C module below `signal`: without the enums that make importing `signal` cost 3 ms
+import atexit
+import os
+
+from perfagent.runtime import configure, guard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
+
+    from perfagent.runtime.pipeline import Pipeline
+    from perfagent.settings import Settings
+
+
+def install(pipeline: Pipeline, settings: Settings) -> None:
+    """Registers every way out of this process and of its forked children."""
+    seconds = settings.exit_timeout / 1000
+    exit_without_cleanup = os._exit
+
+    def leave() -> None:
+        try:
+            pipeline.stop(seconds)
+        except Exception:
+            guard.failed("exit")
+
+    def leave_at_once(status: int) -> NoReturn:
+        # multiprocessing, Celery and many servers end their children by os._exit, which runs no atexit handler.
+        leave()
+        exit_without_cleanup(status)
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        # Nobody handles SIGTERM here: the process would have died at once, and does so as soon as the spans are sent.
+        leave()
+        _signal.signal(number, _signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def in_child() -> None:
+        configure.reset_after_fork(pipeline)
+        pipeline.resume()
+
+    atexit.register(leave)
+    os._exit = leave_at_once
+    os.register_at_fork(before=pipeline.halt, after_in_parent=pipeline.resume, after_in_child=in_child)
+    if _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL:
+        try:
+            _signal.signal(_signal.SIGTERM, terminated)
+        except ValueError:  # started in another thread than the main one: the exit handlers have to do
+            pass

@@ -1,0 +1,102 @@
+"""Starts the agent in this process: the runtime, the instruments, and the ways out (exit, SIGTERM, fork)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from perfagent import settings as options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from perfagent.runtime.pipeline import Pipeline
+    from perfagent.settings import Settings
+
+pipeline: Pipeline | None = None
+"""The background pipeline of this process, once the agent has started."""
+
+
+def in_process() -> None:
+    """Starts what the settings ask for, unless this program is not to be measured."""
+    settings = options.current()
+    if settings.disabled:
+        return
+    if is_excluded(settings):
+        from perfagent.launch import environment
+
+        environment.leave(os.environ)
+        return
+    _collector(settings)
+    from perfagent.launch import choice
+
+    if choice.pipeline(settings) == "sdk":
+        from perfagent.launch import sdk
+
+        sdk.start(settings)
+    else:
+        lean(settings)
+
+
+def is_excluded(settings: Settings) -> bool:
+    """Whether this process runs a tool that nobody wants measured, such as pip."""
+    arguments = sys.orig_argv[1:]
+    for position, argument in enumerate(arguments):
+        if argument == "-m":
+            program = arguments[position + 1] if position + 1 < len(arguments) else ""
+            break
+        if argument == "-c":
+            return False
+        if argument in ("-W", "-X"):
+            continue
+        if not argument.startswith("-") and arguments[position - 1 : position] not in (["-W"], ["-X"]):
+            program = argument
+            break
+    else:
+        return False
+    name = os.path.basename(program).removesuffix(".exe").removesuffix(".py")
+    folder = os.path.basename(os.path.dirname(program))  # `python .../site-packages/pip install` runs a folder's main
+    excluded = settings.excluded_commands
+    return name in excluded or name.partition(".")[0] in excluded or (name == "__main__" and folder in excluded)
+
+
+def lean(settings: Settings) -> Pipeline:
+    """Starts our own pipeline; idempotent."""
+    global pipeline
+    if pipeline is not None:
+        return pipeline
+    from perfagent.instruments import load
+    from perfagent.launch import lifecycle
+    from perfagent.runtime import configure
+    from perfagent.runtime.pipeline import Pipeline
+
+    configure.apply(settings)
+    pipeline = Pipeline(settings)
+    configure.connect(pipeline)
+    load.install(settings)
+    if settings.vitals:
+        from perfagent import vitals
+
+        vitals.install(settings)
+    lifecycle.install(pipeline, settings)
+    pipeline.start()
+    return pipeline
+
+
+def _collector(settings: Settings) -> None:
+    """The garbage collector's settings, where somebody asks for them."""
+    if not settings.gc_threshold and not settings.short_lived:
+        return
+    import gc
+
+    if settings.short_lived:
+        gc.collect()
+        gc.disable()
+        return
+    text = "1000,10,10" if settings.gc_threshold.lower() in ("true", "1", "yes", "on") else settings.gc_threshold
+    try:
+        gc.set_threshold(*[int(part) for part in text.split(",")])
+    except (ValueError, TypeError):
+        settings.report(
+            f"PERFAGENT_GC_THRESHOLD={text!r} is not accepted: three whole numbers such as 1000,10,10; "
+            "the thresholds stay as they are"
+        )

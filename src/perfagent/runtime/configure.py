@@ -1,0 +1,52 @@
+"""Sets the runtime up from the settings, and anew in a forked child."""
+
+from __future__ import annotations
+
+from perfagent.runtime import clock, http, ids, metric, outbox, propagation, resource, sampler, span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from perfagent.runtime.pipeline import Pipeline
+    from perfagent.settings import Settings
+
+
+def apply(settings: Settings) -> None:
+    """Takes sampler, limits, propagators and captured headers from the settings."""
+    clock.synchronise()
+    span.sampler = sampler.from_settings(settings)
+    limits = span.Limits
+    limits.attributes = settings.attribute_count
+    limits.length = settings.attribute_length
+    limits.events = settings.event_count
+    limits.links = settings.link_count
+    limits.event_attributes = settings.event_attribute_count
+    limits.link_attributes = settings.link_attribute_count
+    outbox.limit = settings.span_queue
+    outbox.CROWDED = min(outbox.CROWDED, max(settings.span_queue // 4, 1))
+    metric.registry.cardinality = settings.cardinality
+    metric.registry.exponential = settings.histogram_aggregation.startswith("base2")
+    metric.exemplar_filter = settings.exemplar_filter
+    propagation.trace_context = "tracecontext" in settings.propagators
+    propagation.carry_baggage = "baggage" in settings.propagators
+    http.capture_query = settings.capture_query
+    http.captured["request"] = frozenset(name.lower() for name in settings.capture_request_headers)
+    http.captured["response"] = frozenset(name.lower() for name in settings.capture_response_headers)
+    http.sanitized = frozenset(name.lower() for name in settings.sanitize_headers)
+
+
+def connect(pipeline: Pipeline) -> None:
+    """Makes finished spans reach `pipeline`."""
+    outbox.wake = pipeline.wake
+
+
+def reset_after_fork(pipeline: Pipeline) -> None:
+    """A child starts with nothing: no identifiers, spans, counts or connections of its parent."""
+    ids.reset()
+    outbox.pending.clear()
+    outbox.drops.clear()
+    metric.registry.reset()
+    resource.instance_id = ""
+    pipeline.resource = b""
+    pipeline.sent.clear()
+    pipeline.transport.abandon()
+    pipeline.reset()

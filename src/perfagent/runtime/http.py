@@ -1,0 +1,328 @@
+"""HTTP spans, of servers and clients, and the metrics made of them (OpenTelemetry semantic conventions, "HTTP").
+
+The request path stores a few references; names, attributes and metrics are worked out by the background thread, from
+templates kept for each combination of method, route and status.
+"""
+
+from __future__ import annotations
+
+from perfagent.runtime import metric
+from perfagent.runtime.clock import now
+from perfagent.runtime.encoded import MOST, Encoded
+from perfagent.runtime.metric import HISTOGRAM, SECONDS, UP_DOWN_COUNTER, registry
+from perfagent.runtime.otlp import wire
+from perfagent.runtime.span import CLIENT, ERROR, SERVER, Scope, Span, type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perfagent.runtime.context import RemoteContext
+    from perfagent.runtime.metric import Series
+
+SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
+SIZES = (0.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)  # bytes
+SECRET_HEADERS = frozenset(
+    ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token")
+)
+REDACTED = "[REDACTED]"
+
+_meter = Scope("perfagent.http", schema_url=SCHEMA)
+server_duration = registry.make(
+    _meter, HISTOGRAM, "http.server.request.duration", "s", "Duration of HTTP server requests.", SECONDS
+)
+server_active = registry.make(
+    _meter, UP_DOWN_COUNTER, "http.server.active_requests", "{request}", "Number of active HTTP server requests."
+)
+server_response_size = registry.make(
+    _meter, HISTOGRAM, "http.server.response.body.size", "By", "Size of HTTP server response bodies.", SIZES
+)
+client_duration = registry.make(
+    _meter, HISTOGRAM, "http.client.request.duration", "s", "Duration of HTTP client requests.", SECONDS
+)
+
+_paths = Encoded("url.path")
+_queries = Encoded("url.query")
+_agents = Encoded("user_agent.original")
+_client_addresses = Encoded("client.address")
+_client_ports = Encoded("client.port")
+_urls = Encoded("url.full")
+
+
+class Template:
+    """What all spans of one method, route and status share."""
+
+    __slots__ = ("body", "duration", "size")
+
+    def __init__(self, body: bytes, duration: Series, size: Series | None = None) -> None:
+        self.body = body
+        self.duration = duration
+        self.size = size
+
+
+_active: dict[tuple[str, str], Series] = {}
+_templates: dict[tuple[object, ...], Template] = {}
+captured: dict[str, frozenset[str]] = {"request": frozenset(), "response": frozenset()}
+"""Names of the headers that server spans keep, in lower case; set from the settings when the agent starts."""
+sanitized: frozenset[str] = frozenset()
+"""Names of further headers whose values are replaced."""
+capture_query = False
+
+
+class ServerSpan(Span):
+    """One request being answered. The fields are filled by whoever speaks the server's interface.
+
+    Args:
+        scope: the instrument.
+        parent: the caller, or None.
+        method: as the request line has it.
+        scheme: http, https, ws or wss.
+        path: without the query.
+        version: of HTTP, such as "1.1".
+        host: the Host header, or b"".
+        agent: the User-Agent header, or b"".
+        client: address and port of the client, or None.
+    """
+
+    __slots__ = (
+        "active", "agent", "client", "failure", "headers", "host", "method", "path", "prefix", "query", "response_headers",
+        "route", "scheme", "size", "status", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        scope: Scope,
+        parent: RemoteContext | Span | None,
+        method: str,
+        scheme: str,
+        path: str,
+        version: str,
+        host: bytes | str,
+        agent: bytes | str,
+        client: tuple[str, int] | None,
+    ) -> None:
+        super().__init__(scope, method, SERVER, parent)
+        self.entry = self
+        self.method = method
+        self.scheme = scheme
+        self.path = path
+        self.version = version
+        self.host = host
+        self.agent = agent
+        self.client = client
+        self.status = 0
+        self.route = ""
+        self.prefix = ""  # of the mounts passed so far
+        self.failure = ""
+        self.query = ""
+        self.size = -1
+        self.headers: Iterable[tuple[bytes, bytes]] | None = None
+        self.response_headers: Iterable[tuple[bytes, bytes]] | None = None
+        active = _active.get((method, scheme)) or _active_series(method, scheme)
+        active.record(1)
+        self.active = active
+
+    def finish(self) -> None:
+        """Ends the request: once, whoever comes first."""
+        if not self.ended:
+            self.active.record(-1)
+            if self.prefix and not self.route:
+                self.route = self.prefix + "/{path}"
+            super().finish()
+
+    def fail(self, error: BaseException) -> None:
+        """Records the exception that left the program; without a response the server will answer 500."""
+        self.record_exception(error)
+        self.failure = type_name(error)
+        if not self.status and isinstance(error, Exception):
+            self.status = 500
+
+    def measure(self) -> None:
+        template = self._template()
+        seconds = (self.ended - self.started) / 1e9
+        template.duration.record(seconds)
+        if self.flags & 1 and metric.exemplar_filter != "always_off":
+            template.duration.exemplify(seconds, self.ended, self.trace_id, self.span_id)
+        if self.size >= 0 and template.size is not None:
+            template.size.record(self.size)
+
+    def encode(self) -> bytes:
+        parts = [self._template().body, _paths[self.path]]
+        if self.agent:
+            parts.append(_agents[self.agent])
+        client = self.client
+        if client:
+            parts.append(_client_addresses[client[0]])
+            if client[1]:
+                parts.append(_client_ports[client[1]])
+        if self.query and capture_query:
+            parts.append(_queries[self.query])
+        if self.headers is not None:
+            parts.append(_headers("request", self.headers))
+        if self.response_headers is not None:
+            parts.append(_headers("response", self.response_headers))
+        return self.encode_around(b"".join(parts))
+
+    def _template(self) -> Template:
+        # The program may have renamed the span through OpenTelemetry's API: then the name is its own.
+        name = self.name if self.name != self.method else ""
+        key = (
+            self.scope,
+            self.method,
+            self.route,
+            self.status,
+            self.scheme,
+            self.version,
+            self.host,
+            self.failure,
+            name,
+        )
+        return _templates.get(key) or self._make_template(key, name)
+
+    def _make_template(self, key: tuple[object, ...], name: str) -> Template:
+        method = self.method if self.method in METHODS else "_OTHER"
+        shown = method if method != "_OTHER" else "HTTP"
+        name = name or (f"{shown} {self.route}" if self.route else shown)
+        shared: dict[str, object] = {"http.request.method": method, "url.scheme": self.scheme}
+        if self.route:
+            shared["http.route"] = self.route
+        if self.status:
+            shared["http.response.status_code"] = self.status
+        if self.version:
+            shared["network.protocol.version"] = self.version
+        error = self.failure or (str(self.status) if self.status >= 500 else "")
+        if error:
+            shared["error.type"] = error
+        own = dict(shared)
+        address, port = split_host(self.host)
+        if address:
+            own["server.address"] = address
+            own["server.port"] = port or (443 if self.scheme in ("https", "wss") else 80)
+        if method == "_OTHER":
+            own["http.request.method_original"] = self.method[:64]
+        body = wire.text(5, name) + b"0\x02" + wire.attributes(9, own)
+        if error:
+            body += wire.message(15, wire.integer(3, ERROR))
+        if len(_templates) >= MOST:
+            _templates.clear()
+        template = Template(body, server_duration.of(shared), server_response_size.of(shared))
+        _templates[key] = template
+        return template
+
+
+def _active_series(method: str, scheme: str) -> Series:
+    known = method if method in METHODS else "_OTHER"
+    series = server_active.of({"http.request.method": known, "url.scheme": scheme})
+    if len(_active) < MOST:
+        _active[method, scheme] = series
+    return series
+
+
+class ClientSpan(Span):
+    """One request to another server.
+
+    Args:
+        scope: the instrument.
+        parent: the span that asks, or None.
+        method: in upper case.
+        url: the address; user name, password and query are left out of what is recorded.
+    """
+
+    __slots__ = ("failure", "method", "status", "url", "version")
+
+    def __init__(self, scope: Scope, parent: RemoteContext | Span | None, method: str, url: str) -> None:
+        super().__init__(scope, method, CLIENT, parent)
+        self.method = method
+        self.url = url
+        self.status = 0
+        self.version = ""
+        self.failure = ""
+
+    def fail(self, error: BaseException) -> None:
+        """Records the exception that the call ended with."""
+        self.record_exception(error)
+        self.failure = type_name(error)
+
+    def measure(self) -> None:
+        duration = self._template().duration
+        seconds = (self.ended - self.started) / 1e9
+        duration.record(seconds)
+        if self.flags & 1 and metric.exemplar_filter != "always_off":
+            duration.exemplify(seconds, self.ended, self.trace_id, self.span_id)
+
+    def encode(self) -> bytes:
+        return self.encode_around(self._template().body + _urls[_public(self.url)])
+
+    def _template(self) -> Template:
+        origin = _origin(self.url)
+        key = (self.method, origin, self.status, self.failure, self.version)
+        return _templates.get(key) or self._make_template(key, origin)
+
+    def _make_template(self, key: tuple[object, ...], origin: str) -> Template:
+        scheme, _, authority = origin.partition("://")
+        address, port = split_host(authority)
+        method = self.method if self.method in METHODS else "_OTHER"
+        shared: dict[str, object] = {
+            "http.request.method": method,
+            "server.address": address,
+            "server.port": port or (443 if scheme == "https" else 80),
+        }
+        if self.status:
+            shared["http.response.status_code"] = self.status
+        if self.version:
+            shared["network.protocol.version"] = self.version
+        error = self.failure or (str(self.status) if self.status >= 400 else "")
+        if error:
+            shared["error.type"] = error
+        body = wire.text(5, method if method != "_OTHER" else "HTTP") + b"0\x03" + wire.attributes(9, shared)
+        if error:
+            body += wire.message(15, wire.integer(3, ERROR))
+        if len(_templates) >= MOST:
+            _templates.clear()
+        template = _templates[key] = Template(body, client_duration.of(shared))
+        return template
+
+
+def split_host(host: bytes | str) -> tuple[str, int]:
+    """Name and port of a Host header; port 0 where there is none. IPv6 addresses lose their brackets."""
+    text = host.decode("latin-1") if isinstance(host, bytes) else host
+    name, _, port = text.rpartition(":")
+    if not name or port.endswith("]") or not port.isdecimal():
+        name, port = text, ""
+    return name.strip("[]")[:255], int(port[:5]) if port else 0
+
+
+def _origin(url: str) -> str:
+    """Scheme and authority without user name and password."""
+    scheme, _, rest = url.partition("://")
+    for mark in "/?#":
+        rest = rest.partition(mark)[0]
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _public(url: str) -> str:
+    """The address as it may be shown: no user information, no fragment, no query unless asked for."""
+    scheme, _, rest = url.partition("://")
+    rest = rest.partition("#")[0]
+    location, question, query = rest.partition("?")
+    authority, slash, path = location.partition("/")
+    shown = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    return shown + question + query if capture_query else shown
+
+
+def _headers(side: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The captured headers as attributes `http.SIDE.header.NAME`, each a list of its values."""
+    wanted = captured[side]
+    found: dict[str, list[str]] = {}
+    for raw, value in headers:
+        name = raw.decode("latin-1").lower()
+        if name in wanted:
+            secret = name in SECRET_HEADERS or name in sanitized
+            found.setdefault(name, []).append(REDACTED if secret else value.decode("latin-1"))
+    return wire.attributes(9, [(f"http.{side}.header.{name}", values) for name, values in found.items()])
+
+
+def elapsed(span: Span) -> float:
+    """Seconds since a span started."""
+    return (now() - span.started) / 1e9

@@ -1,0 +1,1 @@
+"""OTLP over HTTP: the protobuf encoder without protobuf, and the connection that carries it."""

@@ -1,0 +1,59 @@
+"""Where finished spans wait for the background thread: a bounded queue that the request path only appends to.
+
+`deque.append` is atomic, so a request takes no lock and meets nobody. Everything that costs (attributes, metrics,
+encoding, the network) happens when the background thread empties the queue.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfagent.runtime.span import Span
+
+CROWDED = 2048
+"""So many waiting spans wake the background thread before its time; a wake-up costs about 15 us of context switches."""
+
+pending: deque[Span] = deque()
+limit = 8192
+drops: dict[tuple[str, str], int] = {}
+"""Signals lost, by (signal, reason); exported as `perfagent.telemetry.dropped`."""
+
+
+def _nobody() -> None:
+    """Stands in until a background thread runs."""
+
+
+wake: Callable[[], None] = _nobody
+"""Starts or wakes the background thread; must not block."""
+
+
+def crowded() -> None:
+    """What a request does when the queue is long: wakes the thread, and gives up a span where the queue is full.
+
+    The span given up is still measured, so metrics stay whole.
+    """
+    if len(pending) > limit:
+        try:
+            span = pending.pop()
+        except IndexError:  # the background thread was faster
+            return
+        if span.flags & 1:
+            drop("span", "queue_full", 1)
+        span.measure()
+    wake()
+
+
+def drop(signal: str, reason: str, count: int) -> None:
+    """Counts `count` lost signals.
+
+    Args:
+        signal: "span", "metric" or "log".
+        reason: why, in one word: queue_full, rejected, retry_exhausted, encode_error, exit_timeout.
+        count: how many.
+    """
+    key = (signal, reason)
+    drops[key] = drops.get(key, 0) + count

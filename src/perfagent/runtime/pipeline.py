@@ -1,0 +1,319 @@
+"""The background thread: empties the outbox, measures, encodes and sends; stops within its time.
+
+One thread, made by `_thread` so that `threading.enumerate()` shows the program's own threads alone, and stopped around
+a fork so that Python 3.12 has no second thread to warn about.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import allocate_lock, start_new_thread
+from collections import deque
+from time import monotonic, sleep
+
+from perfagent.runtime import clock, guard, ids, metric, outbox, resource
+from perfagent.runtime.otlp import metrics, traces
+from perfagent.runtime.otlp.transport import Refused, Transport, Unavailable, destinations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfagent.runtime.span import Scope
+    from perfagent.settings import Settings
+
+CHUNK = 64  # spans worked on before the program's threads get the interpreter: about 0.1 ms
+BACKLOG_BYTES = 8 << 20
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries
+FORK_WAIT = 0.05  # seconds that a fork waits for the thread to stop
+
+
+class Payload:
+    """An encoded request that waits to be sent: its signal, its bytes, and how many items are in it."""
+
+    __slots__ = ("body", "count", "signal")
+
+    def __init__(self, signal: str, body: bytes, count: int) -> None:
+        self.signal = signal
+        self.body = body
+        self.count = count
+
+
+class Pipeline:
+    """What happens to signals after the program is done with them.
+
+    Args:
+        settings: queues, intervals and destinations.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.destinations = destinations(settings)
+        self.transport = Transport(settings)
+        self.resource = b""
+        self.interval = settings.metric_interval / 1000
+        self.delay = settings.span_delay / 1000
+        self.batch = settings.span_batch
+        self.sources: list[Callable[[], list[Payload]]] = []  # other signals: each gives what it has to send
+        self.before_metrics: list[Callable[[], None]] = []
+        self.sent: dict[str, int] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """As new: at the start, and in a forked child, which owns nothing of what its parent has waiting."""
+        self._wake = allocate_lock()
+        self._wake.acquire()
+        self._done = allocate_lock()
+        self._working = allocate_lock()
+        self._running = self._stopping = False
+        self._deadline: float | None = None
+        self._backlog: deque[Payload] = deque()
+        self._encoded: dict[Scope, list[bytes]] = {}
+        self._encoded_count = 0
+        self._next_metrics = monotonic() + self.interval
+        self._not_before = 0.0
+        self._pause = 0.0
+        self._lost_while_down = 0
+
+    def start(self) -> None:
+        """Starts the thread unless it runs."""
+        if self._running or self._stopping:
+            return
+        self._running = True
+        self._done.acquire(False)
+        try:
+            start_new_thread(self._run, ())
+        except RuntimeError:  # no thread to be had: the exit flushes what has gathered until then
+            self._running = False
+
+    def wake(self) -> None:
+        """Makes the thread look at the outbox now; never blocks."""
+        if not self._running:
+            self.start()
+        try:
+            self._wake.release()
+        except RuntimeError:  # it is awake already
+            pass
+
+    def stop(self, timeout: float) -> bool:
+        """Sends what is left and ends the thread.
+
+        Args:
+            timeout: seconds; what is not sent by then is counted as dropped.
+
+        Returns:
+            Whether everything was handed over.
+        """
+        if self._stopping:
+            return True
+        self._deadline = monotonic() + timeout
+        self._stopping = True
+        self._not_before = 0.0
+        if self._running:
+            self.wake()
+            if not self._done.acquire(timeout=timeout + 0.05):
+                self._give_up("exit_timeout")
+                return False
+        else:
+            self._last_tick()
+        return not self._give_up("exit_timeout")
+
+    def halt(self) -> None:
+        """Before a fork: lets the thread end, so that the child is not made while it holds something."""
+        if self._running and not self._stopping:
+            self._halting = True
+            self.wake()
+            self._done.acquire(timeout=FORK_WAIT)
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        self._halting = False
+        if not self._stopping:
+            self._running = False
+            self.start()
+
+    def flush(self, timeout: float) -> bool:
+        """Sends what is waiting, from the calling thread.
+
+        Args:
+            timeout: seconds.
+
+        Returns:
+            Whether nothing is left.
+        """
+        if not self._working.acquire(timeout=timeout):
+            return False
+        try:
+            self._deadline = monotonic() + timeout
+            self._next_metrics = 0.0
+            self._tick()
+            return not self._backlog
+        finally:
+            self._deadline = None
+            self._working.release()
+
+    _halting = False
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping and not self._halting:
+                self._wake.acquire(timeout=self.delay)
+                if self._stopping or self._halting:
+                    break
+                with self._working:
+                    self._tick()
+            if self._stopping:
+                self._last_tick()
+        except Exception:
+            guard.failed("pipeline")
+        finally:
+            self._running = False
+            try:
+                self._done.release()
+            except RuntimeError:
+                pass
+
+    def _last_tick(self) -> None:
+        if self._working.acquire(timeout=max((self._deadline or 0.0) - monotonic(), 0.0)):
+            self._next_metrics = 0.0
+            self._tick()
+
+    def _tick(self) -> None:
+        clock.synchronise()
+        self._drain()
+        self._seal()
+        for source in self.sources:
+            for payload in source():
+                self._store(payload)
+        if monotonic() >= self._next_metrics:
+            self._next_metrics = monotonic() + self.interval
+            self._measure()
+        self._send()
+
+    def _drain(self) -> None:
+        """Measures and encodes every finished span, letting the program run between chunks."""
+        wanted = "traces" in self.destinations
+        pending = outbox.pending
+        for left in range(len(pending), 0, -1):
+            try:
+                span = pending.popleft()
+            except IndexError:
+                return
+            try:
+                span.measure()
+                if wanted and span.flags & 1:
+                    self._encoded.setdefault(span.scope, []).append(traces.framed(span.encode()))
+                    self._encoded_count += 1
+            except Exception:
+                outbox.drop("span", "encode_error", 1)
+                guard.failed("encoder")
+            if self._encoded_count >= self.batch:
+                self._seal()
+            if left % CHUNK == 0:
+                sleep(0)
+
+    def _seal(self) -> None:
+        """Makes a payload of the spans encoded so far."""
+        if self._encoded_count:
+            body = traces.encode(self._resource(), self._encoded)
+            self._store(Payload("traces", body, self._encoded_count))
+            self._encoded, self._encoded_count = {}, 0
+
+    def _measure(self) -> None:
+        for prepare in self.before_metrics:
+            prepare()
+        for instrument in list(metric.registry.instruments.values()):
+            for series in list(instrument.series.values()):
+                series.fold()
+        if "metrics" not in self.destinations:
+            return
+        preference = self.settings.temporality
+        body, points = metrics.encode(self._resource(), preference)
+        if points:
+            if preference == "cumulative":  # a newer total makes an older one needless
+                self._backlog = deque(payload for payload in self._backlog if payload.signal != "metrics")
+            self._store(Payload("metrics", body, points))
+
+    def _store(self, payload: Payload) -> None:
+        """Appends to the backlog; the oldest payloads give way where it is full."""
+        backlog = self._backlog
+        backlog.append(payload)
+        items = sum(waiting.count for waiting in backlog)
+        size = sum(len(waiting.body) for waiting in backlog)
+        while len(backlog) > 1 and (items > outbox.limit or size > BACKLOG_BYTES):
+            oldest = backlog.popleft()
+            items -= oldest.count
+            size -= len(oldest.body)
+            self._lose(oldest, "queue_full")
+
+    def _lose(self, payload: Payload, reason: str, count: int | None = None) -> None:
+        lost = payload.count if count is None else count
+        outbox.drop({"traces": "span", "metrics": "metric", "logs": "log"}[payload.signal], reason, lost)
+        self._lost_while_down += lost
+
+    def _send(self) -> None:
+        while self._backlog and monotonic() >= self._not_before:
+            timeout = None if self._deadline is None else self._deadline - monotonic()
+            if timeout is not None and timeout <= 0:
+                return
+            payload = self._backlog[0]
+            try:
+                lost = self.transport.send(self.destinations[payload.signal], payload.body, timeout)
+            except Unavailable as error:
+                self._retreat(error)
+                return
+            except Refused as error:
+                self._backlog.popleft()
+                self._lose(payload, "rejected")
+                self._say_down(str(error))
+                continue
+            self._backlog.popleft()
+            self.sent[payload.signal] = self.sent.get(payload.signal, 0) + payload.count - lost
+            if lost:
+                self._lose(payload, "rejected", lost)
+            self._recover()
+
+    def _retreat(self, error: Unavailable) -> None:
+        self._say_down(str(error))
+        self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+        jitter = 0.5 + ids.span_id()[0] / 256  # 0.5 to 1.5: a fleet must not come back in step
+        wait = self._pause * jitter if error.retry_after is None else error.retry_after
+        self._not_before = monotonic() + wait
+
+    down = False
+
+    def _say_down(self, reason: str) -> None:
+        if not self.down:
+            self.down = True
+            self.say(f"telemetry cannot be delivered: {reason}; the program is not affected, trying again in silence")
+
+    def _recover(self) -> None:
+        self._pause = 0.0
+        if self.down:
+            self.down = False
+            self.say(f"telemetry is delivered again; {self._lost_while_down} items were dropped meanwhile")
+            self._lost_while_down = 0
+
+    def say(self, message: str) -> None:
+        """One line on standard error, unless PERFAGENT_QUIET."""
+        if not self.settings.quiet:
+            print(f"perfagent: {message}", file=sys.stderr, flush=True)
+
+    def _resource(self) -> bytes:
+        if not self.resource:
+            self.resource = resource.encode(self.settings)
+        return self.resource
+
+    def _give_up(self, reason: str) -> int:
+        """Counts what is still here as lost and says so."""
+        lost = self._encoded_count + sum(1 for span in list(outbox.pending) if span.flags & 1)
+        if "traces" not in self.destinations:
+            lost = 0
+        outbox.drop("span", reason, lost) if lost else None
+        while self._backlog:
+            payload = self._backlog.popleft()
+            lost += payload.count
+            self._lose(payload, reason)
+        if lost:
+            self.say(f"{lost} items could not be delivered before the exit and are lost")
+        return lost

@@ -1,0 +1,509 @@
+"""Every option of perfagent: its name, type, default and help; the only reader of the process environment.
+
+A value comes from the environment, else from `perfagent.toml` or `[tool.perfagent]` in `pyproject.toml` of the working
+directory, else from the default. A malformed value is reported in one line on standard error, and the default serves.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Option:
+    """One row of the table: a lazily parsed attribute of `Settings`.
+
+    Args:
+        name: the environment variable. In a file the key is the same name in lower case, `perfagent_` left out.
+        default: the value when nothing is set.
+        help: one sentence for `perfagent config` and the reference page.
+        unit: what a number counts ("ms", "spans"); shown, never parsed.
+        others: further accepted names, in order, after `name`.
+    """
+
+    accepts = "text"
+    attribute = ""
+
+    def __init__(self, name: str, default: object, help: str, unit: str = "", others: tuple[str, ...] = ()) -> None:  # noqa: A002
+        self.name = name
+        self.default = default
+        self.help = help
+        self.unit = unit
+        self.names = (name, *others)
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
+
+    def parse(self, text: str) -> object:
+        """The value that `text` stands for; raises ValueError where it stands for none."""
+        return text
+
+    def read(self, settings: Settings) -> object:
+        value, _origin = settings.lookup(self)
+        settings.__dict__[self.attribute] = value  # a non-data descriptor: from now on a plain attribute
+        return value
+
+
+class Text(Option):
+    """A string, taken as it is."""
+
+    def __get__(self, settings: Settings, owner: type) -> str:
+        return self.read(settings)  # type: ignore[return-value]
+
+
+class Flag(Option):
+    """A boolean: OpenTelemetry takes `true` alone, people write more."""
+
+    accepts = "true or false"
+
+    def parse(self, text: str) -> bool:
+        """True, False, or ValueError."""
+        word = text.strip().lower()
+        if word in ("true", "1", "yes", "on"):
+            return True
+        if word in ("false", "0", "no", "off"):
+            return False
+        raise ValueError
+
+    def __get__(self, settings: Settings, owner: type) -> bool:
+        return self.read(settings)  # type: ignore[return-value]
+
+
+class Number(Option):
+    """A decimal number within bounds, both included."""
+
+    def __init__(
+        self,
+        name: str,
+        default: float,
+        help: str,  # noqa: A002
+        unit: str = "",
+        low: float = 0,
+        high: float = 1e15,
+        others: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(name, default, help, unit, others)
+        self.low, self.high = low, high
+        kind = "a whole number" if isinstance(self, Whole) else "a number"
+        self.accepts = f"{kind} from {low:g} to {high:g}" if high < 1e15 else f"{kind} from {low:g}"
+
+    def parse(self, text: str) -> float:
+        """The number, or ValueError where it is none or out of bounds."""
+        value = float(text)
+        if not self.low <= value <= self.high:
+            raise ValueError
+        return value
+
+    def __get__(self, settings: Settings, owner: type) -> float:
+        return self.read(settings)  # type: ignore[return-value]
+
+
+class Whole(Number):
+    """A whole number within bounds, both included."""
+
+    def parse(self, text: str) -> int:
+        """The number, or ValueError where it is none or out of bounds."""
+        value = int(text)
+        if not self.low <= value <= self.high:
+            raise ValueError
+        return value
+
+    def __get__(self, settings: Settings, owner: type) -> int:
+        return self.read(settings)  # type: ignore[return-value]
+
+
+class Choice(Option):
+    """One word of a fixed list."""
+
+    def __init__(
+        self,
+        name: str,
+        default: str,
+        help: str,  # noqa: A002
+        choices: tuple[str, ...] = (),
+        others: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(name, default, help, "", others)
+        self.choices = choices
+        self.accepts = "one of " + ", ".join(choices)
+
+    def parse(self, text: str) -> str:
+        """The word in lower case, or ValueError."""
+        word = text.strip().lower()
+        if word not in self.choices:
+            raise ValueError
+        return word
+
+    def __get__(self, settings: Settings, owner: type) -> str:
+        return self.read(settings)  # type: ignore[return-value]
+
+
+class Words(Option):
+    """Words separated by commas."""
+
+    accepts = "words separated by commas"
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """The words, stripped, empty ones left out."""
+        return tuple(word.strip() for word in text.split(",") if word.strip())
+
+    def __get__(self, settings: Settings, owner: type) -> tuple[str, ...]:
+        return self.read(settings)  # type: ignore[return-value]
+
+
+class Pairs(Option):
+    """`key=value` pairs separated by commas; values may be percent-encoded (W3C baggage form)."""
+
+    accepts = "key=value pairs separated by commas"
+
+    def parse(self, text: str) -> dict[str, str]:
+        """The pairs, or ValueError where a part has no `=`."""
+        pairs: dict[str, str] = {}
+        for part in text.split(","):
+            if not part.strip():
+                continue
+            key, equals, value = part.partition("=")
+            if not equals or not key.strip():
+                raise ValueError
+            if "%" in value:
+                from urllib.parse import unquote
+
+                value = unquote(value)
+            pairs[key.strip()] = value.strip()
+        return pairs
+
+    def __get__(self, settings: Settings, owner: type) -> dict[str, str]:
+        return self.read(settings)  # type: ignore[return-value]
+
+
+SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+EXCLUDED_COMMANDS = (
+    "pip",
+    "pip3",
+    "uv",
+    "pipx",
+    "poetry",
+    "conda",
+    "virtualenv",
+    "venv",
+    "ensurepip",
+    "twine",
+    "build",
+)
+
+
+class Settings:
+    """The options of one process, read on first use and then constant.
+
+    Args:
+        environ: what stands for the environment; `os.environ` when left out.
+        directory: where the settings file is looked for; the working directory when left out.
+    """
+
+    # What is sent, and where to.
+    disabled = Flag("OTEL_SDK_DISABLED", False, "Turns everything off: nothing is hooked, nothing is sent.")
+    pipeline = Choice(
+        "PERFAGENT_PIPELINE",
+        "auto",
+        "Which implementation makes the signals: ours, or the stock OpenTelemetry SDK. `auto` takes ours wherever it can.",
+        ("auto", "lean", "sdk"),
+    )
+    service_name = Text("OTEL_SERVICE_NAME", "", "The name of the service; `service.name` of the resource.")
+    resource_attributes = Pairs("OTEL_RESOURCE_ATTRIBUTES", {}, "Further attributes of the resource.")
+    traces_exporter = Words(
+        "OTEL_TRACES_EXPORTER", ("otlp",), "Where spans go: `otlp`, `none`, or one that the SDK knows."
+    )
+    metrics_exporter = Words(
+        "OTEL_METRICS_EXPORTER", ("otlp",), "Where metrics go: `otlp`, `prometheus`, `none`, or one that the SDK knows."
+    )
+    logs_exporter = Words(
+        "OTEL_LOGS_EXPORTER", ("otlp",), "Where log records go: `otlp`, `none`, or one the SDK knows."
+    )
+    endpoint = Text("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Base address of the receiver, such as http://localhost:4318.")
+    traces_endpoint = Text(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "Full address for spans; else the base and /v1/traces."
+    )
+    metrics_endpoint = Text(
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "", "Full address for metrics; else the base and /v1/metrics."
+    )
+    logs_endpoint = Text("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "", "Full address for logs; else the base and /v1/logs.")
+    protocol = Text(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+        "How to send: `http/protobuf`; `grpc` is done by the sdk pipeline.",
+        others=("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",),
+    )
+    headers = Pairs("OTEL_EXPORTER_OTLP_HEADERS", {}, "HTTP headers sent with every export, such as an API key.")
+    traces_headers = Pairs("OTEL_EXPORTER_OTLP_TRACES_HEADERS", {}, "Headers for spans, over the common ones.")
+    metrics_headers = Pairs("OTEL_EXPORTER_OTLP_METRICS_HEADERS", {}, "Headers for metrics, over the common ones.")
+    logs_headers = Pairs("OTEL_EXPORTER_OTLP_LOGS_HEADERS", {}, "Headers for logs, over the common ones.")
+    compression = Choice(
+        "OTEL_EXPORTER_OTLP_COMPRESSION", "none", "Compression of what is sent.", ("none", "gzip", "deflate")
+    )
+    timeout = Whole("OTEL_EXPORTER_OTLP_TIMEOUT", 10_000, "Longest wait for one export.", "ms", 1, 600_000)
+    certificate = Text(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE", "", "File of the certificates that the receiver is checked by."
+    )
+    client_certificate = Text("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "", "File of our certificate, for mutual TLS.")
+    client_key = Text("OTEL_EXPORTER_OTLP_CLIENT_KEY", "", "File of our private key, for mutual TLS.")
+    temporality = Choice(
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "cumulative",
+        "Whether counters are sent since the start or since the last export.",
+        ("cumulative", "delta", "lowmemory"),
+    )
+    histogram_aggregation = Choice(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "explicit_bucket_histogram",
+        "The form of histograms.",
+        ("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
+    )
+
+    # Sampling, limits, queues.
+    sampler = Text(
+        "OTEL_TRACES_SAMPLER",
+        "parentbased_always_on",
+        f"Which traces are kept: {', '.join(SAMPLERS)}; another name is looked up by the sdk pipeline.",
+    )
+    sampler_arg = Text("OTEL_TRACES_SAMPLER_ARG", "", "The share of traces kept by a ratio sampler, from 0 to 1.")
+    propagators = Words("OTEL_PROPAGATORS", ("tracecontext", "baggage"), "Which headers carry the context.")
+    exemplar_filter = Choice(
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        "trace_based",
+        "Which measurements may become exemplars.",
+        ("always_on", "always_off", "trace_based"),
+    )
+    attribute_count = Whole(
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        128,
+        "Most attributes a span keeps.",
+        "attributes",
+        others=("OTEL_ATTRIBUTE_COUNT_LIMIT",),
+    )
+    attribute_length = Whole(
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        32_768,
+        "Longest text an attribute keeps; bounds the memory that one 100 MB value can take.",
+        "characters",
+        others=("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",),
+    )
+    event_count = Whole("OTEL_SPAN_EVENT_COUNT_LIMIT", 128, "Most events a span keeps.", "events")
+    link_count = Whole("OTEL_SPAN_LINK_COUNT_LIMIT", 128, "Most links a span keeps.", "links")
+    event_attribute_count = Whole(
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128, "Most attributes an event keeps.", "attributes"
+    )
+    link_attribute_count = Whole("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128, "Most attributes a link keeps.", "attributes")
+    span_queue = Whole(
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        8192,
+        "Most finished spans that wait in memory; more are dropped and counted.",
+        "spans",
+        1,
+    )
+    span_batch = Whole("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 2048, "Most spans in one export.", "spans", 1)
+    span_delay = Whole("OTEL_BSP_SCHEDULE_DELAY", 1000, "Longest wait of a finished span before it is sent.", "ms", 1)
+    log_queue = Whole("OTEL_BLRP_MAX_QUEUE_SIZE", 8192, "Most log records that wait in memory.", "records", 1)
+    metric_interval = Whole(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        15_000,
+        "Time between two exports of metrics.",
+        "ms",
+        50,
+        others=("PERFORMANCE_FLUSH_INTERVAL", "PERFAGENT_FLUSH_INTERVAL"),
+    )
+    cardinality = Whole(
+        "PERFAGENT_METRIC_CARDINALITY_LIMIT",
+        2000,
+        "Most attribute sets a metric keeps apart; the rest share one marked `otel.metric.overflow`.",
+        "series",
+        2,
+    )
+    exit_timeout = Whole("PERFAGENT_EXIT_TIMEOUT", 2000, "Longest wait at exit for the last export.", "ms", 0, 60_000)
+
+    # What is measured.
+    disabled_instruments = Words(
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", (), "Libraries that are left alone, by name; `*` for all."
+    )
+    excluded_urls = Words(
+        "OTEL_PYTHON_EXCLUDED_URLS", (), "Regular expressions of URLs that are neither traced nor counted."
+    )
+    capture_request_headers = Words(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", (), "Request headers kept on server spans."
+    )
+    capture_response_headers = Words(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE", (), "Response headers kept on server spans."
+    )
+    capture_client_request_headers = Words(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST", (), "Request headers kept on client spans."
+    )
+    capture_client_response_headers = Words(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE", (), "Response headers kept on client spans."
+    )
+    sanitize_headers = Words(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS",
+        (),
+        "Captured headers whose values are replaced by [REDACTED], beyond the known secret ones.",
+    )
+    capture_query = Flag(
+        "PERFAGENT_CAPTURE_URL_QUERY", False, "Keeps the query part of URLs, values included, on spans."
+    )
+    log_correlation = Flag(
+        "OTEL_PYTHON_LOG_CORRELATION", True, "Puts otelTraceID, otelSpanID and otelServiceName on every log record."
+    )
+    log_level = Choice(
+        "PERFAGENT_LOGS_LEVEL",
+        "warning",
+        "The least severe log record that is sent.",
+        ("debug", "info", "warning", "error", "critical", "off"),
+    )
+    vitals = Flag(
+        "PERFAGENT_VITALS",
+        True,
+        "Measures the process: CPU, memory, GC, event loop.",
+        others=("PERFORMANCE_MONITORING_ENABLED",),
+    )
+    lru_caches = Flag("PERFAGENT_LRU_CACHES", True, "Reports hits and misses of functools.lru_cache.")
+    gc_threshold = Text(
+        "PERFAGENT_GC_THRESHOLD", "", "Thresholds for gc.set_threshold, such as 1000,10,10; `true` for exactly these."
+    )
+    short_lived = Flag("SHORT_LIVED_PROCESS", False, "Collects garbage once at start and then turns the collector off.")
+
+    # How the agent behaves.
+    excluded_commands = Words(
+        "PERFAGENT_EXCLUDED_COMMANDS",
+        EXCLUDED_COMMANDS,
+        "Programs that are never instrumented when the program starts them.",
+    )
+    quiet = Flag("PERFAGENT_QUIET", False, "Says nothing on standard error but errors.")
+    strict = Flag("PERFAGENT_STRICT", False, "Raises perfagent's own failures instead of counting them; for our tests.")
+    namespace = Text("PERFAGENT_NAMESPACE", "perfagent", "Prefix of the metrics that bear one.")
+    prometheus_host = Text("OTEL_EXPORTER_PROMETHEUS_HOST", "localhost", "Address that /metrics listens on.")
+    prometheus_port = Whole("OTEL_EXPORTER_PROMETHEUS_PORT", 9464, "Port that /metrics listens on.", "", 0, 65_535)
+    prometheus_dir = Text(
+        "PERFAGENT_PROMETHEUS_DIR", "", "Folder that a prefork server's workers share; made by itself when left out."
+    )
+    jaeger_endpoint = Text("JAEGER_ENDPOINT", "", "An old Jaeger collector address; mapped to OTLP on the same host.")
+
+    def __init__(self, environ: Mapping[str, str] | None = None, directory: str = "") -> None:
+        self.environ = os.environ if environ is None else environ
+        self.directory = directory
+        self.problems: list[str] = []
+
+    def lookup(self, option: Option) -> tuple[object, str]:
+        """The value of `option` and where it came from: a variable's name, a file's path or `default`."""
+        for name in option.names:
+            text = self.environ.get(name)
+            if text:  # OpenTelemetry: an empty variable counts as unset
+                return self._parse(option, text, name, name)
+        if self.file_values:
+            for name in option.names:
+                key = name.lower()
+                for spelled in (key, key.removeprefix("perfagent_")):
+                    if spelled in self.file_values:
+                        return self._parse(option, _as_text(self.file_values[spelled]), spelled, self.file)
+        return option.default, "default"
+
+    def _parse(self, option: Option, text: str, key: str, origin: str) -> tuple[object, str]:
+        try:
+            return option.parse(text), origin
+        except ValueError:
+            default = option.default if option.default != "" else "nothing"
+            self.report(f"{key}={text[:200]!r} is not accepted: {option.accepts}; going on with {default!r}")
+            return option.default, "default"
+
+    def report(self, problem: str) -> None:
+        """Keeps `problem` for `perfagent doctor` and says it, once, on standard error."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+            print(f"perfagent: {problem}", file=sys.stderr, flush=True)
+
+    @property
+    def file_values(self) -> dict[str, object]:
+        """The keys and values of the settings file; empty where there is none."""
+        values, path = _read_file(self)
+        self.__dict__["_file"] = (values, path)
+        return values
+
+    @property
+    def file(self) -> str:
+        """The path of the settings file, or ''."""
+        return _read_file(self)[1]
+
+    def origins(self) -> Iterator[tuple[Option, object, str]]:
+        """Every option with its value and where that came from, in the order of the table."""
+        for option in OPTIONS:
+            yield option, *self.lookup(option)
+
+
+OPTIONS: tuple[Option, ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Option))
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(str(part) for part in value)
+    if isinstance(value, dict):
+        return ",".join(f"{key}={part}" for key, part in value.items())
+    return str(value)
+
+
+def _read_file(settings: Settings) -> tuple[dict[str, object], str]:
+    known = settings.__dict__.get("_file")
+    if known is not None:
+        return known  # type: ignore[no-any-return]
+    settings.__dict__["_file"] = found = ({}, "")
+    directory = settings.directory or "."
+    for name, marker in (("perfagent.toml", b""), ("pyproject.toml", b"[tool.perfagent")):
+        path = os.path.join(directory, name)
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError:
+            continue
+        if marker not in content:  # saves the 8 ms that importing a TOML parser takes
+            continue
+        values = _parse_toml(settings, content, path)
+        if marker:
+            values = values.get("tool", {}).get("perfagent", {})  # type: ignore[attr-defined]
+        settings.__dict__["_file"] = found = ({key.lower(): value for key, value in values.items()}, path)
+        break
+    return found
+
+
+def _parse_toml(settings: Settings, content: bytes, path: str) -> dict[str, object]:
+    try:
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+    except ImportError:
+        settings.report(f"{path} is not read: on Python 3.10 that takes `pip install tomli`")
+        return {}
+    try:
+        return tomllib.loads(content.decode("utf-8", "replace"))
+    except tomllib.TOMLDecodeError as error:
+        settings.report(f"{path} is not valid TOML ({error}); going on without it")
+        return {}
+
+
+_current: Settings | None = None
+
+
+def current() -> Settings:
+    """The settings of this process, shared by every part of it."""
+    global _current
+    if _current is None:
+        _current = Settings()
+    return _current
