@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfagent.instruments import hook
+from perfagent.instruments import hook, urls
 from perfagent.instruments.registry import INSTRUMENTS
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ loaded: dict[str, Instrument] = {}
 
 def install(settings: Settings) -> None:
     """Waits for every library that is not disabled."""
+    urls.configure(settings)
     disabled = {name.lower() for name in settings.disabled_instruments}
     if "*" in disabled:
         return

@@ -1,8 +1,7 @@
 """sqlite3: connections and cursors become subclasses that time what they execute.
 
 The module's own classes are C types that cannot be patched, so `connect` is given a subclass as its factory; the
-program sees instances of sqlite3.Connection and sqlite3.Cursor as before. `Connection.execute` makes its cursor by
-`self.cursor()`, so the cursor alone is timed.
+program sees instances of sqlite3.Connection and sqlite3.Cursor as before.
 """
 
 from __future__ import annotations
@@ -92,6 +91,20 @@ class Connection(sqlite3.Connection):
     def cursor(self, factory: Any = Cursor) -> Any:
         """As sqlite3.Connection.cursor."""
         return super().cursor(factory)
+
+    # Since Python 3.11 these go past `cursor` and `Cursor.execute` in C.
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """As sqlite3.Connection.execute."""
+        return self.cursor().execute(sql, parameters)  # type: ignore[no-any-return]
+
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        """As sqlite3.Connection.executemany."""
+        return self.cursor().executemany(sql, parameters)  # type: ignore[no-any-return]
+
+    def executescript(self, sql: str, /) -> sqlite3.Cursor:
+        """As sqlite3.Connection.executescript."""
+        return self.cursor().executescript(sql)  # type: ignore[no-any-return]
 
 
 for _type in (Cursor, Connection):

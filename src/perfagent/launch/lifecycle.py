@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal  # the C module below `signal`: without the enums that make importing `signal` cost 3 ms
 import atexit
 import os
+import sys
 
 from perfagent.runtime import configure, guard
 
@@ -27,6 +28,7 @@ def install(pipeline: Pipeline, settings: Settings) -> None:
             pipeline.stop(seconds)
         except Exception:
             guard.failed("exit")
+        _keep_interrupted()
 
     def leave_at_once(status: int) -> NoReturn:
         # multiprocessing, Celery and many servers end their children by os._exit, which runs no atexit handler.
@@ -51,3 +53,20 @@ def install(pipeline: Pipeline, settings: Settings) -> None:
             _signal.signal(_signal.SIGTERM, terminated)
         except ValueError:  # started in another thread than the main one: the exit handlers have to do
             pass
+
+
+def _keep_interrupted() -> None:
+    """Keeps the exit status of a program that Ctrl-C ended.
+
+    CPython remembers that the program's code ended by KeyboardInterrupt, so as to end by SIGINT itself, and forgets it
+    with the next `eval` of a string, such as the one in `collections.namedtuple` of whatever is imported at exit.
+    """
+    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        try:
+            eval("interrupt()", {"interrupt": _interrupt})  # noqa: S307 - makes CPython remember again
+        except KeyboardInterrupt:
+            pass
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,47 @@
+"""`perfagent config`: every setting, its value and where it came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from perfagent.settings import OPTIONS, Settings
+
+SECRET = ("headers", "key", "token", "password")
+
+
+def main(words: list[str]) -> int:
+    """Prints the settings as a program started here would get them; returns 0, or 1 where one is malformed."""
+    parser = argparse.ArgumentParser(
+        prog="perfagent config",
+        description="Shows every setting, its value and where it came from: the environment, perfagent.toml or "
+        "[tool.perfagent] of pyproject.toml in this directory, or the default.",
+    )
+    parser.add_argument("name", nargs="*", help="only settings whose name contains this")
+    parser.add_argument("--set", action="store_true", help="only those that differ from the default")
+    parser.add_argument("--output", choices=("table", "json"), default="table")
+    asked = parser.parse_args(words)
+    settings = Settings()
+    rows = [
+        {"name": option.name, "value": _shown(option.name, value), "origin": origin, "help": option.help}
+        for option, value, origin in settings.origins()
+        if all(part.lower() in option.name.lower() for part in asked.name) and (not asked.set or origin != "default")
+    ]
+    if asked.output == "json":
+        print(json.dumps({"settings": rows, "problems": settings.problems}, indent=2, default=str))
+    else:
+        for row in rows:
+            print(f"{row['name']} = {row['value']}   ({row['origin']})\n    {row['help']}")
+        print(f"{len(rows)} of {len(OPTIONS)} settings")
+    return 1 if settings.problems else 0
+
+
+def _shown(name: str, value: object) -> object:
+    """The value, unless it is one that a screen should not show."""
+    if value and any(word in name.lower() for word in SECRET) and "capture" not in name.lower():
+        return "(set, not shown)"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, dict):
+        return ",".join(f"{key}={part}" for key, part in value.items())
+    return value

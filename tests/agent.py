@@ -1,0 +1,20 @@
+"""What every test of the agent starts a program with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.otlp import Receiver
+
+
+def agent_env(receiver: Receiver, **more: str) -> dict[str, str]:
+    """The environment of a program whose telemetry goes to `receiver`; perfagent's own failures show as failures."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        "OTEL_SERVICE_NAME": "tested",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "PERFAGENT_STRICT": "true",
+        **more,
+    }
