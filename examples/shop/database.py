@@ -55,8 +55,8 @@ def _fill(session: Session) -> None:
     chance = random.Random(7)
     session.execute(insert(Product), [_product(chance) for _ in range(PRODUCTS)])
     session.execute(insert(Customer), [_customer(number, chance) for number in range(1, CUSTOMERS + 1)])
-    # Every twentieth product is new, and nobody has reviewed it yet.
-    reviewed = [product for product in range(1, PRODUCTS + 1) if product % 20]
+    # Every tenth product is new, and nobody has reviewed it yet.
+    reviewed = [product for product in range(1, PRODUCTS + 1) if product % 10]
     session.execute(insert(Review), [_review(product, chance) for product in chance.choices(reviewed, k=6 * PRODUCTS)])
     session.execute(insert(Review), [_review(product, chance) for product in reviewed])
     session.execute(insert(Order), [_order(chance) for _ in range(ORDERS)])

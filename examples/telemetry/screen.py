@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 def summary(tally: Tally, seconds: float, width: int) -> RenderableType:
     """Everything in one look: totals, endpoints, queries, errors and vital signs, the most costly first."""
     with tally.lock:
-        parts: list[RenderableType] = [headline(tally, seconds), _endpoints(tally, seconds), _queries(tally, width)]
+        parts: list[RenderableType] = [
+            headline(tally, seconds),
+            _endpoints(tally, seconds, width),
+            _queries(tally, width),
+        ]
         if tally.errors:
             parts.append(_failures(tally))
         signs = list(vital_signs(tally))
@@ -54,8 +58,10 @@ def headline(tally: Tally, seconds: float) -> Text:
     )
 
 
-def _endpoints(tally: Tally, seconds: float) -> Table:
+def _endpoints(tally: Tally, seconds: float, width: int) -> Table:
+    # Texts get what the seven numbers, of at most 10 characters each, leave over.
     table = _table("Endpoints", "req/s", "errors", "p50", "p95", "p99", "queries", "calls out")
+    table.columns[0].max_width = max(20, width - 62)
     for name, endpoint in sorted(tally.endpoints.items(), key=lambda item: -item[1].total):
         table.add_row(
             name,
@@ -70,13 +76,16 @@ def _endpoints(tally: Tally, seconds: float) -> Table:
 def _queries(tally: Tally, width: int) -> Table:
     table = _table("Queries", "calls", "a request", "total", "mean", "called by")
     table.columns[-1].justify = "left"
+    table.columns[-1].overflow = "ellipsis"
+    text_width = max(20, (width - 46) * 3 // 5)
+    table.columns[-1].max_width = max(12, width - 46 - text_width)
     repetitions = tally.repetitions()
     costly = sorted(tally.queries.items(), key=lambda item: -item[1].total)[:10]
     for text, query in costly:
         requests = sum(len(times) for (_, other), times in repetitions.items() if other == text)
         caller, more = query.callers.most_common(1)[0][0], len(query.callers) - 1
         table.add_row(
-            shorten(text, max(30, width - 84)),
+            shorten(text, text_width),
             f"{query.calls:,}",
             f"{query.calls / max(requests, 1):.1f}",
             milliseconds(query.total),
@@ -95,7 +104,9 @@ def _failures(tally: Tally) -> Table:
 
 
 def _table(title: str, *numbers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", header_style="bold cyan")
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title_justify="left", header_style="bold cyan"
+    )
     if numbers:
         table.add_column(title, overflow="ellipsis", no_wrap=True)
     else:

@@ -11,6 +11,7 @@ from perfagent.runtime import configure, guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
     from typing import NoReturn
 
@@ -19,13 +20,28 @@ if TYPE_CHECKING:
 
 
 def install(pipeline: Pipeline, settings: Settings) -> None:
-    """Registers every way out of this process and of its forked children."""
+    """Makes `pipeline` send what it has on every way out of this process, and start anew in forked children."""
     seconds = settings.exit_timeout / 1000
+
+    def in_child() -> None:
+        configure.reset_after_fork(pipeline)
+        pipeline.resume()
+
+    on_the_way_out(lambda: pipeline.stop(seconds))
+    os.register_at_fork(before=pipeline.halt, after_in_parent=pipeline.resume, after_in_child=in_child)
+
+
+def on_the_way_out(send: Callable[[], object]) -> None:
+    """Calls `send` at the exit, before `os._exit`, and on SIGTERM where the program does not handle it.
+
+    Args:
+        send: hands over what waits; must end within its time, and may be called more than once.
+    """
     exit_without_cleanup = os._exit
 
     def leave() -> None:
         try:
-            pipeline.stop(seconds)
+            send()
         except Exception:
             guard.failed("exit")
         _keep_interrupted()
@@ -41,13 +57,8 @@ def install(pipeline: Pipeline, settings: Settings) -> None:
         _signal.signal(number, _signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    def in_child() -> None:
-        configure.reset_after_fork(pipeline)
-        pipeline.resume()
-
     atexit.register(leave)
     os._exit = leave_at_once
-    os.register_at_fork(before=pipeline.halt, after_in_parent=pipeline.resume, after_in_child=in_child)
     if _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL:
         try:
             _signal.signal(_signal.SIGTERM, terminated)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from perfagent.settings import Settings
 
+DEFAULT = "http://localhost:4318"
 RETRYABLE = frozenset((408, 429, 502, 503, 504))
 LARGEST_ANSWER = 65_536  # bytes of a response that are read; a hostile receiver may send without end
 
@@ -62,7 +63,8 @@ def destinations(settings: Settings) -> dict[str, Destination]:
     """The destination of each signal that goes out by OTLP: keys `traces`, `metrics`, `logs`.
 
     A signal's own address is taken as it is; the common one gets /v1/SIGNAL (specification, "Endpoint URLs for
-    OTLP/HTTP"). A malformed address is reported and that signal goes nowhere.
+    OTLP/HTTP"). A malformed address is reported and that signal goes nowhere. Without any address nothing is sent,
+    unless somebody asked for `otlp` by name: then the specification's default address serves.
     """
     found = {}
     for signal in ("traces", "metrics", "logs"):
@@ -72,7 +74,9 @@ def destinations(settings: Settings) -> dict[str, Destination]:
             settings.endpoint and f"{settings.endpoint.rstrip('/')}/v1/{signal}"
         )
         if not url:
-            continue
+            if not settings.environ.get(f"OTEL_{signal.upper()}_EXPORTER"):
+                continue
+            url = f"{DEFAULT}/v1/{signal}"
         headers = {**settings.headers, **getattr(settings, f"{signal}_headers")}
         try:
             found[signal] = Destination(url, headers)

@@ -1,0 +1,1 @@
+"""Programs that the tests run under perfagent; none of them knows it."""
