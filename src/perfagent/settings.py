@@ -338,6 +338,14 @@ class Settings:
     excluded_urls = Words(
         "OTEL_PYTHON_EXCLUDED_URLS", (), "Regular expressions of URLs that are neither traced nor counted."
     )
+    fastapi_excluded_urls = Words("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", (), "The same for FastAPI, in its place.")
+    starlette_excluded_urls = Words("OTEL_PYTHON_STARLETTE_EXCLUDED_URLS", (), "The same for Starlette, in its place.")
+    flask_excluded_urls = Words("OTEL_PYTHON_FLASK_EXCLUDED_URLS", (), "The same for Flask, in its place.")
+    django_excluded_urls = Words("OTEL_PYTHON_DJANGO_EXCLUDED_URLS", (), "The same for Django, in its place.")
+    requests_excluded_urls = Words("OTEL_PYTHON_REQUESTS_EXCLUDED_URLS", (), "The same for requests, in its place.")
+    urllib3_excluded_urls = Words("OTEL_PYTHON_URLLIB3_EXCLUDED_URLS", (), "The same for urllib3, in its place.")
+    httpx_excluded_urls = Words("OTEL_PYTHON_HTTPX_EXCLUDED_URLS", (), "The same for httpx, in its place.")
+    aiohttp_client_excluded_urls = Words("OTEL_PYTHON_AIOHTTP_CLIENT_EXCLUDED_URLS", (), "The same for aiohttp's client, in its place.")
     capture_request_headers = Words(
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", (), "Request headers kept on server spans."
     )
@@ -463,7 +471,8 @@ def _read_file(settings: Settings) -> tuple[dict[str, object], str]:
     known = settings.__dict__.get("_file")
     if known is not None:
         return known  # type: ignore[no-any-return]
-    settings.__dict__["_file"] = found = ({}, "")
+    found: tuple[dict[str, object], str] = ({}, "")
+    settings.__dict__["_file"] = found
     directory = settings.directory or "."
     for name, marker in (("perfagent.toml", b""), ("pyproject.toml", b"[tool.perfagent")):
         path = os.path.join(directory, name)

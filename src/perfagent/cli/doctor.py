@@ -25,13 +25,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("--output", choices=("table", "json"), default="table")
     asked = parser.parse_args(words)
     found = _probe(asked.python)
-    found["delivery"] = _delivery(Settings())
+    delivery = found["delivery"] = _delivery(Settings())
     if asked.output == "json":
         print(json.dumps(found, indent=2))
     else:
         _print(found)
-    healthy = str(found["agent"]).startswith("runs") and all(answer == "ok" for answer in found["delivery"].values())
-    return 0 if healthy and found["delivery"] else 1
+    heard = bool(delivery) and all(answer == "ok" for answer in delivery.values())
+    return 0 if heard and str(found["agent"]).startswith("runs") else 1
 
 
 def _probe(python: str) -> dict[str, object]:

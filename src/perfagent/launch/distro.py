@@ -5,7 +5,7 @@ Where another distribution is installed too, OTEL_PYTHON_DISTRO=perfagent and OT
 
 from __future__ import annotations
 
-from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
+from opentelemetry.instrumentation.distro import BaseDistro
 
 from perfagent import settings as options
 from perfagent.launch import choice, start
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class PerfagentDistro(BaseDistro):  # type: ignore[misc]
+class PerfagentDistro(BaseDistro):
     """Loads the contrib instrumentors of those libraries that perfagent does not measure itself."""
 
     def _configure(self, **kwargs: Any) -> None:

@@ -41,7 +41,7 @@ def configure(settings: Settings) -> None:
 
     from perfagent import __version__
 
-    class Configurator(_OTelSDKConfigurator):  # type: ignore[misc]
+    class Configurator(_OTelSDKConfigurator):
         """The SDK asks distributions to make a class of their own of it."""
 
     Configurator().configure(

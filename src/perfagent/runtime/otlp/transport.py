@@ -10,6 +10,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
+    from ssl import SSLContext
     from typing import NoReturn
 
     from perfagent.settings import Settings
@@ -19,11 +20,11 @@ RETRYABLE = frozenset((408, 429, 502, 503, 504))
 LARGEST_ANSWER = 65_536  # bytes of a response that are read; a hostile receiver may send without end
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
     """The receiver will never take this payload; what is in it is lost."""
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818
     """The receiver could not be reached or asks to come back.
 
     Args:
@@ -171,7 +172,7 @@ class Transport:
             connection.set_tunnel(to.authority)
         return connection
 
-    def _tls(self) -> object:
+    def _tls(self) -> SSLContext:
         import ssl
 
         context = ssl.create_default_context(cafile=self.settings.certificate or None)

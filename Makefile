@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-all check bench docs clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[sdk,prometheus]" --group test --group check --group bench
+	@touch $@
+
+env: $(VENV)/.ready ## make the environment in .venv
+
+demo: env ## a shop under the agent, with traffic, and what was found
+	$(BIN)/python -m examples.demo
+
+test: env ## the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: env ## every test, the slow ones and those of real servers too
+	$(BIN)/python -m pytest
+
+check: env ## lint, types, the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: env ## bare, perfagent, opentelemetry-instrument and ddtrace side by side
+	$(BIN)/python -m benchmarks
+
+clean: ## take away what was made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/results

@@ -1,0 +1,192 @@
+"""Whatever the collector does, the program does not notice, memory is bounded and every loss is counted."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perfagent.runtime.otlp import transport
+from perfagent.settings import Settings
+from tests import otlp
+from tests.agent import agent_env
+
+if TYPE_CHECKING:
+    from tests.conftest import RunProgram
+    from tests.otlp import Receiver
+    from tests.program import Program
+
+BUSY = ("perfagent", "run", "python", "-m", "tests.apps.busy")
+
+
+def start_busy(run: RunProgram, receiver: Receiver, seconds: float, pace: float = 0.01, **env: str) -> Program:
+    from tests.test_asgi import ROOT
+
+    program = run(*BUSY, str(seconds), str(pace), env=agent_env(receiver, **env), cwd=ROOT)
+    program.wait_for_output("ready")
+    return program
+
+
+def made(program: Program) -> int:
+    found = re.search(r"made (\d+)", program.stdout)
+    assert found, program.stderr
+    return int(found[1])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [otlp.status(503), otlp.status(429, retry_after=1), otlp.status(502), otlp.garbage(http=False), otlp.reset()],
+    ids=["503", "429 with Retry-After", "502", "no HTTP at all", "closed connections"],
+)
+def test_a_collector_that_recovers_gets_everything(
+    fault: otlp.Fault, receiver: Receiver, run_program: RunProgram
+) -> None:
+    receiver.fault = fault
+    program = start_busy(run_program, receiver, 3.5)
+    time.sleep(0.5)
+    receiver.fault = otlp.ok()
+    program.check()
+    ids = [span.span_id for span in receiver.spans]
+    assert len(ids) == len(set(ids)) == made(program)
+    lines = [line for line in program.stderr.splitlines() if "perfagent:" in line]
+    assert len(lines) == 2, program.stderr
+    assert "cannot be delivered" in lines[0]
+    assert receiver.url in lines[0]
+    assert "delivered again; 0 items were dropped" in lines[1]
+
+
+def test_a_collector_that_is_restarted_gets_everything(receiver: Receiver, run_program: RunProgram) -> None:
+    program = start_busy(run_program, receiver, 5)
+    receiver.wait_for_spans(1)
+    receiver.stop()
+    time.sleep(0.5)
+    receiver.start()
+    program.check(20)
+    assert len({span.span_id for span in receiver.spans}) == made(program)
+
+
+def test_what_is_refused_for_good_is_counted_and_not_tried_again(receiver: Receiver, run_program: RunProgram) -> None:
+    receiver.fault = otlp.status(400)
+    program = start_busy(run_program, receiver, 1)
+    time.sleep(0.5)
+    receiver.fault = otlp.ok()
+    program.check()
+    dropped = receiver.total("perfagent.telemetry.dropped", signal="span", reason="rejected").value
+    assert dropped > 0
+    assert len(receiver.spans) + dropped == made(program)
+
+
+def test_a_partial_success_is_counted_as_what_was_rejected(receiver: Receiver, run_program: RunProgram) -> None:
+    receiver.fault = otlp.partial(3, "too many")
+    receiver.fault = otlp.partial(3, "too many", times=1, path="/v1/traces")
+    program = start_busy(run_program, receiver, 1.5)
+    program.check()
+    assert receiver.total("perfagent.telemetry.dropped", signal="span", reason="rejected").value == 3
+
+
+def test_a_collector_that_hangs_does_not_keep_the_program_from_ending(
+    receiver: Receiver, run_program: RunProgram
+) -> None:
+    receiver.fault = otlp.hang()
+    program = start_busy(run_program, receiver, 1)
+    program.wait_for_output("made")
+    began = time.monotonic()
+    assert program.wait() == 0
+    assert time.monotonic() - began < 4  # the promise is 2 s; a loaded machine gets as much again
+    assert "are lost" in program.stderr
+
+
+def test_nobody_listening_is_said_once(run_program: RunProgram, receiver: Receiver) -> None:
+    receiver.stop()
+    program = start_busy(run_program, receiver, 4)
+    program.check()
+    lines = [line for line in program.stderr.splitlines() if "perfagent:" in line]
+    assert len(lines) == 2, program.stderr
+    assert "cannot be delivered" in lines[0]
+    assert "could not be delivered before the exit" in lines[1]
+    receiver.start()
+
+
+@pytest.mark.slow
+def test_a_queue_that_overflows_is_bounded_and_counted_exactly(receiver: Receiver, run_program: RunProgram) -> None:
+    receiver.fault = otlp.status(503)
+    program = start_busy(run_program, receiver, 4, pace=0.0, OTEL_BSP_MAX_QUEUE_SIZE="1000")
+    time.sleep(2)
+    receiver.fault = otlp.ok()
+    program.check(30)
+    dropped = receiver.total("perfagent.telemetry.dropped", signal="span").value
+    arrived = len({span.span_id for span in receiver.spans})
+    assert dropped > 0
+    assert arrived + dropped == made(program)
+    # The metric was made of every query, kept or not.
+    assert receiver.total("db.client.operation.duration").count == made(program)
+
+
+def test_gzip_arrives_as_what_was_sent(receiver: Receiver, run_program: RunProgram) -> None:
+    program = start_busy(run_program, receiver, 0.5, OTEL_EXPORTER_OTLP_COMPRESSION="gzip")
+    program.check()
+    assert len(receiver.spans) == made(program)
+    assert {request.headers.get("content-encoding") for request in receiver.requests} == {"gzip"}
+
+
+def test_headers_and_addresses_of_their_own_are_used(receiver: Receiver, run_program: RunProgram) -> None:
+    program = start_busy(
+        run_program,
+        receiver,
+        0.5,
+        OTEL_EXPORTER_OTLP_HEADERS="x-key=a%20b,x-both=common",
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS="x-both=own",
+    )
+    program.check()
+    traces = [request for request in receiver.requests if request.path == "/v1/traces"]
+    assert {(r.headers["x-key"], r.headers["x-both"]) for r in traces} == {("a b", "own")}
+
+
+def test_the_connection_is_kept(receiver: Receiver, run_program: RunProgram) -> None:
+    start_busy(run_program, receiver, 1).check()
+    assert len(receiver.requests) > 3
+    assert len({request.client for request in receiver.requests}) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        (b"", 0),
+        (b"\x0a\x00", 0),
+        (b"\x0a\x03\x08\xac\x02", 300),
+        (b"\x0a\x02\x08\x07", 7),
+        (b"<html>", 0),
+        (b"\x0a\xff\x08", 0),
+        (b"\x0a\x0b\x08" + b"\xff" * 10, 0),
+    ],
+)
+def test_partial_success_is_read_from_anything(body: bytes, count: int) -> None:
+    assert transport.rejected(body) == count
+
+
+@pytest.mark.parametrize("url", ["localhost:4318", "ftp://x", "http://", "http://:80", ""])
+def test_an_address_that_is_none_is_reported_and_nothing_is_sent(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = transport.destinations(Settings({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url}))
+    assert found == {}
+    assert ("OTEL_EXPORTER_OTLP" in capsys.readouterr().err) == bool(url)
+
+
+def test_addresses_follow_the_specification() -> None:
+    settings = Settings(
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://gateway:4318/base/",
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "https://logs/own/path",
+        }
+    )
+    urls = {signal: destination.url for signal, destination in transport.destinations(settings).items()}
+    assert urls == {
+        "traces": "http://gateway:4318/base/v1/traces",
+        "metrics": "http://gateway:4318/base/v1/metrics",
+        "logs": "https://logs/own/path",
+    }
+    asked = transport.destinations(Settings({"OTEL_TRACES_EXPORTER": "otlp"}))
+    assert {signal: destination.url for signal, destination in asked.items()} == {
+        "traces": "http://localhost:4318/v1/traces"
+    }
