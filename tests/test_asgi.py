@@ -98,9 +98,7 @@ def test_a_mounted_application_adds_its_route_and_no_second_span(server: Server)
     span = server.server_span("/mounted/deep/2/item/5")
     assert span.attributes["http.route"] == "/mounted/deep/{level}/item/{item}"
     server.children(span, 1)
-    assert not [
-        other for other in server.receiver.spans if other.parent_id == span.span_id and other.kind == "SERVER"
-    ]
+    assert not [other for other in server.receiver.spans if other.parent_id == span.span_id and other.kind == "SERVER"]
 
 
 def test_a_path_without_a_route_is_named_by_its_method_alone(server: Server) -> None:

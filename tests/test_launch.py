@@ -220,7 +220,7 @@ def test_a_program_that_does_nothing_imports_next_to_nothing(receiver: Receiver,
     shown = set(run_program("perfagent", "run", "python", "-c", code, env=env).check().split())
     heavy = {"logging", "threading", "http", "json", "typing", "re", "inspect", "asyncio", "socket", "ssl", "psutil"}
     assert not (shown - bare) & heavy
-    light = {"atexit", "bisect", "collections", "contextvars", "itertools", "keyword", "operator", "reprlib", "struct"}
+    light = "atexit bisect collections contextvars gc itertools keyword operator reprlib struct types weakref".split()
     assert shown - bare <= {*light, "sitecustomize"}
 
 

@@ -49,7 +49,9 @@ def test_a_collector_that_recovers_gets_everything(
     receiver.fault = otlp.ok()
     program.check()
     ids = [span.span_id for span in receiver.spans]
-    assert len(ids) == len(set(ids)) == made(program)
+    assert len(set(ids)) == made(program)
+    if fault.name != "garbage":  # what was taken and not acknowledged comes twice: OTLP has no other way
+        assert len(ids) == len(set(ids))
     lines = [line for line in program.stderr.splitlines() if "perfagent:" in line]
     assert len(lines) == 2, program.stderr
     assert "cannot be delivered" in lines[0]

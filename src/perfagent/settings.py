@@ -345,7 +345,9 @@ class Settings:
     requests_excluded_urls = Words("OTEL_PYTHON_REQUESTS_EXCLUDED_URLS", (), "The same for requests, in its place.")
     urllib3_excluded_urls = Words("OTEL_PYTHON_URLLIB3_EXCLUDED_URLS", (), "The same for urllib3, in its place.")
     httpx_excluded_urls = Words("OTEL_PYTHON_HTTPX_EXCLUDED_URLS", (), "The same for httpx, in its place.")
-    aiohttp_client_excluded_urls = Words("OTEL_PYTHON_AIOHTTP_CLIENT_EXCLUDED_URLS", (), "The same for aiohttp's client, in its place.")
+    aiohttp_client_excluded_urls = Words(
+        "OTEL_PYTHON_AIOHTTP_CLIENT_EXCLUDED_URLS", (), "The same for aiohttp's client, in its place."
+    )
     capture_request_headers = Words(
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", (), "Request headers kept on server spans."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http, propagation
-from perfagent.runtime.context import current
+from perfagent.runtime.context import baggage, current
 from perfagent.runtime.http import ServerSpan
 from perfagent.runtime.span import Span
 
@@ -69,8 +69,8 @@ class Measured:
         self.app = app
         self.scope = scope
 
-    def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
-        return call(self.scope, self.app, scope, receive, send)
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await call(self.scope, self.app, scope, receive, send)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.app, name)
@@ -86,6 +86,7 @@ async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: R
     if span is None:
         return await app(scope, receive, send)
     token = current.set(span)
+    carried = baggage.set(span.baggage) if span.baggage else None
     try:
         await app(scope, receive, Response(span, send))
     except BaseException as error:
@@ -93,11 +94,13 @@ async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: R
         raise
     finally:
         current.reset(token)
+        if carried is not None:
+            baggage.reset(carried)
         span.client = scope.get("client")  # a proxy's headers may have replaced it meanwhile
         span.finish()
 
 
-def open_span(instrument: Scope, scope: AsgiScope) -> ServerSpan | None:
+def open_span(instrument: Scope, scope: AsgiScope) -> AsgiSpan | None:
     """The span of a request, or None where it is not to be measured: lifespan, an excluded address, a mounted app."""
     kind = scope["type"]
     if kind == "lifespan":
@@ -112,9 +115,12 @@ def open_span(instrument: Scope, scope: AsgiScope) -> ServerSpan | None:
     host = fields.get(b"host", b"")
     if urls.excluded is not None and urls.is_excluded(scheme, host, path):
         return None
-    parent = above
+    parent: Span | RemoteContext | None = above
+    carried = ""
     if b"traceparent" in fields or b"baggage" in fields:
-        parent = _caller(fields, headers) or above
+        header = _headers_of(fields, headers)
+        parent = propagation.extract(header) or above
+        carried = propagation.carried(header)
     span = AsgiSpan(
         instrument,
         parent,
@@ -127,6 +133,7 @@ def open_span(instrument: Scope, scope: AsgiScope) -> ServerSpan | None:
         scope.get("client"),
     )
     span.origin = headers
+    span.baggage = carried
     if http.capture_query:
         span.query = scope.get("query_string", b"").decode("latin-1")
     if http.captured["request"]:
@@ -137,10 +144,12 @@ def open_span(instrument: Scope, scope: AsgiScope) -> ServerSpan | None:
 class AsgiSpan(ServerSpan):
     """A server span that knows which request it is of, by the identity of its header list."""
 
-    __slots__ = ("origin",)
+    __slots__ = ("baggage", "origin")
+    baggage: str
+    origin: object
 
 
-def _caller(fields: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> RemoteContext | Span | None:
+def _headers_of(fields: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> Callable[[str], str | None]:
     def get(name: str) -> str | None:
         value = fields.get(name.encode())
         if value is None:
@@ -149,7 +158,7 @@ def _caller(fields: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> R
             value = b",".join(content for key, content in headers if key == name.encode())
         return value.decode("latin-1")
 
-    return propagation.extract(get)
+    return get
 
 
 class Response:

@@ -77,6 +77,8 @@ class Instrument:
             return
         own = vars(owner).get(attribute, MISSING)
         ours = disguise(make(original), original)
+        if _is_coroutine_function(original) and not _is_coroutine_function(ours):
+            raise TypeError(f"{self.name}: what replaces the coroutine function {attribute} must be one too")
         if isinstance(own, staticmethod):
             ours = staticmethod(ours)
         setattr(owner, attribute, ours)
@@ -86,7 +88,10 @@ class Instrument:
         """Why this version of the library is not patched, or ''."""
         if not self.distribution:
             return ""
-        version = version_of(self.distribution, module)
+        return self.out_of_range(version_of(self.distribution, module))
+
+    def out_of_range(self, version: str) -> str:
+        """Why a version is not patched, or ''; an unknown one is tried."""
         low, high = self.versions
         if version and not _numbers(low) <= _numbers(version) < _numbers(high):
             return f"{self.distribution} {version} is not supported: from {low} to below {high}"
@@ -99,6 +104,8 @@ def disguise(wrapper: Any, original: Any) -> Any:
         value = getattr(original, attribute, MISSING)
         if value is not MISSING:
             setattr(wrapper, attribute, value)
+    if isinstance(wrapper, type):
+        return wrapper
     for attribute in ("__annotations__", "__type_params__"):
         # Read from the function's own dict of 3.14 lazily evaluated annotations would be read too early.
         if sys.version_info < (3, 14) and hasattr(original, attribute):
@@ -106,6 +113,12 @@ def disguise(wrapper: Any, original: Any) -> Any:
     wrapper.__dict__.update(getattr(original, "__dict__", {}))
     wrapper.__wrapped__ = original
     return wrapper
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    """As `inspect.iscoroutinefunction`, which frameworks choose by, without importing `inspect`."""
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & 0x80)
 
 
 def version_of(distribution: str, module: ModuleType) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MethodType
+
 from perfagent.instruments import asgi
 from perfagent.instruments.base import Instrument
 
@@ -32,26 +34,27 @@ class Starlette(Instrument):
     def _application(self, call: Asgi) -> Asgi:
         instrument = self.scope
 
-        def __call__(app: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:  # noqa: N807
+        async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
             if scope["type"] == "lifespan" or type(send) is asgi.Response:
-                return call(app, scope, receive, send)
-            return asgi.call(instrument, call.__get__(app), scope, receive, send)  # type: ignore[attr-defined]
+                await call(app, scope, receive, send)
+            else:
+                await asgi.call(instrument, MethodType(call, app), scope, receive, send)
 
         return __call__
 
 
 def _naming(handle: Asgi) -> Asgi:
-    def wrapper(route: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+    async def wrapper(route: Any, scope: Any, receive: Any, send: Any) -> None:
         asgi.route(route.path)
-        return handle(route, scope, receive, send)
+        await handle(route, scope, receive, send)
 
     return wrapper
 
 
 def _mounting(handle: Asgi) -> Asgi:
-    def wrapper(mount: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+    async def wrapper(mount: Any, scope: Any, receive: Any, send: Any) -> None:
         asgi.mount(mount.path)
-        return handle(mount, scope, receive, send)
+        await handle(mount, scope, receive, send)
 
     return wrapper
 

@@ -1,19 +1,19 @@
-"""The ways out of a process, so that the last spans are sent: exit, SIGTERM, `os._exit`, and what a fork leaves behind."""
+"""The ways out of a process, so that the last spans are sent: exit, `os._exit`, `os.exec*`, a deadly signal."""
 
 from __future__ import annotations
 
-import _signal  # the C module below `signal`: without the enums that make importing `signal` cost 3 ms
 import atexit
 import os
 import sys
 
-from perfagent.runtime import configure, guard
+from perfagent.instruments.base import disguise
+from perfagent.launch import fork, signals
+from perfagent.runtime import guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from perfagent.runtime.pipeline import Pipeline
     from perfagent.settings import Settings
@@ -22,48 +22,67 @@ if TYPE_CHECKING:
 def install(pipeline: Pipeline, settings: Settings) -> None:
     """Makes `pipeline` send what it has on every way out of this process, and start anew in forked children."""
     seconds = settings.exit_timeout / 1000
-
-    def in_child() -> None:
-        configure.reset_after_fork(pipeline)
-        pipeline.resume()
-
-    on_the_way_out(lambda: pipeline.stop(seconds))
-    os.register_at_fork(before=pipeline.halt, after_in_parent=pipeline.resume, after_in_child=in_child)
+    on_the_way_out(lambda: pipeline.stop(seconds), lambda: pipeline.flush_news(seconds))
+    fork.install(pipeline)
 
 
-def on_the_way_out(send: Callable[[], object]) -> None:
-    """Calls `send` at the exit, before `os._exit`, and on SIGTERM where the program does not handle it.
+def on_the_way_out(send: Callable[[], object], send_and_stay: Callable[[], object] | None = None) -> None:
+    """Calls `send` at the exit, before `os._exit`, and on a signal that ends the process because nobody handles it.
 
     Args:
         send: hands over what waits; must end within its time, and may be called more than once.
+        send_and_stay: does so before `os.exec*`, which fails where there is no such program; `send` when left out.
     """
+    leave = Leaving(send)
     exit_without_cleanup = os._exit
 
-    def leave() -> None:
-        try:
-            send()
-        except Exception:
-            guard.failed("exit")
-        _keep_interrupted()
-
-    def leave_at_once(status: int) -> NoReturn:
+    def _exit(status: int) -> NoReturn:
         # multiprocessing, Celery and many servers end their children by os._exit, which runs no atexit handler.
         leave()
         exit_without_cleanup(status)
 
-    def terminated(number: int, frame: FrameType | None) -> None:
-        # Nobody handles SIGTERM here: the process would have died at once, and does so as soon as the spans are sent.
-        leave()
-        _signal.signal(number, _signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
     atexit.register(leave)
-    os._exit = leave_at_once
-    if _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL:
-        try:
-            _signal.signal(_signal.SIGTERM, terminated)
-        except ValueError:  # started in another thread than the main one: the exit handlers have to do
-            pass
+    os._exit = disguise(_exit, exit_without_cleanup)
+    os.execv = _executing(os.execv, send_and_stay or send)
+    os.execve = _executing(os.execve, send_and_stay or send)
+    signals.install(leave)
+
+
+class Leaving:
+    """What is done before the process ends.
+
+    Args:
+        send: hands over what waits.
+    """
+
+    def __init__(self, send: Callable[[], object]) -> None:
+        self.send = send
+        self.begun = False
+
+    def __call__(self) -> None:
+        self.begun = True
+        _guarded(self.send)
+        _keep_interrupted()
+
+
+def _executing(execute: Callable[..., NoReturn], send: Callable[[], object]) -> Any:
+    """Sends before the program replaces itself; all of `os.exec*` end in these two."""
+
+    def wrapper(*arguments: Any, **options: Any) -> NoReturn:
+        _guarded(send)
+        execute(*arguments, **options)
+
+    wrapper = disguise(wrapper, execute)
+    if execute in os.supports_fd:
+        os.supports_fd.add(wrapper)
+    return wrapper
+
+
+def _guarded(send: Callable[[], object]) -> None:
+    try:
+        send()
+    except Exception:
+        guard.failed("exit")
 
 
 def _keep_interrupted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -44,8 +45,8 @@ def is_excluded(settings: Settings) -> bool:
         if argument == "-m":
             program = arguments[position + 1] if position + 1 < len(arguments) else ""
             break
-        if argument == "-c":
-            return False
+        if argument == "-c":  # multiprocessing starts a process that only watches over semaphores
+            return "".join(arguments[position + 1 : position + 2]).startswith("from multiprocessing.resource_tracker ")
         if argument in ("-W", "-X"):
             continue
         if not argument.startswith("-") and arguments[position - 1 : position] not in (["-W"], ["-X"]):
@@ -66,7 +67,7 @@ def lean(settings: Settings) -> Pipeline:
         return pipeline
     from perfagent.instruments import load
     from perfagent.launch import lifecycle
-    from perfagent.runtime import configure
+    from perfagent.runtime import configure, selfmetrics
     from perfagent.runtime.pipeline import Pipeline
 
     configure.apply(settings)
@@ -75,11 +76,32 @@ def lean(settings: Settings) -> Pipeline:
     load.install(settings)
     if settings.vitals:
         from perfagent import vitals
+        from perfagent.instruments import hook
 
-        vitals.install(settings)
+        hook.install()
+        vitals.install(settings, hook.when_imported)
+    selfmetrics.install(pipeline.sent)
+    if "prometheus" in settings.metrics_exporter:
+        from perfagent.runtime import prometheus
+
+        prometheus.start(pipeline, settings)
+    if not pipeline.destinations and settings.metrics_exporter == settings.traces_exporter == ("otlp",):
+        atexit.register(_summarise, pipeline)  # before the exit's last flush is registered, so it runs after that
     lifecycle.install(pipeline, settings)
     pipeline.start()
     return pipeline
+
+
+def _summarise(pipeline: Pipeline) -> None:
+    """Tells what the process did, where nobody has said where telemetry goes."""
+    from perfagent.runtime import guard, resource, summary
+
+    try:
+        told = summary.lines()
+        if told:
+            pipeline.say("\n".join((f"process {os.getpid()}, service {resource.program_name()}", *told)))
+    except Exception:
+        guard.failed("summary")
 
 
 def _collector(settings: Settings) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from perfagent.runtime import clock, http, ids, metric, outbox, propagation, resource, sampler, span
+from perfagent.runtime import clock, context, headers, http, ids, metric, outbox, propagation, resource, sampler, span
+from perfagent.runtime.attributes import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ def apply(settings: Settings) -> None:
     """Takes sampler, limits, propagators and captured headers from the settings."""
     clock.synchronise()
     span.sampler = sampler.from_settings(settings)
-    limits = span.Limits
+    limits = Limits
     limits.attributes = settings.attribute_count
     limits.length = settings.attribute_length
     limits.events = settings.event_count
@@ -22,6 +23,7 @@ def apply(settings: Settings) -> None:
     limits.event_attributes = settings.event_attribute_count
     limits.link_attributes = settings.link_attribute_count
     outbox.limit = settings.span_queue
+    outbox.log_limit = settings.log_queue
     outbox.CROWDED = min(outbox.CROWDED, max(settings.span_queue // 4, 1))
     metric.registry.cardinality = settings.cardinality
     metric.registry.exponential = settings.histogram_aggregation.startswith("base2")
@@ -29,24 +31,36 @@ def apply(settings: Settings) -> None:
     propagation.trace_context = "tracecontext" in settings.propagators
     propagation.carry_baggage = "baggage" in settings.propagators
     http.capture_query = settings.capture_query
-    http.captured["request"] = frozenset(name.lower() for name in settings.capture_request_headers)
-    http.captured["response"] = frozenset(name.lower() for name in settings.capture_response_headers)
-    http.sanitized = frozenset(name.lower() for name in settings.sanitize_headers)
+    headers.configure(settings)
 
 
 def connect(pipeline: Pipeline) -> None:
     """Makes finished spans reach `pipeline`."""
     outbox.wake = pipeline.wake
+    outbox.flush = pipeline.flush
 
 
 def reset_after_fork(pipeline: Pipeline) -> None:
     """A child starts with nothing: no identifiers, spans, counts or connections of its parent."""
     ids.reset()
     outbox.pending.clear()
+    outbox.logs.clear()
     outbox.drops.clear()
     metric.registry.reset()
+    http.forget_requests()
+    _leave_to_parent(context.current.get())
     resource.instance_id = ""
     pipeline.resource = b""
     pipeline.sent.clear()
     pipeline.transport.abandon()
     pipeline.reset()
+
+
+def _leave_to_parent(current: span.Span | context.RemoteContext | None) -> None:
+    """A span under way stays what the child's spans belong to, but ending it is the parent's business: a child that
+    returns through the code around the fork must not send it too.
+    """
+    if isinstance(current, span.Span):
+        for under_way in (current, current.entry):
+            if under_way is not None:
+                under_way.ended = under_way.ended or clock.now()

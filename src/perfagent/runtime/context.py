@@ -26,6 +26,7 @@ class RemoteContext:
 
     __slots__ = ("entry", "flags", "remote", "span_id", "state", "trace_id")
     kind = 0
+    nobody = False  # whether it stands for no span at all
 
     def __init__(self, trace_id: bytes, span_id: bytes, flags: int, state: str = "", remote: bool = True) -> None:
         self.trace_id = trace_id

@@ -6,18 +6,20 @@ for each distinct statement, so that a repeated one costs a dict look-up.
 
 from __future__ import annotations
 
-from perfagent.runtime import metric
+from perfagent.runtime import clock, ids, metric, span
+from perfagent.runtime.clock import now
+from perfagent.runtime.context import RemoteContext
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.http import SCHEMA
 from perfagent.runtime.metric import DB_SECONDS, HISTOGRAM, registry
 from perfagent.runtime.otlp import wire
-from perfagent.runtime.span import CLIENT, ERROR, Scope, Span, type_name
+from perfagent.runtime.span import CLIENT, ERROR, Scope, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-    from perfagent.runtime.context import RemoteContext
     from perfagent.runtime.metric import Series
     from perfagent.runtime.sql import SqlText
 
@@ -80,11 +82,10 @@ class Database:
         return self.statements.get(query) or self._describe(query)
 
     def _describe(self, query: str) -> Statement:
-        if self.describe is None:
-            from perfagent.runtime.sql import describe
-
-            self.describe = describe
-        found = self.describe(query)
+        describe = self.describe
+        if describe is None:
+            describe = self.describe = _describer(self.attributes["db.system.name"])
+        found = describe(query)
         shared = dict(self.attributes)
         if found.operation:
             shared["db.operation.name"] = found.operation
@@ -107,6 +108,18 @@ class Database:
         return statement
 
 
+def _describer(system: object) -> Callable[[str], SqlText]:
+    """SQL as that database reads it: what `"` and a backslash mean decides where a literal ends."""
+    from perfagent.runtime.sql import describe
+
+    if system in ("mysql", "mariadb"):
+        return lambda query: describe(query, double_quotes_are_strings=True)
+    if system == "sqlite":
+        return lambda query: describe(query, backslash_escapes=False)
+    return describe
+
+
+_span_ids = ids._span_ids
 _databases: dict[tuple[str, str, str, int], Database] = {}
 
 
@@ -124,32 +137,88 @@ def database(system: str, namespace: str = "", host: str = "", port: int = 0) ->
 class QuerySpan(Span):
     """One call to a database.
 
+    What follows from its parent is read from there when somebody asks, which is the background thread as a rule: that
+    takes 0.15 us off what making one costs the program.
+
     Args:
         scope: the driver's instrument.
         parent: the span that asks, or None.
         database: what the connection talks to.
-        query: the statement as the program gave it, without its parameters.
+        query: the statement as the program gave it, without its parameters; or a function that the background thread
+            gets it from.
+
+    `code`, where the driver's instrument sets it, is what the database answered to a failed call: an SQLSTATE, say.
     """
 
-    __slots__ = ("batch", "database", "failure", "query")
+    __slots__ = ("_parent", "batch", "code", "database", "failure", "query")
+    kind = CLIENT
 
-    def __init__(self, scope: Scope, parent: RemoteContext | Span | None, database: Database, query: str) -> None:
-        super().__init__(scope, "", CLIENT, parent)
+    def __init__(self, scope: Scope, parent: RemoteContext | Span | None, database: Database, query: Any) -> None:
+        self.scope = scope
+        self.name = ""
         self.database = database
         self.query = query
         self.batch = 0
+        self.code = ""
         self.failure = ""
+        self.details = None
+        self.ended = 0
+        try:  # as ids.span_id does, without the call: 40 ns
+            self.span_id = _span_ids.pop()
+        except IndexError:
+            self.span_id = ids.span_id()
+        self._parent = _root() if parent is None else parent
+        self.started = now()
+
+    @property
+    def trace_id(self) -> bytes:  # type: ignore[override]
+        """The trace that it belongs to."""
+        return self._parent.trace_id
+
+    @property
+    def parent_id(self) -> bytes | None:  # type: ignore[override]
+        """The span that asks; None for a root."""
+        above = self._parent.span_id
+        return None if above is ids.NO_SPAN else above
+
+    @property
+    def parent_remote(self) -> bool:  # type: ignore[override]
+        """Whether that is in another process."""
+        return self._parent.remote
+
+    @property
+    def state(self) -> str:  # type: ignore[override]
+        """The trace state."""
+        return self._parent.state
+
+    @property
+    def entry(self) -> Span | None:  # type: ignore[override]
+        """The request that it is part of."""
+        return self._parent.entry
+
+    @property
+    def flags(self) -> int:  # type: ignore[override]
+        """Whether it is kept: 1 or 0."""
+        parent = self._parent
+        return parent.flags & 1 if span.sampler.parent_based else span.sampler.keeps(parent.trace_id)
 
     def fail(self, error: BaseException) -> None:
-        """Records the exception that the call ended with."""
-        self.record_exception(error)
-        self.failure = type_name(error)
+        """Records the exception that the call ended with, without the values that databases quote in them."""
+        from perfagent.runtime.failure import Failure
+
+        failure = Failure(error)
+        self.failure = failure.type
+        if self.is_recording():
+            self._more().events.append(("exception", now() + clock.offset, failure, 0))
 
     def measure(self) -> None:
-        statement = self.database.statement(self.query)
+        query = self.query
+        if type(query) is not str and callable(query):
+            query = self.query = query()
+        statement = self.database.statement(query)
         seconds = (self.ended - self.started) / 1e9
         if self.failure:
-            series = duration.of({**statement.attributes, "error.type": self.failure})
+            series = duration.of({**statement.attributes, **self._outcome()})
         else:
             series = statement.series
         series.record(seconds)
@@ -161,5 +230,17 @@ class QuerySpan(Span):
         if self.batch > 1:
             body += wire.key_value(9, "db.operation.batch.size", self.batch)
         if self.failure:
-            body += wire.key_value(9, "error.type", self.failure) + wire.message(15, wire.integer(3, ERROR))
+            body += wire.attributes(9, self._outcome()) + wire.message(15, wire.integer(3, ERROR))
         return self.encode_around(body)
+
+    def _outcome(self) -> dict[str, object]:
+        """What a failed call adds to the attributes of its span and its metric."""
+        if self.code:
+            return {"error.type": self.failure, "db.response.status_code": self.code}
+        return {"error.type": self.failure}
+
+
+def _root() -> RemoteContext:
+    """What stands above the first span of a trace."""
+    trace_id = ids.trace_id()
+    return RemoteContext(trace_id, ids.NO_SPAN, span.sampler.keeps(trace_id), remote=False)

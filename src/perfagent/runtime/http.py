@@ -6,7 +6,7 @@ templates kept for each combination of method, route and status.
 
 from __future__ import annotations
 
-from perfagent.runtime import metric
+from perfagent.runtime import headers, metric
 from perfagent.runtime.clock import now
 from perfagent.runtime.encoded import MOST, Encoded
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, UP_DOWN_COUNTER, registry
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
 SIZES = (0.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)  # bytes
-SECRET_HEADERS = frozenset(
-    ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token")
-)
-REDACTED = "[REDACTED]"
+SIGNING_PARAMETERS = frozenset(("AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"))
+"""Query parameters whose values are replaced even where queries are kept (semantic conventions, `url.full`)."""
 
 _meter = Scope("perfagent.http", schema_url=SCHEMA)
 server_duration = registry.make(
@@ -63,10 +61,8 @@ class Template:
 
 _active: dict[tuple[str, str], Series] = {}
 _templates: dict[tuple[object, ...], Template] = {}
-captured: dict[str, frozenset[str]] = {"request": frozenset(), "response": frozenset()}
-"""Names of the headers that server spans keep, in lower case; set from the settings when the agent starts."""
-sanitized: frozenset[str] = frozenset()
-"""Names of further headers whose values are replaced."""
+captured = headers.captured
+"""Names of the headers that spans keep, by side."""
 capture_query = False
 
 
@@ -117,8 +113,8 @@ class ServerSpan(Span):
         self.failure = ""
         self.query = ""
         self.size = -1
-        self.headers: Iterable[tuple[bytes, bytes]] | None = None
-        self.response_headers: Iterable[tuple[bytes, bytes]] | None = None
+        self.headers: Iterable[headers.Header] | None = None
+        self.response_headers: Iterable[headers.Header] | None = None
         active = _active.get((method, scheme)) or _active_series(method, scheme)
         active.record(1)
         self.active = active
@@ -159,9 +155,9 @@ class ServerSpan(Span):
         if self.query and capture_query:
             parts.append(_queries[self.query])
         if self.headers is not None:
-            parts.append(_headers("request", self.headers))
+            parts.append(headers.encode("request", self.headers))
         if self.response_headers is not None:
-            parts.append(_headers("response", self.response_headers))
+            parts.append(headers.encode("response", self.response_headers))
         return self.encode_around(b"".join(parts))
 
     def _template(self) -> Template:
@@ -219,30 +215,50 @@ def _active_series(method: str, scheme: str) -> Series:
     return series
 
 
+def forget_requests() -> None:
+    """In a forked child: the requests under way are its parent's."""
+    for series in server_active.series.values():
+        series.pending.clear()
+        series.value = 0
+
+
 class ClientSpan(Span):
-    """One request to another server.
+    """One request sent to another server: each redirect, authentication and retry is one of its own ("HTTP request
+    retries and redirects" of the semantic conventions). It ends when the headers of the response have arrived.
 
     Args:
         scope: the instrument.
         parent: the span that asks, or None.
-        method: in upper case.
-        url: the address; user name, password and query are left out of what is recorded.
+        method: as the program gave it.
+        url: the address, or an object whose `str` it is; user name, password and query are not recorded.
+
+    The instrument fills in `status`, `version` of HTTP, `resend` (how many requests of the same call came before) and
+    the captured `headers` and `response_headers`.
     """
 
-    __slots__ = ("failure", "method", "status", "url", "version")
+    __slots__ = ("failure", "headers", "method", "resend", "response_headers", "status", "url", "version")
 
-    def __init__(self, scope: Scope, parent: RemoteContext | Span | None, method: str, url: str) -> None:
+    def __init__(self, scope: Scope, parent: RemoteContext | Span | None, method: str, url: object) -> None:
         super().__init__(scope, method, CLIENT, parent)
         self.method = method
         self.url = url
         self.status = 0
         self.version = ""
         self.failure = ""
+        self.resend = 0
+        self.headers: Iterable[headers.Header] | None = None
+        self.response_headers: Iterable[headers.Header] | None = None
 
     def fail(self, error: BaseException) -> None:
-        """Records the exception that the call ended with."""
-        self.record_exception(error)
+        """Records the exception that the call ended with, without the secret parts of the address in its text."""
         self.failure = type_name(error)
+        self.record_exception(error)
+        if self.details is None or not self.details.events:
+            return
+        recorded = self.details.events[-1][2]
+        for secret, shown in _secrets(str(self.url)):
+            for key in ("exception.message", "exception.stacktrace"):
+                recorded[key] = str(recorded.get(key)).replace(secret, shown)
 
     def measure(self) -> None:
         duration = self._template().duration
@@ -252,21 +268,31 @@ class ClientSpan(Span):
             duration.exemplify(seconds, self.ended, self.trace_id, self.span_id)
 
     def encode(self) -> bytes:
-        return self.encode_around(self._template().body + _urls[_public(self.url)])
+        body = self._template().body + _urls[_public(str(self.url))]
+        if self.resend:
+            body += wire.key_value(9, "http.request.resend_count", self.resend)
+        if self.headers is not None:
+            body += headers.encode("client.request", self.headers)
+        if self.response_headers is not None:
+            body += headers.encode("client.response", self.response_headers)
+        return self.encode_around(body)
 
     def _template(self) -> Template:
-        origin = _origin(self.url)
-        key = (self.method, origin, self.status, self.failure, self.version)
-        return _templates.get(key) or self._make_template(key, origin)
+        # The program may have renamed the span through OpenTelemetry's API: then the name is its own.
+        name = self.name if self.name != self.method else ""
+        key = (self.method, _origin(str(self.url)), self.status, self.failure, self.version, name)
+        return _templates.get(key) or self._make_template(key)
 
-    def _make_template(self, key: tuple[object, ...], origin: str) -> Template:
-        scheme, _, authority = origin.partition("://")
+    def _make_template(self, key: tuple[object, ...]) -> Template:
+        scheme, _, authority = str(key[1]).partition("://")
         address, port = split_host(authority)
-        method = self.method if self.method in METHODS else "_OTHER"
+        method = self.method.upper()
+        if method not in METHODS:
+            method = "_OTHER"
         shared: dict[str, object] = {
             "http.request.method": method,
             "server.address": address,
-            "server.port": port or (443 if scheme == "https" else 80),
+            "server.port": port or (443 if scheme in ("https", "wss") else 80),
         }
         if self.status:
             shared["http.response.status_code"] = self.status
@@ -275,7 +301,11 @@ class ClientSpan(Span):
         error = self.failure or (str(self.status) if self.status >= 400 else "")
         if error:
             shared["error.type"] = error
-        body = wire.text(5, method if method != "_OTHER" else "HTTP") + b"0\x03" + wire.attributes(9, shared)
+        own = dict(shared)
+        if method != self.method:
+            own["http.request.method_original"] = self.method[:64]
+        name = str(key[-1]) or ("HTTP" if method == "_OTHER" else method)
+        body = wire.text(5, name) + b"0\x03" + wire.attributes(9, own)
         if error:
             body += wire.message(15, wire.integer(3, ERROR))
         if len(_templates) >= MOST:
@@ -308,19 +338,26 @@ def _public(url: str) -> str:
     location, question, query = rest.partition("?")
     authority, slash, path = location.partition("/")
     shown = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-    return shown + question + query if capture_query else shown
+    return shown + question + _unsigned(query) if capture_query else shown
 
 
-def _headers(side: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The captured headers as attributes `http.SIDE.header.NAME`, each a list of its values."""
-    wanted = captured[side]
-    found: dict[str, list[str]] = {}
-    for raw, value in headers:
-        name = raw.decode("latin-1").lower()
-        if name in wanted:
-            secret = name in SECRET_HEADERS or name in sanitized
-            found.setdefault(name, []).append(REDACTED if secret else value.decode("latin-1"))
-    return wire.attributes(9, [(f"http.{side}.header.{name}", values) for name, values in found.items()])
+def _unsigned(query: str) -> str:
+    """A query whose signatures are replaced."""
+    parameters = []
+    for parameter in query.split("&"):
+        name, equals, value = parameter.partition("=")
+        parameters.append(name + equals + ("REDACTED" if value and name in SIGNING_PARAMETERS else value))
+    return "&".join(parameters)
+
+
+def _secrets(url: str) -> list[tuple[str, str]]:
+    """The parts of an address that must not be seen in the text of an exception, and what is shown in their place."""
+    location, _, query = url.partition("://")[2].partition("#")[0].partition("?")
+    user = location.partition("/")[0].rpartition("@")[0]
+    secrets = [(f"{user}@", f"{headers.REDACTED}@")] if user else []
+    if query and not capture_query:
+        secrets.append((f"?{query}", f"?{headers.REDACTED}"))
+    return secrets
 
 
 def elapsed(span: Span) -> float:

@@ -8,10 +8,10 @@ A recorder folds by itself only where a list has grown past FOLD_AT, so memory i
 from __future__ import annotations
 
 from _thread import allocate_lock
-from bisect import bisect_right
-from collections import deque
+from bisect import bisect_left, bisect_right
 
 from perfagent.runtime import clock, outbox
+from perfagent.runtime.attributes import cleaned, identity
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 COUNTER, UP_DOWN_COUNTER, GAUGE, HISTOGRAM = "counter", "updowncounter", "gauge", "histogram"
 FOLD_AT = 4096
-EXEMPLARS = 32  # remembered between two folds, for each series
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Bucket bounds of durations in seconds (OpenTelemetry HTTP metrics)."""
@@ -43,17 +42,19 @@ class Series:
         attributes: the attributes that all its measurements share.
     """
 
-    __slots__ = ("_folding", "attributes", "cache", "exemplars", "pending", "started", "traced", "value")
+    __slots__ = ("attributes", "cache", "exemplars", "folding", "pending", "previous", "started", "touched", "value")
 
     def __init__(self, attributes: Mapping[str, object]) -> None:
         self.attributes = attributes
         self.pending: list[float] = []
-        self.traced: deque[Exemplar] = deque(maxlen=EXEMPLARS)
-        self.exemplars: list[Exemplar] = []
+        self.exemplars: dict[int, Exemplar] = {}
+        """The last one of each bucket since the last export; a sum and a gauge have one bucket."""
         self.value: float = 0
+        self.previous: float = 0  # what an observed total was at the last export of differences
+        self.touched = False  # since the last export of differences; for an observable: by the last observation
         self.started = now() + clock.offset
         self.cache: bytes = b""  # the encoder's: the attributes, encoded
-        self._folding = allocate_lock()
+        self.folding = allocate_lock()
 
     def record(self, value: float) -> None:
         """Adds one measurement."""
@@ -63,15 +64,15 @@ class Series:
             self.fold()
 
     def exemplify(self, value: float, time: int, trace_id: bytes, span_id: bytes) -> None:
-        """Remembers which span a measurement was made in, and when by the monotonic clock."""
-        self.traced.append((value, time, trace_id, span_id))
+        """Remembers which span a measurement was made in (no ids: in none), and when by the monotonic clock."""
+        self.exemplars[0] = (value, time, trace_id, span_id)
 
     def fold(self) -> None:
         """Works the waiting measurements in. Never waits: whoever comes second leaves them to the first.
 
         Waiting could deadlock: a garbage collection inside the fold may run a destructor that records.
         """
-        if not self._folding.acquire(False):
+        if not self.folding.acquire(False):
             return
         try:
             pending = self.pending
@@ -79,41 +80,42 @@ class Series:
             if count:
                 values = pending[:count]  # others may append meanwhile: what is new stays
                 del pending[:count]
-                self.add(values)
-            if self.traced:
-                self.keep_exemplars()
+                self.touched = True
+                try:
+                    self.add(values)
+                except TypeError:  # numbers of a kind that does not mix, such as Decimal
+                    self.add([float(value) for value in values])
         finally:
-            self._folding.release()
+            self.folding.release()
 
     def add(self, values: list[float]) -> None:
         """Works `values` in; here, sums them."""
         self.value += sum(values)
 
-    def keep_exemplars(self) -> None:
-        """Chooses what is exported among the remembered; here, the last one."""
-        self.exemplars = [self.traced[-1]]
-        self.traced.clear()
+    def reset(self, time: int = 0) -> None:
+        """Starts again from zero: after an export of differences, and in a forked child.
 
-    def reset(self) -> None:
-        """Starts again from zero: after an export of differences, and in a forked child."""
+        Args:
+            time: when, in Unix ns; now when left out.
+        """
+        if before_reset is not None:
+            before_reset(self)
         self.value = 0
-        self.started = now() + clock.offset
-        self.exemplars = []
+        self.previous = 0
+        self.touched = False
+        self.started = time or now() + clock.offset
+        self.exemplars = {}
 
 
 class GaugeSeries(Series):
     """The last value."""
 
-    __slots__ = ("seen",)
-
-    def __init__(self, attributes: Mapping[str, object]) -> None:
-        super().__init__(attributes)
-        self.seen = False
+    __slots__ = ()
 
     def record(self, value: float) -> None:
         """Replaces the value."""
         self.value = value
-        self.seen = True
+        self.touched = True
 
 
 class HistogramSeries(Series):
@@ -163,22 +165,13 @@ class HistogramSeries(Series):
         self.smallest = min(self.smallest, values[0])
         self.largest = max(self.largest, values[-1])
 
-    def keep_exemplars(self) -> None:
-        """Keeps the last one of each bucket."""
-        kept = {self._bucket(exemplar[0]): exemplar for exemplar in self.exemplars}
-        while self.traced:
-            exemplar = self.traced.popleft()
-            kept[self._bucket(exemplar[0])] = exemplar
-        self.exemplars = list(kept.values())
+    def exemplify(self, value: float, time: int, trace_id: bytes, span_id: bytes) -> None:
+        """As for `Series`; keeps the last one of each bucket."""
+        self.exemplars[bisect_left(self.bounds, value)] = (value, time, trace_id, span_id)
 
-    def _bucket(self, value: float) -> int:
-        from bisect import bisect_left
-
-        return bisect_left(self.bounds, value)
-
-    def reset(self) -> None:
+    def reset(self, time: int = 0) -> None:
         """Starts again from zero."""
-        super().reset()
+        super().reset(time)
         self.clear()
 
 
@@ -195,7 +188,7 @@ class Instrument:
         callback: for an observable: yields (value, attributes) whenever metrics are collected.
     """
 
-    __slots__ = ("bounds", "callback", "description", "kind", "name", "scope", "series", "series_type", "unit")
+    __slots__ = ("bounds", "callback", "description", "kind", "known", "name", "scope", "series", "unit")
 
     def __init__(
         self,
@@ -215,6 +208,7 @@ class Instrument:
         self.bounds = bounds
         self.callback = callback
         self.series: dict[object, Series] = {}
+        self.known: dict[object, Series] = {}  # the series by attributes as somebody wrote them, in their order
 
     def add(self, value: float, attributes: Mapping[str, object] | None = None) -> None:
         """Records `value` under `attributes`, with the current span as exemplar where it is sampled."""
@@ -227,20 +221,36 @@ class Instrument:
     def of(self, attributes: Mapping[str, object] | None = None) -> Series:
         """The series of `attributes`: keep it where they are constant, and call its `record`."""
         try:
-            key: object = frozenset(attributes.items()) if attributes else None
-            return self.series[key]
-        except KeyError:
-            return self._new(key, attributes or {})
-        except TypeError:  # a list among the values
-            assert attributes is not None
-            key = frozenset((name, str(value)) for name, value in attributes.items())
-            return self.series.get(key) or self._new(key, attributes)
+            key = tuple(attributes.items()) if attributes else ()
+            known = self.known.get(key)
+            if known is not None:  # all of them are texts: nothing else is equal to a text
+                return known
+            return self.known[key, tuple(map(type, attributes.values()))]  # type: ignore[union-attr]
+        except (AttributeError, KeyError, TypeError):  # none yet, or a list among the values
+            return self._find(attributes or {})
 
-    def _new(self, key: object, attributes: Mapping[str, object]) -> Series:
-        if len(self.series) >= registry.cardinality - 1 and key is not OVERFLOW:
-            outbox.drop("attributes", "cardinality_limit", 1)
-            return self.series.get(OVERFLOW) or self._new(OVERFLOW, {"otel.metric.overflow": True})
-        return self.series.setdefault(key, self._make(dict(attributes)))
+    def _find(self, attributes: Mapping[str, object]) -> Series:
+        key = frozenset((name, identity(value)) for name, value in attributes.items())
+        series = self.series.get(key)
+        if series is None:
+            if len(self.series) >= registry.cardinality - 1 and OVERFLOW not in self.series:
+                self.series[OVERFLOW] = self._make({"otel.metric.overflow": True})
+            if OVERFLOW in self.series:
+                outbox.drop("attributes", "cardinality_limit", 1)
+                return self.series[OVERFLOW]
+            series = self.series.setdefault(key, self._make(cleaned(attributes)))
+        if len(self.known) < 4 * registry.cardinality:
+            self._remember(attributes, series)
+        return series
+
+    def _remember(self, attributes: Mapping[str, object], series: Series) -> None:
+        kinds = tuple(map(type, attributes.values()))
+        key = tuple(attributes.items())
+        try:
+            hash(key)
+        except TypeError:  # a list among the values: it is looked for anew each time
+            return
+        self.known[key if set(kinds) <= {str} else (key, kinds)] = series
 
     def _make(self, attributes: Mapping[str, object]) -> Series:
         if self.kind == HISTOGRAM:
@@ -252,29 +262,32 @@ class Instrument:
         return GaugeSeries(attributes) if self.kind == GAUGE else Series(attributes)
 
     def collect(self) -> list[Series]:
-        """Asks the callback, folds what waits, and returns the series."""
+        """Asks the callback, folds what waits, and returns the series; of an observable, those just observed."""
         if self.callback is not None:
-            self._observe()
+            return self._observe(self.callback)
         found = list(self.series.values())
         for series in found:
             series.fold()
         return found
 
-    def _observe(self) -> None:
-        assert self.callback is not None
-        seen = set()
-        for value, attributes in self.callback():
+    def _observe(self, callback: Callable[[], Iterable[tuple[float, Mapping[str, object]]]]) -> list[Series]:
+        totals: dict[Series, float] = {}
+        for value, attributes in callback():
             series = self.of(attributes)
-            series.value = value
-            if isinstance(series, GaugeSeries):
-                series.seen = True
-            seen.add(id(series))
-        for key, series in list(self.series.items()):
-            if id(series) not in seen:  # what is no longer observed is no longer exported
-                del self.series[key]
+            totals[series] = value + (0 if self.kind == GAUGE else totals.get(series, 0))
+        for series in list(self.series.values()):
+            series.touched = series in totals
+        for series, total in totals.items():
+            series.value = total
+        if len(self.series) > registry.cardinality // 2:  # room for new ones: what is no longer observed goes
+            self.series = {key: series for key, series in self.series.items() if series.touched}
+            self.known = {}
+        return list(totals)
 
 
 OVERFLOW = object()
+before_reset: Callable[[Series], None] | None = None
+"""Told of each series that is about to start from zero, where somebody goes on from its total."""
 
 
 class Registry:
@@ -284,7 +297,7 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self.instruments: dict[tuple[str, str], Instrument] = {}
+        self.instruments: dict[tuple[object, ...], Instrument] = {}
         self.cardinality = 2000
         self.exponential = False
 
@@ -311,8 +324,7 @@ class Registry:
         for instrument in self.instruments.values():
             for series in instrument.series.values():
                 series.pending.clear()
-                series.traced.clear()
-                series._folding = allocate_lock()
+                series.folding = allocate_lock()
                 if instrument.kind != UP_DOWN_COUNTER:
                     series.reset()
 

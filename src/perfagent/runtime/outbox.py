@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfagent.runtime.log import LogRecord
+    from perfagent.runtime.pipeline import Payload, Pipeline
     from perfagent.runtime.span import Span
 
 CROWDED = 2048
@@ -19,6 +21,10 @@ CROWDED = 2048
 
 pending: deque[Span] = deque()
 limit = 8192
+logs: deque[LogRecord] = deque()
+log_limit = 8192
+sources: list[Callable[[Pipeline], list[Payload]]] = []
+"""Other signals than spans and metrics: each gives what it has to send."""
 drops: dict[tuple[str, str], int] = {}
 """Signals lost, by (signal, reason); exported as `perfagent.telemetry.dropped`."""
 
@@ -29,6 +35,14 @@ def _nobody() -> None:
 
 wake: Callable[[], None] = _nobody
 """Starts or wakes the background thread; must not block."""
+
+
+def _nothing(timeout: float) -> bool:
+    return True
+
+
+flush: Callable[[float], bool] = _nothing
+"""Sends what is waiting, within a number of seconds; says whether nothing is left."""
 
 
 def crowded() -> None:

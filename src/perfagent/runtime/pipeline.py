@@ -7,16 +7,17 @@ a fork so that Python 3.12 has no second thread to warn about.
 from __future__ import annotations
 
 import sys
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock, get_native_id, start_new_thread
 from collections import deque
 from time import monotonic, sleep
 
-from perfagent.runtime import clock, guard, ids, metric, outbox, resource
+from perfagent.runtime import clock, companions, guard, ids, metric, outbox, resource
 from perfagent.runtime.otlp import metrics, traces
 from perfagent.runtime.otlp.transport import Refused, Transport, Unavailable, destinations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
 
     from perfagent.runtime.span import Scope
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 CHUNK = 64  # spans worked on before the program's threads get the interpreter: about 0.1 ms
 BACKLOG_BYTES = 8 << 20
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries
-FORK_WAIT = 0.05  # seconds that a fork waits for the thread to stop
+VITALS = "perfagent.vitals"  # the scope of the vital signs
+FORK_WAIT = 0.05  # seconds that a fork waits at most for the thread to stop; it takes 0.1 ms unless it is sending
 
 
 class Payload:
@@ -54,7 +56,7 @@ class Pipeline:
         self.interval = settings.metric_interval / 1000
         self.delay = settings.span_delay / 1000
         self.batch = settings.span_batch
-        self.sources: list[Callable[[], list[Payload]]] = []  # other signals: each gives what it has to send
+        self.sources = outbox.sources
         self.before_metrics: list[Callable[[], None]] = []
         self.sent: dict[str, int] = {}
         self.reset()
@@ -65,7 +67,10 @@ class Pipeline:
         self._wake.acquire()
         self._done = allocate_lock()
         self._working = allocate_lock()
-        self._running = self._stopping = False
+        self._switch = allocate_lock()  # around the thread's decision to end for a fork
+        self._running = self._stopping = self._stuck = False
+        self._halts = 0  # forks under way
+        self._thread = 0
         self._deadline: float | None = None
         self._backlog: deque[Payload] = deque()
         self._encoded: dict[Scope, list[bytes]] = {}
@@ -74,15 +79,18 @@ class Pipeline:
         self._not_before = 0.0
         self._pause = 0.0
         self._lost_while_down = 0
+        companions.reset()
 
     def start(self) -> None:
         """Starts the thread unless it runs."""
-        if self._running or self._stopping:
-            return
-        self._running = True
-        self._done.acquire(False)
+        with self._switch:
+            if self._running or self._stopping or self._halts:
+                return
+            self._running = True
+            done = self._done = allocate_lock()
+            done.acquire()
         try:
-            start_new_thread(self._run, ())
+            start_new_thread(self._run, (done,))
         except RuntimeError:  # no thread to be had: the exit flushes what has gathered until then
             self._running = False
 
@@ -96,7 +104,7 @@ class Pipeline:
             pass
 
     def stop(self, timeout: float) -> bool:
-        """Sends what is left and ends the thread.
+        """Sends what is left and ends the thread; a second call waits for the first one's end.
 
         Args:
             timeout: seconds; what is not sent by then is counted as dropped.
@@ -105,32 +113,61 @@ class Pipeline:
             Whether everything was handed over.
         """
         if self._stopping:
-            return True
+            return not self._running or self._ended(max((self._deadline or 0.0) - monotonic(), 0.0))
         self._deadline = monotonic() + timeout
         self._stopping = True
+        try:
+            return self._send_all(timeout)
+        finally:
+            companions.stop()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is about to end."""
+        return self._stopping
+
+    def _send_all(self, timeout: float) -> bool:
         self._not_before = 0.0
         if self._running:
             self.wake()
-            if not self._done.acquire(timeout=timeout + 0.05):
+            if not self._ended(timeout + 0.05):
                 self._give_up("exit_timeout")
                 return False
         else:
             self._last_tick()
         return not self._give_up("exit_timeout")
 
+    def _ended(self, timeout: float) -> bool:
+        """Whether the thread ends within so many seconds."""
+        done = self._done
+        if not done.acquire(timeout=timeout):
+            return False
+        done.release()
+        return True
+
     def halt(self) -> None:
-        """Before a fork: lets the thread end, so that the child is not made while it holds something."""
-        if self._running and not self._stopping:
-            self._halting = True
-            self.wake()
-            self._done.acquire(timeout=FORK_WAIT)
+        """Before a fork: lets the thread end, so that the child is not made while it holds something.
+
+        A thread that waits for a receiver keeps at it, and only one fork waits for it in vain.
+        """
+        with self._switch:
+            self._halts += 1
+        companions.halt()
+        if not self._running or self._stopping or self._stuck:
+            return
+        self.wake()
+        if self._ended(FORK_WAIT):
+            companions.wait_until_gone(self._thread)
+        else:
+            self._stuck = True
 
     def resume(self) -> None:
-        """After a fork, in the parent."""
-        self._halting = False
-        if not self._stopping:
-            self._running = False
-            self.start()
+        """After a fork, once for each `halt`: starts the thread again."""
+        with self._switch:
+            self._halts = max(self._halts - 1, 0)
+        if not self._halts:
+            companions.resume()
+        self.start()
 
     def flush(self, timeout: float) -> bool:
         """Sends what is waiting, from the calling thread.
@@ -152,26 +189,39 @@ class Pipeline:
             self._deadline = None
             self._working.release()
 
-    _halting = False
+    def flush_news(self, timeout: float) -> bool:
+        """As `flush`, where there is more than the vital signs of a process that did nothing."""
+        return not self._has_news() or self.flush(timeout)
 
-    def _run(self) -> None:
+    def _run(self, done: LockType) -> None:
+        self._thread = get_native_id()
         try:
-            while not self._stopping and not self._halting:
+            while self._goes_on():
                 self._wake.acquire(timeout=self.delay)
-                if self._stopping or self._halting:
-                    break
+                if self._stopping or self._halts:
+                    continue
                 with self._working:
-                    self._tick()
+                    try:
+                        self._tick()
+                    except Exception:  # what failed is lost, the next round goes on
+                        guard.failed("pipeline")
             if self._stopping:
                 self._last_tick()
         except Exception:
             guard.failed("pipeline")
         finally:
-            self._running = False
-            try:
-                self._done.release()
-            except RuntimeError:
-                pass
+            with self._switch:
+                if self._done is done:  # else a fork has ended this thread, and the next one runs already
+                    self._running = False
+            done.release()
+
+    def _goes_on(self) -> bool:
+        """Whether the thread does; where a fork ends it, it counts as ended from here on, for who resumes."""
+        with self._switch:
+            self._stuck = False
+            if self._halts and not self._stopping:
+                self._running = False
+            return not self._halts and not self._stopping
 
     def _last_tick(self) -> None:
         if not self._has_news():
@@ -184,16 +234,21 @@ class Pipeline:
         """Whether there is more to send than the vital signs of a process that did nothing: those are not worth the
         20 ms that connecting would add to the end of `python -c pass`.
         """
-        if self.sent or outbox.pending or self._backlog or self._encoded_count:
+        if self.sent or outbox.pending or outbox.logs or self._backlog or self._encoded_count:
             return True
-        return any(instrument.callback is None and instrument.series for instrument in _instruments())
+        return any(
+            series.touched or series.pending
+            for instrument in _instruments()
+            if instrument.callback is None and instrument.scope.name != VITALS
+            for series in list(instrument.series.values())
+        )
 
     def _tick(self) -> None:
         clock.synchronise()
         self._drain()
         self._seal()
         for source in self.sources:
-            for payload in source():
+            for payload in source(self):
                 self._store(payload)
         if monotonic() >= self._next_metrics:
             self._next_metrics = monotonic() + self.interval
@@ -221,11 +276,13 @@ class Pipeline:
                 self._seal()
             if left % CHUNK == 0:
                 sleep(0)
+                if self._halts:
+                    return
 
     def _seal(self) -> None:
         """Makes a payload of the spans encoded so far."""
         if self._encoded_count:
-            body = traces.encode(self._resource(), self._encoded)
+            body = traces.encode(self.encoded_resource(), self._encoded)
             self._store(Payload("traces", body, self._encoded_count))
             self._encoded, self._encoded_count = {}, 0
 
@@ -238,7 +295,7 @@ class Pipeline:
         if "metrics" not in self.destinations:
             return
         preference = self.settings.temporality
-        body, points = metrics.encode(self._resource(), preference)
+        body, points = metrics.encode(self.encoded_resource(), preference)
         if points:
             if preference == "cumulative":  # a newer total makes an older one needless
                 self._backlog = deque(payload for payload in self._backlog if payload.signal != "metrics")
@@ -262,7 +319,7 @@ class Pipeline:
         self._lost_while_down += lost
 
     def _send(self) -> None:
-        while self._backlog and monotonic() >= self._not_before:
+        while self._backlog and monotonic() >= self._not_before and not self._halts:
             timeout = None if self._deadline is None else self._deadline - monotonic()
             if timeout is not None and timeout <= 0:
                 return
@@ -309,7 +366,8 @@ class Pipeline:
         if not self.settings.quiet:
             print(f"perfagent: {message}", file=sys.stderr, flush=True)
 
-    def _resource(self) -> bytes:
+    def encoded_resource(self) -> bytes:
+        """The content of an OTLP Resource message, made when first needed."""
         if not self.resource:
             self.resource = resource.encode(self.settings)
         return self.resource
@@ -320,6 +378,9 @@ class Pipeline:
         if "traces" not in self.destinations:
             lost = 0
         outbox.drop("span", reason, lost) if lost else None
+        waiting = len(outbox.logs) if "logs" in self.destinations else 0
+        outbox.drop("log", reason, waiting) if waiting else None
+        lost += waiting
         while self._backlog:
             payload = self._backlog.popleft()
             lost += payload.count

@@ -53,15 +53,21 @@ def parent(traceparent: str, tracestate: str = "") -> RemoteContext | None:
 
 
 def extract(get: Callable[[str], str | None]) -> RemoteContext | None:
-    """The caller's context by a function that looks a header up; sets the baggage of this context too."""
-    if carry_baggage:
-        carried = get("baggage")
-        if carried and len(carried) <= LONGEST_BAGGAGE:
-            baggage.set(carried)
+    """The caller's context by a function that looks a header up."""
     if not trace_context:
         return None
     header = get("traceparent")
     return parent(header, get("tracestate") or "") if header else None
+
+
+def carried(get: Callable[[str], str | None]) -> str:
+    """The caller's baggage by a function that looks a header up; "" where there is none.
+
+    Who answers the request sets the context variable `baggage` to it and resets it afterwards: a server's threads, and
+    the task of a test, go on to the next request.
+    """
+    header = get("baggage") if carry_baggage else None
+    return header if header and len(header) <= LONGEST_BAGGAGE else ""
 
 
 def traceparent(span: Span | RemoteContext) -> str:
@@ -82,6 +88,6 @@ def inject(put: Callable[[str, str], object], span: Span | RemoteContext | None 
         if span.state:
             put("tracestate", span.state)
     if carry_baggage:
-        carried = baggage.get()
-        if carried:
-            put("baggage", carried)
+        header = baggage.get()
+        if header:
+            put("baggage", header)

@@ -56,20 +56,26 @@ def encode(settings: Settings) -> bytes:
 
 def program_name() -> str:
     """A name for a service that nobody named: the script, the module, or what a server was told to load."""
-    argv = getattr(sys, "orig_argv", None) or sys.argv
-    arguments = [part for part in argv[1:] if not part.startswith("-")]
-    if "-m" in argv[:-1]:
-        name = argv[argv.index("-m") + 1]
-        arguments = argv[argv.index("-m") + 2 :]
-    elif arguments and "-c" not in argv:
-        name = os.path.basename(arguments[0])
-        arguments = arguments[1:]
-    else:
-        return "unknown_service:python"
+    name, arguments = _command()
     if name in LAUNCHERS:
         target = next((part for part in arguments if ":" in part and "/" not in part and not part.startswith("-")), "")
         name = target.partition(":")[0].partition(".")[0] or name
     return name.removesuffix(".py") or "unknown_service:python"
+
+
+def _command() -> tuple[str, list[str]]:
+    """What the interpreter runs, a script's or a module's name, and the words after it; "" for code and for nothing."""
+    words = (getattr(sys, "orig_argv", None) or ["", *sys.argv])[1:]
+    while words and words[0].startswith("-") and words[0] not in ("-c", "-m", "-"):
+        del words[: 2 if words[0] in ("-W", "-X", "--check-hash-based-pycs") else 1]
+    if words[:1] == ["-m"] and len(words) > 1:
+        return words[1], words[2:]
+    if words[:1] in (["-c"], ["-m"], ["-"], []):
+        if sys.argv[0].startswith("-") or not sys.argv[0]:
+            return "", []
+        words = sys.argv  # a child of multiprocessing is started with code, and then told its parent's words
+    path, name = os.path.split(words[0])
+    return (os.path.basename(path) if name == "__main__.py" else name), words[1:]
 
 
 def _instance() -> str:

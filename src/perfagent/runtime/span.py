@@ -9,6 +9,7 @@ from __future__ import annotations
 from struct import Struct
 
 from perfagent.runtime import clock, context, ids, outbox
+from perfagent.runtime.attributes import Limits, merge, put, text_of
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
 from perfagent.runtime.otlp import wire
@@ -27,17 +28,6 @@ UNSET, OK, ERROR = 0, 1, 2
 
 sampler = Sampler()
 """The sampler of this process; replaced when the agent starts."""
-
-
-class Limits:
-    """How much a span may hold (OpenTelemetry SDK specification, "Span Limits"); counts, and characters of a text."""
-
-    attributes = 128
-    length = 32_768
-    events = 128
-    links = 128
-    event_attributes = 128
-    link_attributes = 128
 
 
 class Scope:
@@ -102,7 +92,7 @@ class Span:
         "flags",
         "kind",
         "name",
-        "parent",
+        "parent_id",
         "parent_remote",
         "scope",
         "span_id",
@@ -111,6 +101,7 @@ class Span:
         "trace_id",
     )
     remote = False
+    nobody = False
 
     def __init__(self, scope: Scope, name: str, kind: int, parent: Span | RemoteContext | None) -> None:
         self.scope = scope
@@ -121,14 +112,14 @@ class Span:
         self.span_id = ids.span_id()
         if parent is None:
             self.trace_id = ids.trace_id()
-            self.parent: bytes | None = None
+            self.parent_id: bytes | None = None
             self.parent_remote = False
             self.state = ""
             self.flags = sampler.keeps(self.trace_id)
             self.entry: Span | None = None
         else:
             self.trace_id = parent.trace_id
-            self.parent = parent.span_id
+            self.parent_id = parent.span_id
             self.parent_remote = parent.remote
             self.state = parent.state
             self.flags = parent.flags & 1 if sampler.parent_based else sampler.keeps(parent.trace_id)
@@ -138,6 +129,7 @@ class Span:
     def finish(self) -> None:
         """Stops the clock and hands the span over; once, further calls do nothing."""
         if not self.ended:
+            self.ended = 1  # the interpreter never switches between this test and store: two threads cannot both pass
             self.ended = now()
             outbox.pending.append(self)
             if len(outbox.pending) > outbox.CROWDED:
@@ -148,7 +140,7 @@ class Span:
         self.record_exception(error)
         self.set("error.type", type_name(error))
         self._more().status = ERROR
-        self._more().message = _text_of(error)
+        self._more().message = text_of(error)
 
     def set(self, key: str, value: object) -> None:
         """Sets an attribute of a span that we made: key and value are known to be good."""
@@ -157,7 +149,10 @@ class Span:
     def _more(self) -> Details:
         details = self.details
         if details is None:
-            details = self.details = Details()
+            details = Details()
+            if self.details is not None:  # another thread was faster; nothing can come between test and store
+                return self.details
+            self.details = details
         return details
 
     # The methods of opentelemetry.trace.Span.
@@ -168,13 +163,15 @@ class Span:
         Args:
             end_time: Unix time in ns; now when left out.
         """
-        if self.ended:
-            return
         if end_time is None:
             self.finish()
-        else:
-            self.ended = max(end_time - clock.offset, 1)
+            return
+        ended = end_time - clock.offset or 1  # 0 means that it has not ended
+        if not self.ended:
+            self.ended = ended
             outbox.pending.append(self)
+            if len(outbox.pending) > outbox.CROWDED:
+                outbox.crowded()
 
     def is_recording(self) -> bool:
         """Whether it still takes attributes and will be exported."""
@@ -188,7 +185,9 @@ class Span:
 
     def set_attribute(self, key: str, value: object) -> None:
         """Sets one attribute; see OpenTelemetry's Span."""
-        self.set_attributes({key: value})
+        if self.flags & 1 and not self.ended:
+            details = self._more()
+            details.lost_attributes += put(details.attributes, key, value, Limits.attributes)
 
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
         """Sets attributes; the oldest go where there are more than the limit."""
@@ -219,8 +218,8 @@ class Span:
             return
         state = ",".join(f"{key}={value}" for key, value in context.trace_state.items())
         self._link(
-            context.trace_id.to_bytes(16, "big"),
-            context.span_id.to_bytes(8, "big"),
+            (context.trace_id & (1 << 128) - 1).to_bytes(16, "big"),
+            (context.span_id & (1 << 64) - 1).to_bytes(8, "big"),
             state,
             0x300 if context.is_remote else 0x100,
             attributes,
@@ -251,12 +250,13 @@ class Span:
         code = getattr(status, "status_code", status)
         if code is not status:
             description = status.description
-        value = int(getattr(code, "value", code))
-        details = self._more()
-        if value == UNSET or details.status == OK or self.ended:
+        value = getattr(code, "value", code)
+        if value not in (OK, ERROR) or not self.is_recording():
             return
-        details.status = value
-        details.message = description or "" if value == ERROR else ""
+        details = self._more()
+        if details.status != OK:
+            details.status = value
+            details.message = description if value == ERROR and isinstance(description, str) else ""
 
     def record_exception(
         self,
@@ -272,7 +272,7 @@ class Span:
 
         found: dict[str, object] = {
             "exception.type": type_name(exception),
-            "exception.message": _text_of(exception),
+            "exception.message": text_of(exception),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
         }
@@ -288,7 +288,7 @@ class Span:
     ) -> None:
         if error is not None and self.is_recording():
             self.record_exception(error, escaped=True)
-            self.set_status(ERROR, f"{type(error).__name__}: {_text_of(error)}")
+            self.set_status(ERROR, f"{type(error).__name__}: {text_of(error)}")
         self.end()
 
     # The background thread's side.
@@ -303,14 +303,14 @@ class Span:
     def encode_around(self, body: bytes) -> bytes:
         """An OTLP Span message around `body`: the fields that its kind encodes by itself (name, kind, attributes)."""
         offset = clock.offset
-        if self.parent is None:
+        if self.parent_id is None:
             head = _root(
                 b"\x0a\x10", self.trace_id, b"\x12\x08", self.span_id, b"\x39", self.started + offset,
                 b"\x41", self.ended + offset, b"\x85\x01", 0x100,
             )  # fmt: skip
         else:
             head = _child(
-                b"\x0a\x10", self.trace_id, b"\x12\x08", self.span_id, b"\x22\x08", self.parent,
+                b"\x0a\x10", self.trace_id, b"\x12\x08", self.span_id, b"\x22\x08", self.parent_id,
                 b"\x39", self.started + offset, b"\x41", self.ended + offset,
                 b"\x85\x01", 0x300 if self.parent_remote else 0x100,
             )  # fmt: skip
@@ -325,7 +325,7 @@ _child = Struct("<2s16s2s8s2s8scQcQ2sI").pack
 
 
 def _encode_details(details: Details) -> bytes:
-    parts = [wire.attributes(9, details.attributes)]
+    parts = [wire.attributes(9, list(details.attributes.items()))]  # a copy: a late thread may still be setting one
     if details.lost_attributes:
         parts.append(wire.integer(10, details.lost_attributes))
     for name, time, attributes, lost in details.events:
@@ -343,42 +343,6 @@ def _encode_details(details: Details) -> bytes:
         status = wire.text(2, details.message) if details.message else b""
         parts.append(wire.message(15, status + wire.integer(3, details.status)))
     return b"".join(parts)
-
-
-def merge(into: dict[str, object], attributes: Mapping[str, object], most: int) -> int:
-    """Copies cleaned `attributes` into a dict of at most `most`, the oldest giving way; returns how many went."""
-    lost = 0
-    for key, value in attributes.items():
-        if not key or not isinstance(key, str):
-            continue
-        into.pop(key, None)  # a value set again is a young one
-        into[key] = _clean(value)
-        if len(into) > most:
-            del into[next(iter(into))]
-            lost += 1
-    return lost
-
-
-def _clean(value: object) -> object:
-    """A value that will not change under the encoder: texts cut, sequences and maps copied, the rest as text."""
-    if isinstance(value, str):
-        return value[: Limits.length]
-    if value is None or isinstance(value, (bool, int, float, bytes)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_clean, value))
-    if hasattr(value, "items"):
-        return {str(key): _clean(part) for key, part in value.items() if key}
-    if hasattr(value, "__getitem__") and hasattr(value, "__len__"):
-        return tuple(map(_clean, value))
-    return _text_of(value)[: Limits.length]
-
-
-def _text_of(value: object) -> str:
-    try:
-        return str(value)[: Limits.length]
-    except Exception as error:  # the program's own __str__ failed: that must not become its exception
-        return f"<{type(value).__name__} whose text raised {type(error).__name__}>"
 
 
 def type_name(error: BaseException) -> str:

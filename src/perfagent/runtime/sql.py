@@ -1,57 +1,32 @@
 """What a SQL statement says without its literals: text, operation, collection and summary.
 
-Rules: OpenTelemetry semantic conventions, "Database client": sanitization of `db.query.text`, and `db.query.summary`.
-It runs in the background thread, once for each distinct statement. Where a statement is ambiguous between dialects
-(a backslash before a quote, a comment inside a comment) everything from there on is left out: no literal may leak.
+Rules: OpenTelemetry semantic conventions, "Database client spans": sanitization of `db.query.text`. It runs in the
+background thread, once for each distinct statement. Where dialects disagree on where a literal ends (a backslash
+before a quote, a comment inside a comment) and nothing tells which it is, everything from there on is left out.
 """
 
 from __future__ import annotations
+
+import re
+
+from perfagent.runtime.sql_summary import summarize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from re import Pattern
 
 LIMIT = 4096  # characters of the text
-SUMMARY_LIMIT = 255  # characters, by the semantic conventions
-READ = 4 * LIMIT  # characters looked at: bounds the work on a statement of 100 MB
-
-VERBS = frozenset(
-    (
-        "SELECT INSERT UPDATE DELETE REPLACE MERGE CREATE ALTER DROP TRUNCATE BEGIN START COMMIT ROLLBACK SAVEPOINT "
-        "RELEASE CALL EXEC EXECUTE SET SHOW USE EXPLAIN ANALYZE VACUUM PRAGMA COPY LOCK GRANT REVOKE DECLARE FETCH "
-        "CLOSE LISTEN NOTIFY UNLISTEN DO VALUES PREPARE DEALLOCATE DESCRIBE ATTACH DETACH REINDEX REFRESH WITH END KILL"
-    ).split()
-)
-DATA_VERBS = frozenset("SELECT INSERT UPDATE DELETE REPLACE MERGE".split())
-BEFORE_NAMES = frozenset(
-    "FROM JOIN INTO UPDATE TABLE INDEX VIEW DATABASE SCHEMA TRUNCATE COPY CALL EXEC PRAGMA".split()
-)
-PASSED_OVER = frozenset(
-    "ONLY IF NOT EXISTS UNIQUE TEMP TEMPORARY CONCURRENTLY MATERIALIZED OR IGNORE LOW_PRIORITY LATERAL TABLE".split()
-)
-NO_NAMES = frozenset("SELECT SET WHERE VALUES ON USING AS UNNEST DUAL".split())
-
-_PATTERN = r"""
-    (?P<comment>--[^\n]*{hash}|/\*(?:[^*/]|\*(?!/)|/(?!\*))*(?:\*/|/\*.*|\Z))
-  | (?P<literal>(?:[EeNnXxBbRr]|[Uu]&)?{quote}
-      |\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z))
-  | (?P<holder>%s|%\(\w+\)[a-z]|\$\d+|(?<![:\w]):[^\W\d]\w*|\?\d*)
-  | (?P<number>\.?\d(?:[eE][+-]\d|[\w.$])*)
-  | (?P<word>[^\W\d][\w$]*|{name}`[^`]*(?:`|\Z)|\[[^\W\d][\w ]*\])
-  | (?P<space>\s+)
-  | (?P<other>.)
-"""
-# A backslash before a quote escapes it in one dialect and ends the string in another: the rest is taken in, too.
-_QUOTED = r"{q}(?:[^{q}\\]|{q}{q}|\\[^{q}])*(?:{q}|\\{q}.*|\\?\Z)"
-_compiled: dict[bool, Pattern[str]] = {}
-_lists: list[tuple[Pattern[str], str]] = []
+READ = 4  # times the limit is looked at of a longer statement, which bounds the work on one of 100 MB
 
 
 class SqlText:
     """A statement as it may be shown.
 
-    `text` has `?` in the place of every literal; `operation` is the verb in upper case; `collection` the first table;
-    `summary` verbs and tables in their order. Any of the last three may be "".
+    Args:
+        text: the statement with `?` in place of every literal, without comments, its blanks reduced.
+        operation: its verb in upper case, or "".
+        collection: its first table as it is written there, or ""; what the main verb writes to goes first.
+        summary: `db.query.summary`, verbs and tables in their order, 255 characters at most.
     """
 
     __slots__ = ("collection", "operation", "summary", "text")
@@ -63,170 +38,144 @@ class SqlText:
         self.summary = summary
 
 
-def describe(sql: str, double_quotes_are_strings: bool = False) -> SqlText:
+def describe(
+    sql: str,
+    double_quotes_are_strings: bool = False,
+    backslash_escapes: bool | None = None,
+    limit: int = LIMIT,
+) -> SqlText:
     """Takes the literals out of a statement and finds what it does to which tables.
 
     Args:
         sql: the statement, of any length and with anything in it.
-        double_quotes_are_strings: MySQL's reading of `"…"`, and of `#` as the start of a comment; else a name.
+        double_quotes_are_strings: MySQL's reading of `"…"` as a string, and of `#` as the start of a comment.
+        backslash_escapes: whether a backslash in '…' escapes what follows (MySQL, ClickHouse) or is a character as
+            any other (PostgreSQL, SQLite); None for as MySQL where double quotes are strings, and else unknown.
+        limit: the most characters of the text.
 
     Returns:
-        Its parts; never raises.
+        Its parts; never raises. The text is the same when it is described again.
     """
+    if backslash_escapes is None and double_quotes_are_strings:
+        backslash_escapes = True
+    dialect = (double_quotes_are_strings, backslash_escapes)
+    pattern = _compiled.get(dialect) or _compile(*dialect)
+    whole = _sanitized(sql[: READ * limit], pattern, double_quotes_are_strings)
+    text = whole
+    if len(text) > limit:  # the cut may have opened a quoted name
+        text = _sanitized(text[:limit], pattern, double_quotes_are_strings)
+    return SqlText(text, *summarize(whole))
+
+
+# Its first group is the longest run of what is shown as it is, so that a typical statement is a handful of matches and
+# not one for each word. Nothing that follows a repetition can fail but at the end of one name: time is linear.
+_PATTERN = r"""
+    ((?: <letter><word>*(?!<word>|'|&')(?:<mark>+|\.(?![0-9]))?    # a word takes its digits with it
+       | <mark>+
+       | <name> | `[^`]*(?:``[^`]*)*`(?!`) | \[<letter><bracketed>*\]           # quoted names
+       | \$[0-9]+ | \?[0-9]* | (?<!<word>)(?<![:?\])'"`\[]):[0-9]+                  # the drivers' placeholders
+       | [+-](?![-+.0-9]) | \.(?![0-9]) | /(?!\*) | [:\[] | <hash>
+     )+)
+  | (<comment>[^\n\r]*(?:\r(?!\n)<rest>)?    # at a lone carriage return it ends for PostgreSQL, and not for SQLite
+     | /\*<until>(?:\*/|\Z))
+  | (-(?=-))                                 # two signs, for MySQL wants a blank after the two that begin a comment
+  | ((?:[nNxXbB]|[uU]&)?<single>
+     | [eE]'[^'\\]*(?:(?:''|\\<any>)[^'\\]*)*(?:'|\\?\Z)
+     | [nN]?[qQ]'(?:\[<until>(?:\]'|\Z)|\{<until>(?:\}'|\Z)|\(<until>(?:\)'|\Z)|<<until>(?:>'|\Z)
+        |(?P<fence>\S)<until>(?:(?P=fence)'|\Z))
+     | <double>
+     | \$(?P<tag>(?:<letter><digit>*)?)\$<until>(?:\$(?P=tag)\$|\Z)
+     | (?:[+-](?:(?<=[(,=<>*/%+|&-].)|(?<=[(,=<>*/%+|&-]\s.)<after>))?\.?[0-9](?:[eE][+-](?=[0-9])|<number>)*
+     | ["`]<rest>)                           # a name that does not end may be a string
+  | (<letter><word>* | <any>)
+"""
+# Sets of characters. To a database all beyond ASCII is a letter, only that a blank pasted from a page is none here.
+# They are given by what they leave out, for `re` takes 25 ms to compile sets that reach so far.
+_SETS = {
+    "<letter>": r"[^\x00-@\[-^`{-\xa0]",
+    "<digit>": r"[^\x00-/:-@\[-^`{-\xa0]",  # letters and digits
+    "<word>": r"[^\x00-\#%-/:-@\[-^`{-\xa0]",  # and $
+    "<number>": r"[^\x00-\-/:-@\[-^`{-\xa0]",  # letters, digits and the point
+    "<bracketed>": r"""[^\x00-\x1f!"%-/:-?\[-^`{-\xa0]""",  # letters, digits and " #$@"
+    "<mark>": r"[\x00-\x20!%&()*,;<=>@\\\]^{|}~\x7f-\xa0]",  # what begins nothing
+    "<any>": r"[\s\S]",
+}
+_SIGN_FOLLOWS = ("AND", "BETWEEN", "ELSE", "LIMIT", "OFFSET", "OR", "SELECT", "THEN", "WHEN")
+_ITEM = r"(?:\?[0-9]*|%s|%\(\w+\)s|\$[0-9]+|[:@]\w+|NULL|null)(?:::\w+)?"
+_VALUES = r"[vV](?<!\w[vV])[aA][lL][uU][eE][sS]"
+_ROW = r"""(?:[rR][oO][wW] ?)?\([^()"'`]*(?:\([^()"'`]*\)[^()"'`]*)*\)"""
+_BLANKS = re.compile(r"[\t-\r\x1c- ]+")
+_NEXT_ITEM = re.compile(r", ?[(?%$:@NR]", re.IGNORECASE)  # saves the look for lists, 5 us, where there is none
+_BOOLEAN = re.compile(
+    r"""\b(?:TRUE|FALSE)\b(?<![\w$:@.%"`\[]TRUE)(?<![\w$:@.%"`\[]FALSE)(?<!%\(TRUE)(?<!%\(FALSE)"""
+    r"""(?<!\bIS TRUE)(?<!\bIS FALSE)(?<!\bIS NOT TRUE)(?<!\bIS NOT FALSE)(?![$"`\]])""",
+    re.IGNORECASE,
+)
+_LISTS = tuple(  # letters in classes: a set to start with is searched three times as fast as a case-insensitive word
+    (re.compile(pattern), once)
+    for pattern, once in (
+        (rf"([iI](?<!\w[iI])[nN] ?\( ?{_ITEM})(?: ?, ?{_ITEM})+(?:( ?\))| ?,? ?\Z)", r"\1\2"),
+        (rf"(\[ ?{_ITEM})(?: ?, ?{_ITEM})+(?:( ?\])| ?,? ?\Z)", r"\1\2"),
+        (rf"([iI](?<!\w[iI])[nN] ?\( ?{_ROW})(?: ?, ?{_ROW})+(?: ?,[^)\"'`]*\Z)?", r"\1"),
+        (rf"""({_VALUES} ?{_ROW})(?: ?, ?{_ROW})+(?: ?,[^)"'`]*\Z)?""", r"\1"),
+    )
+)
+_compiled: dict[tuple[bool, bool | None], Pattern[str]] = {}
+
+
+def _compile(double_quotes_are_strings: bool, backslash_escapes: bool | None) -> Pattern[str]:
+    string = r"{q}[^{q}\\]*(?:(?:{q}{q}|<escape>)[^{q}\\]*)*(?:{q}|<doubt>\\?\Z)"
+    if backslash_escapes is None:  # both readings agree as long as no backslash stands before a quote
+        string = string.replace("<escape>", r"\\[^{q}]").replace("<doubt>", r"\\{q}<rest>|")
+    else:
+        string = string.replace("<escape>", r"\\<any>" if backslash_escapes else r"\\").replace("<doubt>", "")
+    single = string.replace("{q}", "'")
+    if backslash_escapes is None:  # what Django writes for SQLite after each LIKE
+        single = rf"(?:(?<=[eE][sS][cC][aA][pP][eE]\s)'\\'(?!')|{single})"
+    pattern = _PATTERN.replace("<single>", single)
+    if double_quotes_are_strings:
+        parts = ("(?!)", "(?!)", r"(?:--(?=[\x00-\x20]|\Z)|\#)", string.replace("{q}", '"'))
+    else:
+        parts = ('"[^"]*(?:""[^"]*)*"(?!")', r"\#", "--", "(?!)")
+    for place, part in zip(("<name>", "<hash>", "<comment>", "<double>"), parts, strict=True):
+        pattern = pattern.replace(place, part)
+    words = ("".join(f"[{letter}{letter.lower()}]" for letter in word) for word in _SIGN_FOLLOWS)
+    pattern = pattern.replace("<after>", "".join(rf"|(?<={word}\s.)" for word in words))
+    pattern = pattern.replace("<until>", "<any>*?").replace("<rest>", "<any>*")
+    for name, characters in _SETS.items():
+        pattern = pattern.replace(name, characters)
+    compiled = _compiled[double_quotes_are_strings, backslash_escapes] = re.compile(pattern, re.VERBOSE)
+    return compiled
+
+
+def _sanitized(sql: str, pattern: Pattern[str], mysql: bool) -> str:
     pieces: list[str] = []
-    reading = _Reading()
-    for match in _pattern(double_quotes_are_strings).finditer(sql[:READ]):
-        kind = match.lastgroup
-        if kind in ("literal", "tag", "number"):
+    for match in pattern.finditer(sql):
+        kind = match.lastindex
+        if kind == 4:
             pieces.append("?")
-            reading.other("?")
-        elif kind in ("space", "comment"):
-            if pieces and pieces[-1] != " ":
-                pieces.append(" ")
+        elif kind == 2:
+            pieces.append(" ")
+            if _is_doubtful(match.group(), mysql):
+                break
+        elif kind == 3:
+            pieces.append("- ")  # or the blank that a comment leaves behind could make a comment of them
         else:
-            token = match.group()
-            pieces.append(token)
-            if kind == "word":
-                reading.word(token)
-            else:
-                reading.other(token)
-    text = "".join(pieces).strip()
-    for pattern, replacement in _lists:
-        text = pattern.sub(replacement, text)
-    return SqlText(text[:LIMIT], reading.operation[:64], reading.collection[:255], _fitting(reading.summary))
+            pieces.append(match.group())
+    text = "".join(pieces)
+    # str.split knows blanks that are none to a database, and marks here
+    text = " ".join(text.split()) if text.isascii() else _BLANKS.sub(" ", text).strip(" ")
+    upper = text.upper()
+    if "TRUE" in upper or "FALSE" in upper:
+        text = _BOOLEAN.sub("?", text)
+    if _NEXT_ITEM.search(text):
+        for repeated, once in _LISTS:
+            text = repeated.sub(once, text)
+    return text
 
 
-def _pattern(mysql: bool) -> Pattern[str]:
-    found = _compiled.get(mysql)
-    if found is None:
-        import re
-
-        single, double = _QUOTED.replace("{q}", "'"), _QUOTED.replace("{q}", '"')
-        pattern = _PATTERN.replace("{hash}", r"|\#[^\n]*" if mysql else "")
-        pattern = pattern.replace("{quote}", f"(?:{single}|{double})" if mysql else single)
-        pattern = pattern.replace("{name}", "" if mysql else r'"(?:[^"]|"")*(?:"|\Z)|')
-        found = _compiled[mysql] = re.compile(pattern, re.VERBOSE | re.DOTALL)
-        if not _lists:
-            holder = r"(?:\?\d*|%s|\$\d+|:\w+)"
-            _lists.append((re.compile(rf"\b(in) ?\( ?({holder})(?: ?, ?{holder})+ ?\)", re.IGNORECASE), r"\1 (\2)"))
-            _lists.append((re.compile(r"\b(values ?\([^()]*\))(?: ?, ?\([^()]*\))+", re.IGNORECASE), r"\1"))
-    return found
-
-
-def _fitting(words: list[str]) -> str:
-    """The words that fit into a summary, none cut in two."""
-    summary = ""
-    for word in words:
-        longer = f"{summary} {word}" if summary else word
-        if len(longer) > SUMMARY_LIMIT:
-            break
-        summary = longer
-    return summary
-
-
-class _Reading:
-    """Follows the words of a statement: which verb, which tables. Heuristic, linear, and content with anything."""
-
-    def __init__(self) -> None:
-        self.operation = ""
-        self.collection = ""
-        self.summary: list[str] = []
-        self.previous = ""
-        self.expecting = False  # a table's name is what comes next
-        self.in_list = False  # in `FROM a, b`, after a name
-        self.last = ""
-        self.named = False  # a table's name has just been read
-        self.naming = False  # and a dot after it
-        self.selects = [True]  # for each open parenthesis, whether it holds a statement
-        self.ctes: set[str] = set()
-        self.in_with = False
-
-    def word(self, token: str) -> None:
-        """Takes a keyword or a name."""
-        upper = token.upper()
-        named, self.named = self.named, False
-        if self.naming and named:
-            self._extend(token)
-        elif self.expecting and upper in PASSED_OVER:
-            pass
-        elif self.expecting and upper not in NO_NAMES and upper not in BEFORE_NAMES:
-            self.expecting = False
-            self._name(token)
-        else:
-            self.expecting = False
-            self._keyword(upper, token)
-        self.naming = False
-        self.previous = upper
-
-    def _keyword(self, upper: str, token: str) -> None:
-        if upper in VERBS and self._begins_statement(upper):
-            self._verb(upper)
-        if upper == "AS" and self.in_with and len(self.selects) == 1:
-            self.ctes.add(self.last)
-        if upper in ("WHERE", "SET", "GROUP", "ORDER", "LIMIT", "RETURNING", "UNION", "SELECT", "VALUES"):
-            self.in_list = False
-        if upper in BEFORE_NAMES and self.selects[-1]:
-            # `IS DISTINCT FROM x`, `ON DUPLICATE KEY UPDATE x`, `FOR UPDATE`: words that only look alike
-            self.expecting = self.previous not in ("DISTINCT", "KEY", "FOR", "DO") and (
-                upper not in ("UPDATE", "CALL", "EXEC", "PRAGMA", "COPY", "TRUNCATE") or self.summary[-1:] == [upper]
-            )
-        self.last = token
-
-    def _begins_statement(self, upper: str) -> bool:
-        if not self.operation or self.previous in ("", ";"):
-            return True
-        return upper in DATA_VERBS and self.previous not in ("FOR", "KEY", "ON", "DO", "OR", "THEN", "GRANT", "AFTER")
-
-    def _verb(self, upper: str) -> None:
-        if upper == "WITH" and not self.operation:
-            self.in_with = True
-            return
-        if upper in DATA_VERBS:
-            self.selects[-1] = True
-        if self.in_with and len(self.selects) > 1:
-            self.summary.append(upper)  # of a common table expression: the main statement is still to come
-            return
-        if upper == "REPLACE" and self.operation and self.operation != "EXPLAIN":
-            return  # the function of that name
-        self.in_with = False
-        if not self.operation:
-            self.operation = upper
-        self.summary.append(upper)
-        self.in_list = False
-
-    def _name(self, token: str) -> None:
-        self.last = token
-        self.named = True
-        if token in self.ctes:
-            self.named = False
-            return
-        if not self.collection:
-            self.collection = token
-        self.summary.append(token)
-        self.in_list = True
-
-    def _extend(self, token: str) -> None:
-        name = f"{self.last}.{token}"
-        self.named = True
-        if self.collection == self.last:
-            self.collection = name
-        if self.summary and self.summary[-1] == self.last:
-            self.summary[-1] = name
-        self.last = name
-
-    def other(self, token: str) -> None:
-        """Takes a literal or a mark."""
-        if token == "(":
-            self.selects.append(False)
-            self.expecting = False
-        elif token == ")" and len(self.selects) > 1:
-            self.selects.pop()
-        elif token == "." and self.named:
-            self.naming = True
-            return
-        elif token == "," and self.in_list and self.selects[-1] and self.summary[-1:] != ["INSERT"]:
-            self.expecting = True
-        elif token == ";":
-            self.in_list = self.expecting = False
-        self.named = False
-        self.previous = token
+def _is_doubtful(comment: str, mysql: bool) -> bool:
+    """Whether databases disagree on its end: comments nest in PostgreSQL, and MySQL runs what is in `/*! … */`."""
+    if not comment.startswith("/*"):
+        return False
+    return "/*" in comment[2:] or (mysql and comment[2:3] in "!M" and any(quote in comment for quote in "'\"`#"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from struct import Struct
 
-from perfagent.runtime import clock, metric
+from perfagent.runtime import clock, guard, metric, outbox
 from perfagent.runtime.clock import now
 from perfagent.runtime.otlp import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from perfagent.runtime.metric import Exemplar, Instrument, Series
+    from perfagent.runtime.metric import Instrument, Series
     from perfagent.runtime.span import Scope
 
 DELTA, CUMULATIVE = 1, 2
@@ -26,7 +26,12 @@ def encode(resource: bytes, preference: str) -> tuple[bytes, int]:
     by_scope: dict[Scope, list[bytes]] = {}
     points = 0
     for instrument in list(metric.registry.instruments.values()):
-        content, count = _metric(instrument, _temporality(instrument, preference))
+        try:
+            content, count = _metric(instrument, _temporality(instrument, preference))
+        except Exception:  # one that cannot be told must not silence the others
+            outbox.drop("metric", "encode_error", 1)
+            guard.failed(f"metric {instrument.name}")
+            continue
         if count:
             by_scope.setdefault(instrument.scope, []).append(wire.message(2, content))
             points += count
@@ -45,20 +50,15 @@ def _temporality(instrument: Instrument, preference: str) -> int:
     """OpenTelemetry SDK specification, "Metrics Exporter, OTLP": up-down counters are never differences."""
     if preference == "cumulative" or instrument.kind == metric.UP_DOWN_COUNTER:
         return CUMULATIVE
-    if instrument.callback is not None:
-        return CUMULATIVE  # an observed total is what it is; see docs/reference/differences.md
-    return DELTA
+    return CUMULATIVE if instrument.callback is not None and preference == "lowmemory" else DELTA
 
 
 def _metric(instrument: Instrument, temporality: int) -> tuple[bytes, int]:
     time = now() + clock.offset
-    points = []
-    for series in instrument.collect():
-        point = _point(series, time)
-        if point:
-            points.append(wire.message(1, point))
-            if temporality == DELTA and instrument.kind != metric.GAUGE:
-                series.reset()
+    point = _point
+    if temporality == DELTA and instrument.kind != metric.GAUGE:
+        point = _difference if instrument.callback is None else _observed_difference
+    points = [wire.message(1, encoded) for series in instrument.collect() if (encoded := point(series, time))]
     head = wire.text(1, instrument.name)
     if instrument.description:
         head += wire.text(2, instrument.description)
@@ -75,12 +75,30 @@ def _metric(instrument: Instrument, temporality: int) -> tuple[bytes, int]:
     return head + wire.message(7, body), len(points)
 
 
+def _difference(series: Series, time: int) -> bytes:
+    """One data point of what came since the last one, or nothing where nothing came."""
+    with series.folding:  # a recorder that folds meanwhile leaves its values for the next time
+        encoded = _point(series, time) if series.touched else b""
+        series.reset(time)
+    return encoded
+
+
+def _observed_difference(series: Series, time: int) -> bytes:
+    """As `_difference` for a total that somebody else counts."""
+    total = series.value
+    series.value -= series.previous
+    encoded = _point(series, time)
+    series.value = series.previous = total
+    series.started = time
+    return encoded
+
+
 def _point(series: Series, time: int) -> bytes:
     """One data point, or nothing where there is nothing to tell."""
     if isinstance(series, metric.HistogramSeries):
         return _histogram(series, time) if series.count else b""
     if isinstance(series, metric.GaugeSeries):
-        return _number(series, time) if series.seen else b""
+        return _number(series, time) if series.touched else b""
     if hasattr(series, "encode_point"):
         encoded: bytes = series.encode_point(time)
         return encoded
@@ -88,11 +106,16 @@ def _point(series: Series, time: int) -> bytes:
 
 
 def _number(series: Series, time: int) -> bytes:
-    value = series.value
     if not series.cache:
         series.cache = wire.attributes(7, series.attributes)
-    encoded = wire.double(4, value) if isinstance(value, float) else wire.fixed64(6, value)
-    return series.cache + wire.fixed64(3, time) + encoded + exemplars(5, series.exemplars)
+    return series.cache + wire.fixed64(3, time) + number(4, 6, series.value) + exemplars(5, series)
+
+
+def number(double: int, integer: int, value: float) -> bytes:
+    """A value as field `integer` where it is a whole number of 64 bits, else as field `double`."""
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
+        return wire.fixed64(integer, value)
+    return wire.double(double, value)
 
 
 def _histogram(series: metric.HistogramSeries, time: int) -> bytes:
@@ -107,18 +130,23 @@ def _histogram(series: metric.HistogramSeries, time: int) -> bytes:
             wire.fixed64(4, series.count),
             wire.double(5, series.value),
             wire.message(6, Struct(f"<{len(series.counts)}Q").pack(*series.counts)),
-            exemplars(8, series.exemplars),
+            exemplars(8, series),
             wire.double(11, series.smallest),
             wire.double(12, series.largest),
         )
     )
 
 
-def exemplars(field: int, found: list[Exemplar]) -> bytes:
-    """Exemplars as repeated field number `field`."""
+def exemplars(field: int, series: Series) -> bytes:
+    """The exemplars since the last export, as repeated field number `field`."""
+    found = series.exemplars
+    if not found:
+        return b""
+    series.exemplars = {}
     parts = []
-    for value, time, trace_id, span_id in found:
-        number = wire.double(3, value) if isinstance(value, float) else wire.fixed64(6, value)
-        content = wire.fixed64(2, time + clock.offset) + number + wire.message(4, span_id) + wire.message(5, trace_id)
+    for value, time, trace_id, span_id in list(found.values()):
+        content = wire.fixed64(2, time + clock.offset) + number(3, 6, value)
+        if span_id:
+            content += wire.message(4, span_id) + wire.message(5, trace_id)
         parts.append(wire.message(field, content))
     return b"".join(parts)

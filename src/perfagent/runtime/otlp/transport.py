@@ -186,8 +186,13 @@ class Transport:
             connection.close()
 
     def abandon(self) -> None:
-        """Drops the connections without a word to the other side: for a forked child, whose parent goes on with them."""
-        self.connections = {}
+        """Closes a forked child's copies of the connections without a word to the other side: its parent goes on with
+        them, and the program may use the numbers of the descriptors for files of its own.
+        """
+        connections, self.connections = self.connections, {}
+        for connection in connections.values():
+            if connection.sock is not None:
+                connection.sock.close()
 
 
 def _proxied(to: Destination) -> tuple[str, bool]:

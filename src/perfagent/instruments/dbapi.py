@@ -1,0 +1,198 @@
+"""What the database drivers share (PEP 249): their calls timed, and the program's own classes measured as well."""
+
+from __future__ import annotations
+
+from perfagent.runtime import guard
+from perfagent.runtime.context import current
+from perfagent.runtime.db import QuerySpan, database
+from perfagent.runtime.encoded import MOST
+from perfagent.runtime.span import CLIENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+    from perfagent.instruments.base import Instrument
+    from perfagent.runtime.db import Database
+
+    Call = Callable[..., Any]
+    AsyncCall = Callable[..., Awaitable[Any]]
+    Statement = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Driver:
+    """How one driver is measured: makes the wrappers of what executes statements.
+
+    Each of `call`, `call_async` takes what tells the statement of a call from its owner (a cursor, a connection), its
+    arguments and its keyword arguments; None says that the call is not to be measured.
+
+    Args:
+        instrument: the driver's.
+        target: what an owner talks to.
+        code: `db.response.status_code` of an exception, or "".
+    """
+
+    def __init__(
+        self, instrument: Instrument, target: Callable[[Any], Database], code: Callable[[BaseException], str]
+    ) -> None:
+        self.name = instrument.name
+        self.scope = instrument.scope
+        self.target = target
+        self.code = code
+
+    def open(self, owner: Any, query: Any, batch: int = 0) -> QuerySpan | None:
+        """The span of a call that is about to be made; None where somebody above speaks for the database."""
+        parent = current.get()
+        if query is None or (parent is not None and parent.kind == CLIENT):
+            return None
+        try:
+            span = QuerySpan(self.scope, parent, self.target(owner), query if type(query) is str else deferred(query))
+        except Exception:
+            guard.failed(self.name)
+            return None
+        span.batch = batch
+        return span
+
+    def failed(self, span: QuerySpan, error: BaseException) -> None:
+        """Ends the span of a call that raised."""
+        try:
+            span.code = self.code(error)
+            span.fail(error)
+        except Exception:
+            guard.failed(self.name)
+        span.finish()
+
+    def call(self, statement: Statement, many: bool = False, inner: bool = False) -> Callable[[Call], Call]:
+        """Makes the wrapper of a method.
+
+        Args:
+            statement: tells the statement.
+            many: whether the second argument is a sequence of parameter sets.
+            inner: whether the method calls others that are measured, so that the span must be current meanwhile.
+        """
+
+        def make(original: Call) -> Call:
+            def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
+                span = self.open(owner, statement(owner, args, options), size(args) if many else 0)
+                if span is None:
+                    return original(owner, *args, **options)
+                token = current.set(span) if inner else None
+                try:
+                    result = original(owner, *args, **options)
+                except BaseException as error:
+                    self.failed(span, error)
+                    raise
+                finally:
+                    if token is not None:
+                        current.reset(token)
+                span.finish()
+                return result
+
+            return wrapper
+
+        return make
+
+    def call_async(
+        self, statement: Statement, many: bool = False, inner: bool = False
+    ) -> Callable[[AsyncCall], AsyncCall]:
+        """Makes the wrapper of a coroutine function; arguments as for `call`."""
+
+        def make(original: AsyncCall) -> AsyncCall:
+            async def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
+                span = self.open(owner, statement(owner, args, options), size(args) if many else 0)
+                if span is None:
+                    return await original(owner, *args, **options)
+                token = current.set(span) if inner else None
+                try:
+                    result = await original(owner, *args, **options)
+                except BaseException as error:
+                    self.failed(span, error)
+                    raise
+                finally:
+                    if token is not None:
+                        current.reset(token)
+                span.finish()
+                return result
+
+            return wrapper
+
+        return make
+
+
+def argument(keyword: str) -> Statement:
+    """Tells the statement where it is the first argument, by place or by name. Without one the call will raise."""
+    return lambda owner, args, options: args[0] if args else options.get(keyword)
+
+
+def size(args: tuple[Any, ...]) -> int:
+    """The number of parameter sets in a call's second argument, where counting runs none of the program's code."""
+    return len(args[1]) if len(args) > 1 and isinstance(args[1], (list, tuple)) else 0
+
+
+def deferred(query: Any) -> Any:
+    """A statement that is no plain text, as `QuerySpan` takes it: a text, or what gives one in the background."""
+    if isinstance(query, str):
+        return str.__str__(query)
+    return lambda: rendered(query)
+
+
+def rendered(query: Any) -> str:
+    """The text of bytes, and of what `psycopg2.sql`, `psycopg.sql` and template strings compose.
+
+    Built without the program's connection and without the values in it: those become `?`.
+    """
+    if isinstance(query, (bytes, bytearray)):
+        return query.decode("utf-8", "replace")
+    content = getattr(query, "_obj", None) or getattr(query, "_wrapped", None)  # of psycopg, of psycopg2
+    for kind in type(query).__mro__:
+        if kind.__name__ == "Composed":
+            return "".join(map(rendered, content or ()))
+        if kind.__name__ == "SQL":
+            return str(content or "")
+        if kind.__name__ == "Identifier":
+            return ".".join('"' + part.replace('"', '""') + '"' for part in content or ())
+        if kind.__name__ == "Placeholder":
+            return "%s"
+        if kind.__name__ == "Template":
+            return "?".join(query.strings)
+    return "?"
+
+
+def postgresql(namespace: str, host: str, port: int) -> Database:
+    """A PostgreSQL database by what libpq calls its host: a name, an address, or the folder of a Unix socket."""
+    if host.startswith(("/", "@")):
+        return database("postgresql", namespace, f"{host}/.s.PGSQL.{port}")
+    return database("postgresql", namespace, host, port)
+
+
+class Subclasses(dict[object, object]):
+    """The subclass of each of the program's own classes that comes first in the order of calls and is measured.
+
+    `class Theirs(driver.Cursor)` becomes `class Theirs(Theirs, Ours)`: what Theirs overrides stays, and its
+    `super().execute` is ours. Looking a class up costs 30 ns.
+
+    Args:
+        ours: our subclass of the driver's class.
+    """
+
+    def __init__(self, ours: type) -> None:
+        super().__init__({ours: ours, ours.__mro__[1]: ours})
+        self.ours = ours
+
+    def __missing__(self, kind: object) -> object:
+        found = self._make(kind)
+        if len(self) < MOST:
+            self[kind] = found
+        return found
+
+    def _make(self, kind: object) -> object:
+        base = self.ours.__mro__[1]
+        if not isinstance(kind, type) or not issubclass(kind, base) or issubclass(kind, self.ours):
+            return kind  # a function that makes one: what it makes is its own business
+        make: Any = type(kind)
+        names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+        try:
+            return make(kind.__name__, (kind, self.ours), {**names, "__slots__": ()})
+        except TypeError:  # it has slots of its own, or a metaclass that wants more: it stays as it is
+            return kind

@@ -1,0 +1,99 @@
+"""Connection pools of databases, read when metrics are collected (semantic conventions, "Database client metrics")."""
+
+from __future__ import annotations
+
+from weakref import ref
+
+from perfagent.runtime import guard
+from perfagent.runtime.http import SCHEMA
+from perfagent.runtime.metric import UP_DOWN_COUNTER, registry
+from perfagent.runtime.span import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Point = tuple[int, dict[str, object]]
+
+_meter = Scope("perfagent.db", schema_url=SCHEMA)
+_owners: dict[int, tuple[ref[Any], Callable[[Any], Figures | None]]] = {}
+
+
+class Figures:
+    """What a pool is like at one moment.
+
+    Args:
+        name: the pool's; two of the same name are added up.
+        used: connections that the program has.
+        idle: connections that wait in the pool.
+        most_idle: how many it keeps at most.
+        most: how many it opens at most; 0 where there is no limit.
+    """
+
+    __slots__ = ("idle", "most", "most_idle", "name", "used")
+
+    def __init__(self, name: str, used: int, idle: int, most_idle: int, most: int) -> None:
+        self.name = name
+        self.used = used
+        self.idle = idle
+        self.most_idle = most_idle
+        self.most = most
+
+
+def watch(owner: Any, read: Callable[[Any], Figures | None]) -> None:
+    """Reports a pool for as long as its owner lives; the owner is not kept alive.
+
+    Args:
+        owner: what has the pool.
+        read: gives the figures; called by the background thread; None where there is nothing to tell.
+    """
+    if not _owners:
+        _register()
+    key = id(owner)
+    _owners[key] = ref(owner, lambda _: _owners.pop(key, None)), read
+
+
+def _register() -> None:
+    def metric(name: str, description: str, points: Callable[[Figures], Iterator[Point]]) -> None:
+        registry.make(_meter, UP_DOWN_COUNTER, name, "{connection}", description, callback=lambda: _collected(points))
+
+    metric(
+        "db.client.connection.count",
+        "The number of connections that are currently in state described by the `state` attribute.",
+        _counts,
+    )
+    metric("db.client.connection.max", "The maximum number of open connections allowed.", _most)
+    metric("db.client.connection.idle.max", "The maximum number of idle open connections allowed.", _most_idle)
+
+
+def _counts(pool: Figures) -> Iterator[Point]:
+    for state, number in (("used", pool.used), ("idle", pool.idle)):
+        yield number, {"db.client.connection.pool.name": pool.name, "db.client.connection.state": state}
+
+
+def _most(pool: Figures) -> Iterator[Point]:
+    if pool.most:
+        yield pool.most, {"db.client.connection.pool.name": pool.name}
+
+
+def _most_idle(pool: Figures) -> Iterator[Point]:
+    yield pool.most_idle, {"db.client.connection.pool.name": pool.name}
+
+
+def _collected(points: Callable[[Figures], Iterator[Point]]) -> Iterator[Point]:
+    """The points of all pools, those of the same name and state added up."""
+    totals: dict[tuple[tuple[str, object], ...], int] = {}
+    for owner, read in list(_owners.values()):
+        pool = owner()
+        try:
+            figures = None if pool is None else read(pool)
+        except Exception:
+            guard.failed("pools")
+            continue
+        if figures is not None:
+            for value, attributes in points(figures):
+                key = tuple(attributes.items())
+                totals[key] = totals.get(key, 0) + value
+    for key, value in totals.items():
+        yield value, dict(key)

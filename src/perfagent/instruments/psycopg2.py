@@ -1,0 +1,127 @@
+"""psycopg2: connections and cursors become subclasses that time what they execute.
+
+Its classes are C types that cannot be patched, and its functions ask for these types, so that a proxy would not do.
+"""
+
+from __future__ import annotations
+
+from psycopg2 import extensions
+
+from perfagent.instruments.base import Instrument, disguise
+from perfagent.instruments.dbapi import Driver, Subclasses, argument, postgresql
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from perfagent.runtime.db import Database
+
+FACTORY = 1  # the place of `cursor_factory` among the arguments of `connection.cursor`
+
+
+class Psycopg2(Instrument):
+    """Gives what `psycopg2.connect` calls our connection."""
+
+    name = "psycopg2"
+    distribution = "psycopg2"
+    versions = ("2.7", "3")
+
+    def patch(self, module: ModuleType) -> None:
+        self.replace(module, "_connect", _connecting)
+
+
+instrument = Psycopg2()
+
+
+def _target(cursor: Any) -> Database:
+    connection = cursor.connection
+    try:
+        return connection._perfagent  # type: ignore[no-any-return]
+    except AttributeError:
+        pass
+    if connection.closed:
+        return postgresql("", "", 0)
+    info = connection.info
+    found = postgresql(info.dbname or "", info.host or "", info.port or 0)
+    if isinstance(connection, Connection):  # else a class of the program's that could not be measured
+        connection._perfagent = found
+    return found
+
+
+def _code(error: BaseException) -> str:
+    return str(getattr(error, "pgcode", None) or "")
+
+
+def _procedure(cursor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    name = args[0] if args else options.get("procname")
+    return f"CALL {name}" if isinstance(name, str) else None
+
+
+def _copy(direction: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]:
+    def statement(cursor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        table = args[1] if len(args) > 1 else options.get("table")
+        return f"COPY {table} {direction}" if isinstance(table, str) else None
+
+    return statement
+
+
+_driver = Driver(instrument, _target, _code)
+
+
+def _timed(name: str, make: Callable[[Any], Any]) -> Any:
+    original = getattr(extensions.cursor, name)
+    return disguise(make(original), original)
+
+
+class Cursor(extensions.cursor):  # type: ignore[misc]
+    """A cursor that times what it executes."""
+
+    __slots__ = ()
+    execute = _timed("execute", _driver.call(argument("query")))
+    executemany = _timed("executemany", _driver.call(argument("query"), many=True))
+    callproc = _timed("callproc", _driver.call(_procedure))
+    copy_expert = _timed("copy_expert", _driver.call(argument("sql")))
+    copy_from = _timed("copy_from", _driver.call(_copy("FROM STDIN")))
+    copy_to = _timed("copy_to", _driver.call(_copy("TO STDOUT")))
+
+
+class Connection(extensions.connection):  # type: ignore[misc]
+    """A connection whose cursors are timed."""
+
+    __slots__ = ("_perfagent",)
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        """As psycopg2.extensions.connection.cursor."""
+        if len(args) > FACTORY:
+            args = (*args[:FACTORY], _factory(self, args[FACTORY]), *args[FACTORY + 1 :])
+        else:
+            options["cursor_factory"] = _factory(self, options.get("cursor_factory"))
+        return super().cursor(*args, **options)
+
+
+def _factory(connection: Connection, asked: Any) -> Any:
+    return _subclass(_cursors, asked or connection.cursor_factory or Cursor)
+
+
+for _type in (Cursor, Connection):
+    _type.__module__, _type.__name__ = "psycopg2.extensions", _type.__name__.lower()
+    _type.__qualname__ = _type.__name__
+
+_cursors = Subclasses(Cursor)
+_connections = Subclasses(Connection)
+
+
+def _connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(dsn: Any, connection_factory: Any = None, **options: Any) -> Any:
+        return connect(dsn, connection_factory=_subclass(_connections, connection_factory or Connection), **options)
+
+    return wrapper
+
+
+def _subclass(known: Subclasses, factory: Any) -> Any:
+    try:
+        return known[factory]
+    except TypeError:  # an object that cannot be hashed
+        return factory

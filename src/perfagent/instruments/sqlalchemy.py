@@ -1,0 +1,173 @@
+"""SQLAlchemy: figures of its pools, and the spans of drivers that are not measured themselves.
+
+A driver that is measured speaks for its engine, so nothing is added to the path of its statements.
+"""
+
+from __future__ import annotations
+
+from perfagent.instruments import load, pools
+from perfagent.instruments.base import Instrument
+from perfagent.instruments.dbapi import Driver, size
+from perfagent.runtime import guard
+from perfagent.runtime.context import current
+from perfagent.runtime.db import database
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from perfagent.runtime.db import Database
+
+# SQLAlchemy's name of a driver, and the instrument that measures it.
+MEASURED = {
+    "pysqlite": "sqlite3",
+    "pysqlite_numeric": "sqlite3",
+    "pysqlite_dollar": "sqlite3",
+    "aiosqlite": "sqlite3",
+    "psycopg": "psycopg",
+    "psycopg2": "psycopg2",
+    "pymysql": "pymysql",
+    "asyncpg": "asyncpg",
+}
+# SQLAlchemy's name of a database where the semantic conventions have another.
+SYSTEMS = {
+    "mssql": "microsoft.sql_server",
+    "oracle": "oracle.db",
+    "redshift": "aws.redshift",
+    "spanner": "gcp.spanner",
+    "db2": "ibm.db2",
+    "ibm_db_sa": "ibm.db2",
+    "hana": "sap.hana",
+    "firebird": "firebirdsql",
+    "teradatasql": "teradata",
+}
+
+
+class SQLAlchemy(Instrument):
+    """Sees every engine as it is made; async engines are made of these."""
+
+    name = "sqlalchemy"
+    distribution = "sqlalchemy"
+    versions = ("1.4", "3")
+
+    def patch(self, module: ModuleType) -> None:
+        self.replace(module.engine.base.Engine, "__init__", self._making)
+
+    def _making(self, initialise: Callable[..., None]) -> Callable[..., None]:
+        def __init__(engine: Any, *args: Any, **options: Any) -> None:  # noqa: N807
+            initialise(engine, *args, **options)
+            try:
+                pools.watch(engine, _figures)
+                if not is_measured(engine.dialect.driver):
+                    Listener(self, engine)
+            except Exception:
+                guard.failed("sqlalchemy")
+
+        return __init__
+
+
+def is_measured(driver: str) -> bool:
+    """Whether an instrument of ours measures the driver in this process."""
+    instrument = load.loaded.get(MEASURED.get(driver, ""))
+    return instrument is not None and bool(instrument.patched) and not instrument.reason
+
+
+class Listener:
+    """Makes the spans of one engine by its events.
+
+    Args:
+        instrument: SQLAlchemy's.
+        engine: whose statements are measured.
+    """
+
+    def __init__(self, instrument: Instrument, engine: Any) -> None:
+        from sqlalchemy import event
+
+        self.driver = Driver(instrument, self.target, _code)
+        self.dialect = engine.dialect
+        self.url = engine.url
+        self.database: Database | None = None
+        event.listen(engine, "before_cursor_execute", self.before)
+        event.listen(engine, "after_cursor_execute", self.after)
+        event.listen(engine, "handle_error", self.failed)
+
+    def target(self, cursor: Any) -> Database:
+        """What the engine talks to; asked after its first connection, which tells MariaDB from MySQL."""
+        found = self.database
+        if found is None:
+            name = self.dialect.name
+            system = "mariadb" if getattr(self.dialect, "is_mariadb", False) else SYSTEMS.get(name, name)
+            url = self.url
+            found = self.database = database(system, url.database or "", url.host or "", url.port or 0)
+        return found
+
+    def before(
+        self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        """Begins a span and makes it current: some drivers ask their database by HTTP."""
+        if context is None:
+            return
+        span = self.driver.open(cursor, statement, size((statement, parameters)) if executemany else 0)
+        if span is not None:
+            context._perfagent = span, current.set(span)
+
+    def after(
+        self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        """Ends it."""
+        running = vars(context).pop("_perfagent", None) if context is not None else None
+        if running is not None:
+            span, token = running
+            _leave(token)
+            span.finish()
+
+    def failed(self, failure: Any) -> None:
+        """Ends it with the driver's exception."""
+        context = failure.execution_context
+        running = vars(context).pop("_perfagent", None) if context is not None else None
+        if running is not None:
+            span, token = running
+            _leave(token)
+            self.driver.failed(span, failure.original_exception)
+
+
+def _leave(token: Any) -> None:
+    try:
+        current.reset(token)
+    except ValueError:  # ended in another context than it began in
+        current.set(token.old_value if token.old_value is not token.MISSING else None)
+
+
+def _code(error: BaseException) -> str:
+    """An SQLSTATE, or the number that MySQL's drivers give first; whatever the driver is."""
+    first = error.args[0] if error.args else None
+    if isinstance(first, dict):  # pg8000: the fields of the server's message
+        first = first.get("C")
+    if isinstance(first, int) or (isinstance(first, str) and len(first) == 5 and first.isalnum()):
+        return str(first or "")
+    return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+
+
+def _figures(engine: Any) -> pools.Figures | None:
+    pool = engine.pool  # another one after `dispose`
+    if not hasattr(pool, "checkedin") or not hasattr(pool, "checkedout"):
+        return None  # a pool that keeps nothing, or one connection for good
+    used, idle, kept = pool.checkedout(), pool.checkedin(), pool.size()
+    overflow = getattr(pool, "_max_overflow", 0)
+    return pools.Figures(_name(engine, pool), used, idle, kept, kept + overflow if overflow >= 0 else 0)
+
+
+def _name(engine: Any, pool: Any) -> str:
+    """The name that the program gave the pool, or its address as the semantic conventions write it."""
+    given = getattr(pool, "_orig_logging_name", None)
+    if given:
+        return str(given)
+    url = engine.url
+    address = f"{url.host}:{url.port}" if url.host and url.port else url.host or ""
+    name = (url.database or "").rpartition("/")[2] or engine.dialect.name
+    return f"{address}/{name}" if address else name
+
+
+instrument = SQLAlchemy()

@@ -1,0 +1,61 @@
+"""What a process did, in a few lines at its exit: for a user whose telemetry goes nowhere yet."""
+
+from __future__ import annotations
+
+from perfagent.runtime import metric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROWS = 8  # of each kind
+HINT = "nothing is sent: set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318, to see traces and history"
+
+
+def lines() -> list[str]:
+    """The summary, or nothing where the process neither answered a request nor asked a database or a server."""
+    found = []
+    for title, name in (
+        ("requests", "http.server.request.duration"),
+        ("queries", "db.client.operation.duration"),
+        ("calls", "http.client.request.duration"),
+    ):
+        rows = sorted(_rows(name), reverse=True)
+        if rows:
+            found.append(f"  {title:<44}{'count':>8}{'mean':>10}{'max':>10}")
+            found += [
+                f"    {label:<42}{count:>8}{_time(total / count):>10}{_time(worst):>10}"
+                for total, label, count, worst in rows[:ROWS]
+            ]
+            if len(rows) > ROWS:
+                found.append(f"    and {len(rows) - ROWS} more")
+    return [*found, f"  {HINT}"] if found else []
+
+
+def _rows(name: str) -> Iterator[tuple[float, str, int, float]]:
+    """Total seconds, label, count and longest of each series of a metric of durations."""
+    for instrument in metric.registry.instruments.values():
+        if instrument.name == name:
+            for series in instrument.collect():
+                if isinstance(series, metric.HistogramSeries) and series.count:
+                    yield series.value, _label(series.attributes)[:42], series.count, series.largest
+
+
+def _label(attributes: object) -> str:
+    assert isinstance(attributes, dict)
+    parts = (
+        "http.request.method",
+        "http.route",
+        "server.address" if "http.route" not in attributes and "db.system.name" not in attributes else "",
+        "http.response.status_code",
+        "db.operation.name",
+        "db.collection.name",
+        "error.type" if "http.response.status_code" not in attributes else "",
+    )
+    return " ".join(str(attributes[part]) for part in parts if part in attributes)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,142 @@
+"""How late event loops run what is ready, and for how long one has been stuck.
+
+While a loop runs, a timer of ours is in it. How late the timer fires is how long any callback that was ready at that
+moment waited. Nothing is added to the loop's own path: a loop pays 4 timers a second at most, however busy it is, and
+an idle one 0.05 % of a processor to wake up for them. asyncio and uvloop are measured alike, by `call_later`; a loop
+whose `time` is somebody else's (a test's clock) is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic, monotonic_ns
+
+from perfagent.runtime import guard
+from perfagent.runtime.metric import GAUGE, HISTOGRAM, registry
+from perfagent.vitals import scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, TimerHandle
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from perfagent.vitals import WhenImported
+
+INTERVAL = 0.25  # seconds between two beats, at least
+JITTER = 0.06  # seconds more at most, so that what happens once a second is not missed every time
+LATE = 0.005  # seconds; a loop's timers are 1 ms late by themselves, for epoll counts in milliseconds
+BOUNDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+beating: dict[int, Pulse] = {}
+"""The pulses of the loops that run, by identity."""
+
+
+def install(namespace: str, when_imported: WhenImported) -> None:
+    """Registers `<ns>.eventloop.lag` and `<ns>.eventloop.stalled`, and waits for asyncio and uvloop."""
+    lag = registry.make(
+        scope, HISTOGRAM, f"{namespace}.eventloop.lag", "s", "How long ready callbacks of an event loop waited.", BOUNDS
+    )
+    registry.make(
+        scope,
+        GAUGE,
+        f"{namespace}.eventloop.stalled",
+        "s",
+        "For how long the event loop that is stuck longest has run nothing; 0 where all run.",
+        callback=_stalled,
+    )
+
+    def record(seconds: float) -> None:
+        lag.of().record(seconds)
+
+    os.register_at_fork(after_in_child=beating.clear)  # a child does not run its parent's loops
+    when_imported("asyncio.base_events", lambda module: _watch(module.BaseEventLoop, record))
+    when_imported("uvloop", lambda module: _watch(module.Loop, record))
+
+
+def _stalled() -> Iterator[tuple[float, dict[str, object]]]:
+    now = monotonic()
+    overdue = [now - pulse.due for pulse in list(beating.values())]
+    if overdue:
+        worst = max(overdue)
+        yield worst if worst > LATE else 0.0, {}
+
+
+def _watch(loop_type: Any, record: Callable[[float], None]) -> None:
+    """Puts a pulse into every loop of that class for as long as it runs."""
+    run_forever = loop_type.run_forever
+    clock = loop_type.time
+
+    def watched(self: Any) -> None:
+        pulse = _start(self, clock, record)
+        try:
+            run_forever(self)
+        finally:
+            if pulse is not None:
+                pulse.stop()
+
+    from functools import update_wrapper  # asyncio has imported it
+
+    loop_type.run_forever = update_wrapper(watched, run_forever)
+
+
+def _start(loop: Any, clock: object, record: Callable[[float], None]) -> Pulse | None:
+    try:
+        if id(loop) in beating or type(loop).time is not clock or "time" in getattr(loop, "__dict__", ()):
+            return None
+        if loop.is_closed() or loop.is_running():  # `run_forever` is about to raise
+            return None
+        pulse = Pulse(loop, record)
+        pulse.schedule()
+        beating[id(loop)] = pulse
+        return pulse
+    except Exception:
+        guard.failed("eventloop")
+        return None
+
+
+class Pulse:
+    """The timer in one running loop. It belongs to no task, and goes when the loop stops.
+
+    Args:
+        loop: the loop, in its thread.
+        record: takes seconds of lag.
+    """
+
+    __slots__ = ("_context", "_handle", "_loop", "_record", "due")
+
+    def __init__(self, loop: AbstractEventLoop, record: Callable[[float], None]) -> None:
+        from contextvars import Context
+
+        self._loop = loop
+        self._record = record
+        self._context = Context()  # an empty one: ours must keep nothing of the program's alive
+        self._handle: TimerHandle | None = None
+        self.due = 0.0
+
+    def schedule(self) -> None:
+        """Arms the timer."""
+        interval = INTERVAL + JITTER * (monotonic_ns() >> 10 & 63) / 63
+        self.due = monotonic() + interval
+        self._handle = self._loop.call_later(interval, self._beat, context=self._context)
+
+    def stop(self) -> None:
+        """Takes the timer out; the loop has stopped."""
+        beating.pop(id(self._loop), None)
+        try:
+            if self._handle is not None:
+                self._handle.cancel()
+        except Exception:
+            guard.failed("eventloop")
+        self._handle = None
+
+    def _beat(self) -> None:
+        try:
+            late = monotonic() - self.due
+            if late < -INTERVAL / 2:  # the loop's clock is not the world's any more
+                beating.pop(id(self._loop), None)
+                return
+            self._record(max(late, 0.0))
+            self.schedule()
+        except Exception:
+            guard.failed("eventloop")
