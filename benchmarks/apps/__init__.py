@@ -1,0 +1,1 @@
+"""The programs under load: plain web applications that know nothing of any agent."""

@@ -1,0 +1,30 @@
+"""The FastAPI program: /hello, /queries, and /served for the harness."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from .store import five_queries, served
+
+app = FastAPI()
+
+
+@app.get("/hello")
+async def hello() -> dict[str, str]:
+    """The least that a route can do."""
+    served["/hello"] += 1
+    return {"hello": "world"}
+
+
+@app.get("/queries")
+async def queries() -> dict[str, object]:
+    """Five queries, in the request's own coroutine."""
+    served["/queries"] += 1
+    return five_queries()
+
+
+@app.get("/served")
+async def count() -> dict[str, int]:
+    """How many requests each route has taken, this one included."""
+    served["/served"] += 1
+    return served

@@ -1,0 +1,151 @@
+"""`python -m benchmarks.micro`: what the single pieces cost, in microseconds; and what importing them costs.
+
+Each figure is the fastest of several rounds: the machine can only make a piece slower than it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from perfagent.runtime.span import Span
+
+ROUNDS, TIMES = 7, 5000
+
+
+def main() -> int:
+    """Prints the figures as a table, or as JSON with --json; returns 0."""
+    figures = {**runtime(), **instruments(), **imports()}
+    if "--json" in sys.argv:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name, value in figures.items():
+            print(f"{name:<58}{value:>9.2f} {'ms' if name.startswith('import') else 'us'}")
+    return 0
+
+
+def fastest(call: Callable[[], object], after: Callable[[], object] = lambda: None) -> float:
+    """Microseconds of one call, in the fastest of the rounds; `after` is called between the rounds, untimed."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        for _ in range(TIMES):
+            call()
+        best = min(best, time.perf_counter() - begin)
+        after()
+    return best / TIMES * 1e6
+
+
+def runtime() -> dict[str, float]:
+    """Spans, metrics and their encoding."""
+    from perfagent.runtime import metric, outbox
+    from perfagent.runtime.db import QuerySpan, database
+    from perfagent.runtime.span import INTERNAL, Scope, Span
+
+    outbox.limit = outbox.CROWDED = 1 << 40  # nobody empties it meanwhile
+    scope = Scope("benchmark")
+    target = database("sqlite", "benchmark")
+    root = Span(scope, "root", INTERNAL, None)
+
+    def empty() -> None:
+        outbox.pending.clear()
+
+    def query() -> Span:
+        span = QuerySpan(scope, root, target, "select name from things where id = 5")
+        span.finish()
+        return span
+
+    finished = query()
+    histogram = metric.registry.make(scope, metric.HISTOGRAM, "benchmark.duration", "s")
+    series = histogram.of({"route": "/hello"})
+    counter = metric.registry.make(scope, metric.COUNTER, "benchmark.count")
+    return {
+        "span, made and finished": fastest(lambda: Span(scope, "x", INTERNAL, root).finish(), empty),
+        "query span, made and finished": fastest(query, empty),
+        "query span, measured (background)": fastest(finished.measure),
+        "query span, encoded (background)": fastest(finished.encode),
+        "histogram, recorded on a bound series": fastest(lambda: series.record(0.01)),
+        "counter, added with two attributes": fastest(lambda: counter.add(1, {"a": "b", "c": "d"})),
+    }
+
+
+def instruments() -> dict[str, float]:
+    """What an instrument adds to the call that it wraps, on the program's thread."""
+    from perfagent.instruments import sqlite3 as measured
+    from perfagent.instruments.asgi import Measured
+    from perfagent.runtime import outbox
+    from perfagent.runtime.span import Scope
+
+    async def app(scope: object, receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async def send(message: object) -> None:
+        pass
+
+    def requests(application: Callable[..., Awaitable[None]]) -> float:
+        async def all_of_them() -> float:
+            best = float("inf")
+            for _ in range(ROUNDS):
+                scopes = [_request() for _ in range(TIMES)]
+                begin = time.perf_counter()
+                for scope in scopes:
+                    await application(scope, None, send)
+                best = min(best, time.perf_counter() - begin)
+                outbox.pending.clear()
+            return best / TIMES * 1e6
+
+        return asyncio.run(all_of_them())
+
+    statement = "select 1"
+    bare = sqlite3.connect(":memory:").cursor()
+    measured.instrument.apply(sqlite3)
+    wrapped = sqlite3.connect(":memory:").cursor()
+    figures = {
+        "ASGI request, added": requests(Measured(app, Scope("benchmark"))) - requests(app),
+        "sqlite3 execute, added": fastest(lambda: wrapped.execute(statement), outbox.pending.clear)
+        - fastest(lambda: bare.execute(statement)),
+    }
+    measured.instrument.unpatch()
+    return figures
+
+
+def _request() -> dict[str, object]:
+    headers = [(b"host", b"127.0.0.1:8000"), (b"user-agent", b"wrk"), (b"accept", b"*/*")]
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/hello",
+        "scheme": "http",
+        "http_version": "1.1",
+        "client": ("127.0.0.1", 1234),
+        "headers": headers,
+    }
+
+
+def imports() -> dict[str, float]:
+    """Milliseconds that importing a piece adds to an interpreter's start."""
+    pieces = ("perfagent", "perfagent.launch.start", "perfagent.runtime.pipeline", "perfagent.instruments.load")
+    empty = _start("")
+    return {f"import {piece}": _start(f"import {piece}") - empty for piece in pieces}
+
+
+def _start(code: str) -> float:
+    best = float("inf")
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        best = min(best, time.perf_counter() - begin)
+    return best * 1e3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
