@@ -76,8 +76,13 @@ def _exit(
     figures: Figures,
     say: Callable[[str], None],
 ) -> None:
-    """Seconds from SIGTERM to the end, with spans just made that nobody has taken yet."""
+    """Seconds from SIGTERM to the end with spans just made, and whether all spans arrived in good health."""
     say(f"{program.title}: SIGTERM")
     for mode, server in running.items():
         load.run(server.url + _ROUTE, 1, plan.full.connections)
-        figures.add(f"{CASE} {mode}", agent.name, f"{program.name}_exit_s", [server.stop()])
+        served = sum(server.served().values())
+        case = f"{CASE} {mode}"
+        figures.add(case, agent.name, f"{program.name}_exit_s", [server.stop()])
+        if mode == sink.HEALTHY:
+            delivered = server.sink.received().get("server", 0) / served
+            figures.add(case, agent.name, f"{program.name}_delivered", [delivered])

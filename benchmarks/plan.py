@@ -69,12 +69,12 @@ def plan(quick: bool, rounds: int | None = None) -> Plan:
         quick: fewer and shorter turns, no throughput.
         rounds: turns of every agent for CPU a request, where the plan's own are not wanted.
     """
-    one, steady, full, faults = (3, 1, 0, 2) if quick else (14, 3, 2, 5)
+    one, steady, full, faults = (3, 1, 0, 3) if quick else (16, 3, 2, 14)
     return Plan(
         one=Pace("", "one by one", rounds or one, 1, connections=1),
         steady=Pace("steady_", "400 requests/s", steady, 1 if quick else 2, connections=8, rate=400),
         full=Pace("full_", "full speed", full, 1, connections=8),
-        faults=Pace("", "faults", faults, 1 if quick else 3, connections=8, rate=400),
+        faults=Pace("", "faults", faults, 1, connections=8, rate=400),
         warm_up_seconds=1,
         settle_seconds=5.2 if quick else 6.0,
         idle_seconds=2.0 if quick else 5.0,

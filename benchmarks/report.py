@@ -78,7 +78,9 @@ _FAULT_COLUMNS = (
     ("change MB", "pss_change_mb", "+.1f"),
     ("growth under load MB", "pss_growth_mb", "+.1f"),
     ("exit s, uvicorn", "fastapi_exit_s", ".2f"),
+    ("spans a request", "fastapi_delivered", ".4f"),
     ("exit s, gunicorn", "flask_exit_s", ".2f"),
+    ("spans a request", "flask_delivered", ".4f"),
 )
 
 

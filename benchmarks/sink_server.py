@@ -27,6 +27,10 @@ class Received:
     """The payloads since the last question."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
         self.payloads: list[Payload] = []
         self.requests = 0
         self.bytes = 0
@@ -46,7 +50,7 @@ class Received:
         for payload in self.payloads:
             counts += count(payload)
         report = {"requests": self.requests, "bytes": self.bytes, "forgotten": self.bytes - self.kept, **counts}
-        self.__init__()  # type: ignore[misc]
+        self.forget()
         return json.dumps(report).encode()
 
 

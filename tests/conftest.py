@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytest_plugins = ["tests.servers"]
+
+
 class RunProgram(Protocol):
     """The type of the fixture `run_program`."""
 

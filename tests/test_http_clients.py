@@ -424,7 +424,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-cache = redis.asyncio.Redis.from_url(os.environ["REDIS_URL"], db=5)
+cache = redis.asyncio.Redis.from_url(os.environ["REDIS_URL"])
 
 async def inner(request):
     await cache.ping()

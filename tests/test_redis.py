@@ -41,6 +41,11 @@ class Run:
         (span,) = self.named(name)
         return span
 
+    def lookups(self, namespace: str = "perfagent") -> tuple[float, float]:
+        """Hits and misses."""
+        hits = self.receiver.total(f"{namespace}.cache.hits", cache__system="redis").value
+        return hits, self.receiver.total(f"{namespace}.cache.misses", cache__system="redis").value
+
     def exported(self) -> bytes:
         bodies = [request.body for request in self.receiver.requests]
         return b"".join(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body for body in bodies)
@@ -139,18 +144,16 @@ def test_a_pipeline_of_one_command_is_that_command_and_one_of_none_is_nothing(sy
 
 
 def test_hits_and_misses_are_counted_in_commands_and_pipelines(sync: Run, asynchronous: Run) -> None:
-    hits = sync.receiver.total("perfagent.cache.hits", cache__system="redis").value
-    misses = sync.receiver.total("perfagent.cache.misses", cache__system="redis").value
+    hits, misses = sync.lookups()
     # GET 1+1+1 of 4, MGET 1 of 3, EXISTS 1 of 2, HGET 1 of 2, 2 of 3 GETs and 1 GETDEL and 1 GET in pipelines, 0 of 40.
     assert hits == 3 + 1 + 1 + 1 + 2 + 1 + 1
     assert misses == 1 + 2 + 1 + 1 + 1 + 40
-    assert asynchronous.receiver.total("perfagent.cache.hits").value == 2
-    assert asynchronous.receiver.total("perfagent.cache.misses").value == 2
+    assert asynchronous.lookups() == (2, 2)
 
 
 def test_the_namespace_of_the_counters_is_a_setting(redis_url: str, tmp_path: Path) -> None:
     run = Run("asynchronous", tmp_path, REDIS_URL=redis_url, PERFAGENT_NAMESPACE="shop")
-    assert run.receiver.total("shop.cache.hits").value == 2
+    assert run.lookups("shop") == (2, 2)
 
 
 def test_every_operation_is_in_the_duration_metric(sync: Run) -> None:
@@ -261,6 +264,5 @@ def test_cluster_and_sentinel_clients_are_measured_too(
     through_sentinel = run.one("INCRBY").attributes
     assert through_sentinel["server.address"] == "shop"
     assert "server.port" not in through_sentinel
-    assert run.receiver.total("perfagent.cache.hits").value == 3
-    assert run.receiver.total("perfagent.cache.misses").value == 2
+    assert run.lookups() == (3, 2)
     assert b"secret" not in run.exported()

@@ -7,7 +7,6 @@ from tests.apps.load_store import five
 app = Flask(__name__)
 
 
-
 @app.get("/queries")
 def queries() -> str:
     return str(five())

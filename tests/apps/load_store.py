@@ -18,5 +18,6 @@ def five() -> int:
     if connection is None:
         connection = local.connection = sqlite3.connect(":memory:")
         connection.execute("create table things (id integer primary key, name text)")
-        connection.executemany("insert into things values (?, ?)", [(number, f"thing {number}") for number in range(50)])
+        rows = [(number, f"thing {number}") for number in range(50)]
+        connection.executemany("insert into things values (?, ?)", rows)
     return sum(len(connection.execute(statement, (7,)).fetchall()) for statement in STATEMENTS)

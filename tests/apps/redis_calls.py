@@ -16,7 +16,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-URL = os.environ["REDIS_URL"]
+URL = os.environ["REDIS_URL"].removesuffix("/0")
 REFUSED = int(os.environ["REFUSED_PORT"])
 
 
@@ -35,7 +35,7 @@ async def attempt_async(call: Any) -> str:
 
 
 def sync() -> None:
-    client = redis.Redis.from_url(URL, db=3)
+    client = redis.Redis.from_url(f"{URL}/3")
     client.set("secret-key", "secret-value")
     print(client.get("secret-key"), client.get("secret-none"))
     print(client.mget(["secret-key", "secret-none", "secret-no"]))
@@ -104,7 +104,7 @@ class Prefixed(redis.Redis):
 
 
 async def asynchronous() -> None:
-    client = redis.asyncio.Redis.from_url(URL, db=4)
+    client = redis.asyncio.Redis.from_url(f"{URL}/4")
     await client.set("secret-key", "secret-value")
     print(await client.get("secret-key"), await client.get("secret-none"))
     async with client.pipeline(transaction=False) as pipe:
@@ -161,7 +161,7 @@ def others() -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "sync":
         sync()
-        print(Prefixed.from_url(URL, db=3).time()[0])
+        print(Prefixed.from_url(f"{URL}/3").time()[0])
     elif sys.argv[1] == "asynchronous":
         asyncio.run(asynchronous())
     else:

@@ -12,7 +12,10 @@ from perfagent.launch import environment
 from perfagent.settings import Settings
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROBE = "import sys; sys.path.append({package!r}); from perfagent.launch import probe; import json; print('\\x1e' + json.dumps(probe.report()))"
+PROBE = (
+    "import json, sys; sys.path.append({package!r}); from perfagent.launch import probe; "
+    "print('\\x1e' + json.dumps(probe.report()))"
+)
 
 
 def main(words: list[str]) -> int:

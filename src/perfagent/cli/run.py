@@ -49,9 +49,9 @@ def main(words: list[str]) -> int:
             os.environ["PERFAGENT_QUIET"] = "true"
         elif option not in OPTIONS:
             # The program starts anyway: an option that a newer perfagent knows must not keep it from running.
+            known = ", ".join((*OPTIONS, "--quiet"))
             print(
-                f"perfagent: {option} is no option of `perfagent run`: {', '.join(OPTIONS)}, --quiet; going on without it",
-                file=sys.stderr,
+                f"perfagent: {option} is no option of `perfagent run` ({known}); going on without it", file=sys.stderr
             )
         elif equals or words:
             os.environ[OPTIONS[option]] = value if equals else words.pop(0)
@@ -68,18 +68,15 @@ def main(words: list[str]) -> int:
 
 def _become(words: list[str]) -> int:
     try:
-        os.execvp(words[0], words)
+        os.execvp(words[0], words)  # noqa: S606 - no shell: the words are the program's own
     except FileNotFoundError:
-        if os.path.exists(words[0]) or os.sep in words[0] and os.path.lexists(words[0]):
+        if os.path.exists(words[0]) or (os.sep in words[0] and os.path.lexists(words[0])):
             reason = "the interpreter in its first line (#!) does not exist"
         else:
             reason = "no such command on PATH" if os.sep not in words[0] else "no such file"
         print(f"perfagent: {words[0]}: {reason}", file=sys.stderr)
         return 127
     except OSError as error:
-        if words[0].endswith(".py"):
-            hint = f"; try `perfagent run python {' '.join(words)}`"
-        else:
-            hint = ""
+        hint = f"; try `perfagent run python {' '.join(words)}`" if words[0].endswith(".py") else ""
         print(f"perfagent: {words[0]} cannot be run: {error.strerror}{hint}", file=sys.stderr)
         return 126

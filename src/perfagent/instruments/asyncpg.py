@@ -6,7 +6,7 @@ As with the other drivers, what begins and ends a transaction is no span, nor is
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
-from perfagent.instruments.dbapi import Driver, argument, postgresql
+from perfagent.instruments.dbapi import SECOND, Driver, argument, postgresql
 from perfagent.runtime.clock import now
 from perfagent.runtime.db import database
 
@@ -35,8 +35,8 @@ class Asyncpg(Instrument):
         for name in ("fetch", "fetchrow", "fetchval"):
             self.replace(connection, name, query)
         self.replace(connection, "execute", driver.call_async(_executed))
-        self.replace(connection, "executemany", driver.call_async(argument("command"), many=True))
-        self.replace(connection, "fetchmany", driver.call_async(argument("query"), many=True))
+        self.replace(connection, "executemany", driver.call_async(argument("command"), many=SECOND))
+        self.replace(connection, "fetchmany", driver.call_async(argument("query"), many=SECOND))
         self.replace(
             connection, "copy_from_query", driver.call_async(_copied("COPY ({}) TO STDOUT", "query"), inner=True)
         )
@@ -48,7 +48,7 @@ class Asyncpg(Instrument):
         for name in ("fetch", "fetchrow", "fetchval"):
             self.replace(module.prepared_stmt.PreparedStatement, name, on_statement.call_async(_prepared))
         for name in ("executemany", "fetchmany"):
-            self.replace(module.prepared_stmt.PreparedStatement, name, on_statement.call_async(_prepared, many=True))
+            self.replace(module.prepared_stmt.PreparedStatement, name, on_statement.call_async(_prepared, many=0))
         for name in ("_bind", "_bind_exec"):  # each cursor begins by one of them, once
             self.replace(module.cursor.BaseCursor, name, on_statement.call_async(_prepared))
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     AsyncCall = Callable[..., Awaitable[Any]]
     Statement = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
+NOWHERE = -1
+SECOND = 1
+COROUTINE = 0x80  # inspect.CO_COROUTINE
+
 
 class Driver:
     """How one driver is measured: makes the wrappers of what executes statements.
@@ -63,18 +67,18 @@ class Driver:
             guard.failed(self.name)
         span.finish()
 
-    def call(self, statement: Statement, many: bool = False, inner: bool = False) -> Callable[[Call], Call]:
+    def call(self, statement: Statement, many: int = NOWHERE, inner: bool = False) -> Callable[[Call], Call]:
         """Makes the wrapper of a method.
 
         Args:
             statement: tells the statement.
-            many: whether the second argument is a sequence of parameter sets.
+            many: the place among the arguments of the sequence of parameter sets, where there is one.
             inner: whether the method calls others that are measured, so that the span must be current meanwhile.
         """
 
         def make(original: Call) -> Call:
             def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
-                span = self.open(owner, statement(owner, args, options), size(args) if many else 0)
+                span = self.open(owner, statement(owner, args, options), size(args, many))
                 if span is None:
                     return original(owner, *args, **options)
                 token = current.set(span) if inner else None
@@ -94,30 +98,42 @@ class Driver:
         return make
 
     def call_async(
-        self, statement: Statement, many: bool = False, inner: bool = False
+        self, statement: Statement, many: int = NOWHERE, inner: bool = False
     ) -> Callable[[AsyncCall], AsyncCall]:
-        """Makes the wrapper of a coroutine function; arguments as for `call`."""
+        """Makes the wrapper of a coroutine function, or of a function that returns a coroutine; arguments as above."""
 
         def make(original: AsyncCall) -> AsyncCall:
+            def checked(owner: Any, *args: Any, **options: Any) -> Awaitable[Any]:
+                # What it raises before there is a coroutine, it raises before anybody awaits one.
+                awaitable = original(owner, *args, **options)
+                return self._open_and_await(owner, statement(owner, args, options), size(args, many), awaitable, inner)
+
             async def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
-                span = self.open(owner, statement(owner, args, options), size(args) if many else 0)
+                span = self.open(owner, statement(owner, args, options), size(args, many))
                 if span is None:
                     return await original(owner, *args, **options)
-                token = current.set(span) if inner else None
-                try:
-                    result = await original(owner, *args, **options)
-                except BaseException as error:
-                    self.failed(span, error)
-                    raise
-                finally:
-                    if token is not None:
-                        current.reset(token)
-                span.finish()
-                return result
+                return await self._await(span, original(owner, *args, **options), inner)
 
-            return wrapper
+            return wrapper if original.__code__.co_flags & COROUTINE else checked
 
         return make
+
+    async def _open_and_await(self, owner: Any, query: Any, batch: int, awaitable: Awaitable[Any], inner: bool) -> Any:
+        span = self.open(owner, query, batch)
+        return await (awaitable if span is None else self._await(span, awaitable, inner))
+
+    async def _await(self, span: QuerySpan, awaitable: Awaitable[Any], inner: bool) -> Any:
+        token = current.set(span) if inner else None
+        try:
+            result = await awaitable
+        except BaseException as error:
+            self.failed(span, error)
+            raise
+        finally:
+            if token is not None:
+                current.reset(token)
+        span.finish()
+        return result
 
 
 def argument(keyword: str) -> Statement:
@@ -125,9 +141,9 @@ def argument(keyword: str) -> Statement:
     return lambda owner, args, options: args[0] if args else options.get(keyword)
 
 
-def size(args: tuple[Any, ...]) -> int:
-    """The number of parameter sets in a call's second argument, where counting runs none of the program's code."""
-    return len(args[1]) if len(args) > 1 and isinstance(args[1], (list, tuple)) else 0
+def size(args: tuple[Any, ...], place: int) -> int:
+    """The number of parameter sets in the argument at that place, where counting runs none of the program's code."""
+    return len(args[place]) if 0 <= place < len(args) and isinstance(args[place], (list, tuple)) else 0
 
 
 def deferred(query: Any) -> Any:

@@ -94,8 +94,10 @@ def _correlating(service: str) -> Callable[[Any], Any]:
 def _sending(least: int) -> Callable[[Any], Any]:
     def make(original: Any) -> Any:
         def callHandlers(logger: Any, record: Any) -> None:  # noqa: N802
+            if log.written:
+                log.written.discard(get_ident())
             original(logger, record)
-            if record.levelno >= least:
+            if record.levelno >= least and not (log.written and get_ident() in log.written):
                 send(record)
 
         return _as_logging(callHandlers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 
 from perfagent.instruments.base import Instrument
-from perfagent.instruments.dbapi import Driver, argument, postgresql
+from perfagent.instruments.dbapi import SECOND, Driver, argument, postgresql
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Psycopg(Instrument):
             self.replace(cursor, "execute", driver.call(query))
         for cursor in (module.AsyncCursor, module.AsyncServerCursor):
             self.replace(cursor, "execute", driver.call_async(query))
-        self.replace(module.Cursor, "executemany", driver.call(query, many=True))
-        self.replace(module.AsyncCursor, "executemany", driver.call_async(query, many=True))
+        self.replace(module.Cursor, "executemany", driver.call(query, many=SECOND))
+        self.replace(module.AsyncCursor, "executemany", driver.call_async(query, many=SECOND))
         self.replace(module.Cursor, "copy", lambda copy: _copying(driver, copy))
         self.replace(module.AsyncCursor, "copy", lambda copy: _copying_async(driver, copy))
         self.replace(module.Cursor, "stream", lambda stream: _streaming(driver, stream))
@@ -120,12 +120,12 @@ def _streaming_async(driver: Driver, stream: Callable[..., Any]) -> Callable[...
 
 
 def _target(cursor: Any) -> Database:
-    connection = cursor.connection
+    connection = getattr(cursor, "_conn", None)
     try:
-        return connection._perfagent  # type: ignore[no-any-return]
+        return connection._perfagent  # type: ignore[no-any-return, union-attr]
     except AttributeError:
         pass
-    if connection.closed:
+    if connection is None or connection.closed:  # the call will raise
         return postgresql("", "", 0)
     info = connection.info
     connection._perfagent = found = postgresql(info.dbname, info.host, info.port)

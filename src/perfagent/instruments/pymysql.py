@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
-from perfagent.instruments.dbapi import Driver, argument
+from perfagent.instruments.dbapi import SECOND, Driver, argument
 from perfagent.runtime.db import database
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ class PyMySQL(Instrument):
         driver = Driver(self, _target, _code)
         query = argument("query")
         self.replace(cursor, "execute", driver.call(query))
-        self.replace(cursor, "executemany", driver.call(query, many=True, inner=True))
+        self.replace(cursor, "executemany", driver.call(query, many=SECOND, inner=True))
         self.replace(cursor, "callproc", driver.call(_procedure, inner=True))
 
 

@@ -31,7 +31,7 @@ class Requests(Instrument):
 
     name = "requests"
     distribution = "requests"
-    versions = ("2.4", "4")
+    versions = ("2.20", "4")
 
     def patch(self, module: ModuleType) -> None:
         """Patches the adapter and the session."""

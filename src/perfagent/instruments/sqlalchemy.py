@@ -109,7 +109,7 @@ class Listener:
         """Begins a span and makes it current: some drivers ask their database by HTTP."""
         if context is None:
             return
-        span = self.driver.open(cursor, statement, size((statement, parameters)) if executemany else 0)
+        span = self.driver.open(cursor, statement, size((parameters,), 0) if executemany else 0)
         if span is not None:
             context._perfagent = span, current.set(span)
 

@@ -10,7 +10,7 @@ import _sqlite3
 import sqlite3
 import sys
 
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, disguise
 from perfagent.instruments.dbapi import Subclasses, size
 from perfagent.runtime import guard
 from perfagent.runtime.context import current
@@ -92,7 +92,7 @@ def _timed(call: Callable[..., sqlite3.Cursor], cursor: Cursor, sql: str, *param
         span = QuerySpan(_scope, parent, cursor.connection._perfagent, sql)  # type: ignore[attr-defined]
     except AttributeError:
         return call(cursor, sql, *parameters)
-    span.batch = size((sql, *parameters))
+    span.batch = size(parameters, 0)
     try:
         result = call(cursor, sql, *parameters)
     except BaseException as error:
@@ -140,8 +140,8 @@ class Connection(sqlite3.Connection):
             return _timed(_executescript, _cursor(self, Cursor), sql_script)
 
 
-for _type in (Cursor, Connection):
-    _type.__module__, _type.__qualname__ = "sqlite3", _type.__name__
+for _ours in (Cursor, Connection):
+    disguise(_ours, _ours.__mro__[1])
 
 _cursors = Subclasses(Cursor)
 _connections = Subclasses(Connection)

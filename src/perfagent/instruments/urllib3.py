@@ -33,7 +33,7 @@ class Urllib3(Instrument):
 
     name = "urllib3"
     distribution = "urllib3"
-    versions = ("1.21", "4")
+    versions = ("1.24", "4")
 
     def patch(self, module: ModuleType) -> None:
         """Patches the connection pool."""

@@ -3,6 +3,7 @@
 Where another distribution is installed too, OTEL_PYTHON_DISTRO=perfagent and OTEL_PYTHON_CONFIGURATOR=perfagent choose.
 """
 
+# mypy: allow-subclassing-any
 from __future__ import annotations
 
 from opentelemetry.instrumentation.distro import BaseDistro

@@ -1,54 +1,94 @@
-"""Forks: the background thread ends before and starts again after, and a child begins with nothing of its parent's."""
+"""Forks: our threads end before and start again after, and a child begins with nothing of its parent's."""
 
 from __future__ import annotations
 
+import _signal
 import os
 import sys
 from _thread import get_ident
 
 from perfagent.instruments.base import disguise
-from perfagent.runtime import configure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from perfagent.runtime.pipeline import Pipeline
+    Step = Callable[[], object]
 
 WARNS = sys.version_info >= (3, 12)
 """Whether Python warns of a fork in a process that has more than one thread."""
 
+_steps: list[tuple[Step, Step, Step]] = []
+_postponing: set[int] = set()  # threads in a fork after which they resume by themselves
+_unblocked: set[int] = set()  # threads for which SIGTERM waits while they fork
 
-def install(pipeline: Pipeline) -> None:
-    """Takes `pipeline` through every fork of this process and of its forked children."""
-    postponing: set[int] = set()  # threads in a fork after which they resume by themselves
 
-    def in_parent() -> None:
-        if get_ident() not in postponing:
-            pipeline.resume()
+def around(halt: Step, resume: Step, in_child: Step) -> None:
+    """Has something done around every fork of this process and of its forked children.
 
-    def in_child() -> None:
-        postponing.clear()
-        configure.reset_after_fork(pipeline)
-        pipeline.resume()
-
-    def resuming_later(fork: Callable[[], Any]) -> Callable[[], Any]:
-        """From 3.13 on, Python counts the threads only after `after_in_parent` has run: too late to have none."""
-
-        def wrapper() -> Any:
-            thread = get_ident()
-            postponing.add(thread)
-            try:
-                return fork()
-            finally:
-                if thread in postponing:  # else this is the child
-                    postponing.discard(thread)
-                    pipeline.resume()
-
-        return disguise(wrapper, fork)  # type: ignore[no-any-return]
-
-    os.register_at_fork(before=pipeline.halt, after_in_parent=in_parent, after_in_child=in_child)
+    Args:
+        halt: before; ends a thread.
+        resume: after, in the parent; starts it again.
+        in_child: after, in the child.
+    """
+    _steps.append((halt, resume, in_child))
+    if len(_steps) > 1:
+        return
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
     if WARNS:
-        os.fork = resuming_later(os.fork)
-        os.forkpty = resuming_later(os.forkpty)
+        os.fork = _resuming_later(os.fork)
+        os.forkpty = _resuming_later(os.forkpty)
+
+
+def _before() -> None:
+    # A SIGTERM to the child must not arrive before the child has a pipe of its own to hear it by.
+    if _signal.SIGTERM not in _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,)):
+        _unblocked.add(get_ident())
+    for halt, _, _ in _steps:
+        halt()
+
+
+def _in_parent() -> None:
+    if get_ident() not in _postponing:
+        _resume()
+
+
+def _resume() -> None:
+    try:
+        for _, resume, _ in _steps:
+            resume()
+    finally:
+        _unblock()
+
+
+def _in_child() -> None:
+    _postponing.clear()
+    try:
+        for _, _, begin in _steps:
+            begin()
+    finally:
+        _unblock()
+        _unblocked.clear()
+
+
+def _unblock() -> None:
+    if get_ident() in _unblocked:
+        _unblocked.discard(get_ident())
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGTERM,))
+
+
+def _resuming_later(fork: Callable[[], Any]) -> Callable[[], Any]:
+    """From 3.13 on, Python counts the threads only after `after_in_parent` has run: too late to have none."""
+
+    def wrapper() -> Any:
+        thread = get_ident()
+        _postponing.add(thread)
+        try:
+            return fork()
+        finally:
+            if thread in _postponing:  # else this is the child
+                _postponing.discard(thread)
+                _resume()
+
+    return disguise(wrapper, fork)  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ import sys
 
 from perfagent.instruments.base import disguise
 from perfagent.launch import fork, signals
-from perfagent.runtime import guard
+from perfagent.runtime import configure, guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ def install(pipeline: Pipeline, settings: Settings) -> None:
     """Makes `pipeline` send what it has on every way out of this process, and start anew in forked children."""
     seconds = settings.exit_timeout / 1000
     on_the_way_out(lambda: pipeline.stop(seconds), lambda: pipeline.flush_news(seconds))
-    fork.install(pipeline)
+
+    def in_child() -> None:
+        configure.reset_after_fork(pipeline)
+        pipeline.resume()
+
+    fork.around(pipeline.halt, pipeline.resume, in_child)
 
 
 def on_the_way_out(send: Callable[[], object], send_and_stay: Callable[[], object] | None = None) -> None:
@@ -60,6 +65,7 @@ class Leaving:
         self.begun = False
 
     def __call__(self) -> None:
+        """Does it."""
         self.begun = True
         _guarded(self.send)
         _keep_interrupted()

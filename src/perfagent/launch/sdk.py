@@ -4,6 +4,7 @@ It serves what the lean pipeline leaves out (gRPC, console and third-party expor
 declarative configuration), and it is what the lean one is compared with.
 """
 
+# mypy: allow-subclassing-any
 from __future__ import annotations
 
 import os
@@ -27,7 +28,7 @@ def start(settings: Settings) -> None:
 
 
 def configure(settings: Settings) -> None:
-    """Sets the SDK's providers up from the environment, as OpenTelemetry's own distribution does, over HTTP by default."""
+    """Sets the SDK's providers up from the environment as OpenTelemetry's own distribution does, but over HTTP."""
     for signal in ("TRACES", "METRICS", "LOGS"):
         os.environ.setdefault(f"OTEL_{signal}_EXPORTER", _exporter(settings, signal))
     os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
@@ -53,8 +54,12 @@ def configure(settings: Settings) -> None:
     if settings.vitals:
         _mirror_metrics()
         from perfagent import vitals
+        from perfagent.instruments import hook
+        from perfagent.runtime import selfmetrics
 
-        vitals.install(settings)
+        hook.install()
+        vitals.install(settings, hook.when_imported)
+        selfmetrics.install({})  # the SDK tells of its exports itself
 
 
 def _flush(milliseconds: int) -> None:
@@ -87,6 +92,7 @@ def _make(
     description: str = "",
     bounds: tuple[float, ...] | None = None,
     callback: Callable[[], Iterable[tuple[float, Mapping[str, object]]]] | None = None,
+    keys: tuple[str, ...] = (),
 ) -> Any:
     from opentelemetry import metrics
 
@@ -99,7 +105,7 @@ def _make(
         }[kind]
 
         def observe(options: object) -> list[metrics.Observation]:
-            return [metrics.Observation(value, attributes) for value, attributes in callback()]  # type: ignore[arg-type]
+            return [metrics.Observation(value, attributes) for value, attributes in callback()]
 
         return observable(name, callbacks=[observe], unit=unit, description=description)
     if kind == "histogram":

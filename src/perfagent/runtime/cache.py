@@ -37,4 +37,5 @@ class Lookups:
 
 
 def _counter(name: str, unit: str, description: str) -> Instrument:
-    return registry.make(_scope, COUNTER, f"{settings.current().namespace}.cache.{name}", unit, description)
+    name = f"{settings.current().namespace}.cache.{name}"
+    return registry.make(_scope, COUNTER, name, unit, description, keys=("cache.system",))

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import _signal
 import os
+from _thread import start_new_thread
 from time import monotonic, sleep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 GONE_WAIT = 0.05  # seconds; a thread that has nothing left to do is gone after some us
 
@@ -52,6 +59,25 @@ def stop() -> None:
     """At the end of the process."""
     for companion in all_of_them:
         companion.stop()
+
+
+DEAF_TO = _signal.valid_signals() - {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL}
+
+
+def start_thread(run: Callable[..., object], *arguments: Any) -> None:
+    """Starts a thread that no signal is delivered to, whatever becomes of the program's own threads.
+
+    A program may block a signal in all of its threads, to wait for it by `sigwait`. In one more thread it would find
+    its default action, and that is mostly the end of the process.
+
+    Raises:
+        RuntimeError: there is no thread to be had.
+    """
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, DEAF_TO)
+    try:
+        start_new_thread(run, arguments)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 def wait_until_gone(thread: int) -> None:

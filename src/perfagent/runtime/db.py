@@ -32,6 +32,16 @@ duration = registry.make(
     "s",
     "Duration of database client operations.",
     DB_SECONDS,
+    keys=(
+        "db.system.name",
+        "db.namespace",
+        "db.operation.name",
+        "db.collection.name",
+        "server.address",
+        "server.port",
+        "db.response.status_code",
+        "error.type",
+    ),
 )
 
 
@@ -212,20 +222,19 @@ class QuerySpan(Span):
             self._more().events.append(("exception", now() + clock.offset, failure, 0))
 
     def measure(self) -> None:
+        """Adds the span to the metrics of its kind."""
         query = self.query
         if type(query) is not str and callable(query):
             query = self.query = query()
         statement = self.database.statement(query)
         seconds = (self.ended - self.started) / 1e9
-        if self.failure:
-            series = duration.of({**statement.attributes, **self._outcome()})
-        else:
-            series = statement.series
+        series = duration.of({**statement.attributes, **self._outcome()}) if self.failure else statement.series
         series.record(seconds)
         if self.flags & 1 and metric.exemplar_filter != "always_off":
             series.exemplify(seconds, self.ended, self.trace_id, self.span_id)
 
     def encode(self) -> bytes:
+        """The content of an OTLP Span message."""
         body = self.database.statement(self.query).body
         if self.batch > 1:
             body += wire.key_value(9, "db.operation.batch.size", self.batch)

@@ -26,18 +26,32 @@ SIZES = (0.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)  # bytes
 SIGNING_PARAMETERS = frozenset(("AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"))
 """Query parameters whose values are replaced even where queries are kept (semantic conventions, `url.full`)."""
 
+_ANSWER = ("http.response.status_code", "network.protocol.version", "error.type")
+_SERVED = ("http.request.method", "url.scheme", "http.route", *_ANSWER)
+_ASKED = ("http.request.method", "server.address", "server.port", *_ANSWER)
 _meter = Scope("perfagent.http", schema_url=SCHEMA)
 server_duration = registry.make(
-    _meter, HISTOGRAM, "http.server.request.duration", "s", "Duration of HTTP server requests.", SECONDS
+    _meter, HISTOGRAM, "http.server.request.duration", "s", "Duration of HTTP server requests.", SECONDS, keys=_SERVED
 )
 server_active = registry.make(
-    _meter, UP_DOWN_COUNTER, "http.server.active_requests", "{request}", "Number of active HTTP server requests."
+    _meter,
+    UP_DOWN_COUNTER,
+    "http.server.active_requests",
+    "{request}",
+    "Number of active HTTP server requests.",
+    keys=("http.request.method", "url.scheme"),
 )
 server_response_size = registry.make(
-    _meter, HISTOGRAM, "http.server.response.body.size", "By", "Size of HTTP server response bodies.", SIZES
+    _meter,
+    HISTOGRAM,
+    "http.server.response.body.size",
+    "By",
+    "Size of HTTP server response bodies.",
+    SIZES,
+    keys=_SERVED,
 )
 client_duration = registry.make(
-    _meter, HISTOGRAM, "http.client.request.duration", "s", "Duration of HTTP client requests.", SECONDS
+    _meter, HISTOGRAM, "http.client.request.duration", "s", "Duration of HTTP client requests.", SECONDS, keys=_ASKED
 )
 
 _paths = Encoded("url.path")
@@ -82,8 +96,8 @@ class ServerSpan(Span):
     """
 
     __slots__ = (
-        "active", "agent", "client", "failure", "headers", "host", "method", "path", "prefix", "query", "response_headers",
-        "route", "scheme", "size", "status", "version",
+        "active", "agent", "client", "failure", "headers", "host", "method", "path", "prefix", "query",
+        "response_headers", "route", "scheme", "size", "status", "version",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +149,7 @@ class ServerSpan(Span):
             self.status = 500
 
     def measure(self) -> None:
+        """Adds the span to the metrics of its kind."""
         template = self._template()
         seconds = (self.ended - self.started) / 1e9
         template.duration.record(seconds)
@@ -144,6 +159,7 @@ class ServerSpan(Span):
             template.size.record(self.size)
 
     def encode(self) -> bytes:
+        """The content of an OTLP Span message."""
         parts = [self._template().body, _paths[self.path]]
         if self.agent:
             parts.append(_agents[self.agent])
@@ -261,6 +277,7 @@ class ClientSpan(Span):
                 recorded[key] = str(recorded.get(key)).replace(secret, shown)
 
     def measure(self) -> None:
+        """Adds the span to the metrics of its kind."""
         duration = self._template().duration
         seconds = (self.ended - self.started) / 1e9
         duration.record(seconds)
@@ -268,6 +285,7 @@ class ClientSpan(Span):
             duration.exemplify(seconds, self.ended, self.trace_id, self.span_id)
 
     def encode(self) -> bytes:
+        """The content of an OTLP Span message."""
         body = self._template().body + _urls[_public(str(self.url))]
         if self.resend:
             body += wire.key_value(9, "http.request.resend_count", self.resend)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from perfagent.runtime.span import Scope, Span
 
 
+written: set[int] = set()
+"""Threads that have written by the API since `logging` last looked: a handler of OpenTelemetry's sends its record so."""
+
+
 class LogRecord:
     """One log record (OpenTelemetry logs data model). It holds texts, numbers and copies: no object of the program.
 

@@ -186,9 +186,10 @@ class Instrument:
         description: one sentence.
         bounds: bucket bounds of a histogram; the specification's when left out.
         callback: for an observable: yields (value, attributes) whenever metrics are collected.
+        keys: the names of its attributes, for the reference page.
     """
 
-    __slots__ = ("bounds", "callback", "description", "kind", "known", "name", "scope", "series", "unit")
+    __slots__ = ("bounds", "callback", "description", "keys", "kind", "known", "name", "scope", "series", "unit")
 
     def __init__(
         self,
@@ -199,6 +200,7 @@ class Instrument:
         description: str = "",
         bounds: tuple[float, ...] = DEFAULT_BOUNDS,
         callback: Callable[[], Iterable[tuple[float, Mapping[str, object]]]] | None = None,
+        keys: tuple[str, ...] = (),
     ) -> None:
         self.scope = scope
         self.kind = kind
@@ -207,6 +209,7 @@ class Instrument:
         self.description = description
         self.bounds = bounds
         self.callback = callback
+        self.keys = keys
         self.series: dict[object, Series] = {}
         self.known: dict[object, Series] = {}  # the series by attributes as somebody wrote them, in their order
 
@@ -310,12 +313,13 @@ class Registry:
         description: str = "",
         bounds: tuple[float, ...] = DEFAULT_BOUNDS,
         callback: Callable[[], Iterable[tuple[float, Mapping[str, object]]]] | None = None,
+        keys: tuple[str, ...] = (),
     ) -> Instrument:
         """The metric of that name: the one there is, or a new one. Arguments as for `Instrument`."""
         key = (scope.name, name.lower())
         found = self.instruments.get(key)
         if found is None or (callback is not None and found.callback is not callback):
-            found = Instrument(scope, kind, name, unit, description, bounds, callback)
+            found = Instrument(scope, kind, name, unit, description, bounds, callback, keys)
             self.instruments[key] = found
         return found
 

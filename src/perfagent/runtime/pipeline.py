@@ -7,7 +7,7 @@ a fork so that Python 3.12 has no second thread to warn about.
 from __future__ import annotations
 
 import sys
-from _thread import allocate_lock, get_native_id, start_new_thread
+from _thread import allocate_lock, get_native_id
 from collections import deque
 from time import monotonic, sleep
 
@@ -90,7 +90,7 @@ class Pipeline:
             done = self._done = allocate_lock()
             done.acquire()
         try:
-            start_new_thread(self._run, (done,))
+            companions.start_thread(self._run, done)
         except RuntimeError:  # no thread to be had: the exit flushes what has gathered until then
             self._running = False
 

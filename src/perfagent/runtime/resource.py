@@ -1,4 +1,4 @@
-"""Who sends: the attributes of the resource (OpenTelemetry semantic conventions, "Resource"), found out off the request path."""
+"""Who sends: the resource (OpenTelemetry semantic conventions, "Resource"), found out off the request path."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from perfagent.runtime import guard, outbox
 from perfagent.runtime.metric import COUNTER, registry
 from perfagent.runtime.span import Scope
@@ -27,12 +29,32 @@ def install(sent: Mapping[str, int]) -> None:
             yield count, {"signal": SIGNALS[signal]}
 
     scope = Scope("perfagent")
-    for name, unit, description, callback in (
-        ("telemetry.exported", "{item}", "Spans, metric points and log records that a receiver took.", exported),
-        ("telemetry.dropped", "{item}", "Spans, metric points, log records and attribute sets that were lost.", _lost),
-        ("internal.errors", "{error}", "Failures of perfagent's own code; the program is not affected.", _failures),
+    failures = Failures()
+    os.register_at_fork(after_in_child=failures.reset)
+    for name, unit, description, callback, keys in (
+        (
+            "perfagent.telemetry.exported",
+            "{item}",
+            "Spans, metric points and log records that a receiver took.",
+            exported,
+            ("signal",),
+        ),
+        (
+            "perfagent.telemetry.dropped",
+            "{item}",
+            "Spans, metric points, log records and attribute sets that were lost.",
+            _lost,
+            ("signal", "reason"),
+        ),
+        (
+            "perfagent.internal.errors",
+            "{error}",
+            "Failures of perfagent's own code; the program is not affected.",
+            failures,
+            ("place",),
+        ),
     ):
-        registry.make(scope, COUNTER, f"perfagent.{name}", unit, description, callback=callback)
+        registry.make(scope, COUNTER, name, unit, description, callback=callback, keys=keys)
 
 
 def _lost() -> Iterator[Observation]:
@@ -40,6 +62,18 @@ def _lost() -> Iterator[Observation]:
         yield count, {"signal": signal, "reason": reason}
 
 
-def _failures() -> Iterator[Observation]:
-    for place, count in list(guard.failures.items()):
-        yield count, {"place": place}
+class Failures:
+    """What the guard has counted, less what a forked child has from its parent."""
+
+    def __init__(self) -> None:
+        self._inherited: dict[str, int] = {}
+
+    def reset(self) -> None:
+        """In a forked child."""
+        self._inherited = dict(guard.failures)
+
+    def __call__(self) -> Iterator[Observation]:
+        """The number for each place."""
+        for place, count in list(guard.failures.items()):
+            if count > self._inherited.get(place, 0):
+                yield count - self._inherited.get(place, 0), {"place": place}

@@ -38,7 +38,15 @@ def install(namespace: str, when_imported: WhenImported) -> None:
     """Registers `<ns>.cache.*` with `cache.system` lru_cache, and waits for functools."""
     caches = Caches()
     for position, (kind, name, unit, description) in enumerate(FIGURES):
-        registry.make(scope, kind, f"{namespace}.cache.{name}", unit, description, callback=caches.reader(position))
+        registry.make(
+            scope,
+            kind,
+            f"{namespace}.cache.{name}",
+            unit,
+            description,
+            callback=caches.reader(position),
+            keys=("cache.name", "cache.system"),
+        )
     os.register_at_fork(after_in_child=caches.reset)
     when_imported("functools", lambda module: _wrap(module, caches.register))
 
@@ -95,7 +103,7 @@ class Cache:
 
 
 class Caches:
-    """Every cache that is alive, and what those that are gone have counted."""
+    """Every cache that is alive, and what those that are gone had counted when they were last read."""
 
     def __init__(self) -> None:
         self._caches: list[Cache] = []

@@ -28,7 +28,13 @@ def install(namespace: str) -> None:
     statistics = Statistics()
     os.register_at_fork(after_in_child=statistics.reset)
     pauses = registry.make(
-        scope, HISTOGRAM, f"{namespace}.gc.pause", "s", "How long the garbage collector stopped the program.", BOUNDS
+        scope,
+        HISTOGRAM,
+        f"{namespace}.gc.pause",
+        "s",
+        "How long the garbage collector stopped the program.",
+        BOUNDS,
+        keys=tuple(GENERATIONS[0]),
     )
     recorders: list[Callable[[float], None]] = []
     for attributes in GENERATIONS:
@@ -61,6 +67,7 @@ def install(namespace: str) -> None:
             unit,
             f"{description} since interpreter start.",
             callback=statistics.reader(key),
+            keys=tuple(GENERATIONS[0]),
         )
 
 

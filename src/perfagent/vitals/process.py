@@ -31,14 +31,22 @@ def install() -> None:
     system: Linux | Elsewhere = Linux() if os.path.exists("/proc/self/statm") else Elsewhere()
     utilization = Utilization()
     os.register_at_fork(after_in_child=utilization.reset)
-    for kind, name, unit, description, callback in (
-        (COUNTER, "process.cpu.time", "s", "Total CPU seconds broken down by different CPU modes.", cpu_time),
+    for kind, name, unit, description, callback, *keys in (
+        (
+            COUNTER,
+            "process.cpu.time",
+            "s",
+            "Total CPU seconds broken down by different CPU modes.",
+            cpu_time,
+            "cpu.mode",
+        ),
         (
             GAUGE,
             "process.cpu.utilization",
             "1",
             "CPU time since the last measurement, divided by the elapsed time and number of CPUs available.",
             utilization,
+            "cpu.mode",
         ),
         (UP_DOWN_COUNTER, "process.memory.usage", "By", "The amount of physical memory in use.", system.resident),
         (UP_DOWN_COUNTER, "process.memory.virtual", "By", "The amount of committed virtual memory.", system.virtual),
@@ -56,11 +64,19 @@ def install() -> None:
             "{context_switch}",
             "Number of times the process has been context switched.",
             context_switches,
+            "process.context_switch.type",
         ),
-        (COUNTER, "process.paging.faults", "{fault}", "Number of page faults the process has made.", page_faults),
+        (
+            COUNTER,
+            "process.paging.faults",
+            "{fault}",
+            "Number of page faults the process has made.",
+            page_faults,
+            "system.paging.fault.type",
+        ),
         (GAUGE, "process.uptime", "s", "The time the process has been running.", system.uptime),
     ):
-        registry.make(scope, kind, name, unit, description, callback=callback)
+        registry.make(scope, kind, name, unit, description, callback=callback, keys=tuple(keys))
 
 
 def _usage() -> Any:

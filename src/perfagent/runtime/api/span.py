@@ -115,8 +115,7 @@ class ProgramSpan(Span):
 
     def encode(self) -> bytes:
         """The content of an OTLP Span message."""
-        name = self.name if isinstance(self.name, str) else str(self.name)
-        return self.encode_around(wire.text(5, name) + _KINDS.get(self.kind, b"0\x01"))
+        return self.encode_around(wire.text(5, self.name) + _KINDS.get(self.kind, b"0\x01"))
 
     # What the SDK's ReadableSpan has; programs read it in tests and in hooks.
 

@@ -54,11 +54,12 @@ def _temporality(instrument: Instrument, preference: str) -> int:
 
 
 def _metric(instrument: Instrument, temporality: int) -> tuple[bytes, int]:
-    time = now() + clock.offset
+    found = instrument.collect()
+    time = now() + clock.offset  # after the callbacks, whose observations may have started series
     point = _point
     if temporality == DELTA and instrument.kind != metric.GAUGE:
         point = _difference if instrument.callback is None else _observed_difference
-    points = [wire.message(1, encoded) for series in instrument.collect() if (encoded := point(series, time))]
+    points = [wire.message(1, encoded) for series in found if (encoded := point(series, time))]
     head = wire.text(1, instrument.name)
     if instrument.description:
         head += wire.text(2, instrument.description)

@@ -51,7 +51,10 @@ def text(field: int, value: str) -> bytes:
 
 def utf8(value: str) -> bytes:
     """`value` in UTF-8, whatever it holds."""
-    return value.encode("utf-8", "replace")
+    try:
+        return value.encode("utf-8", "replace")
+    except AttributeError:  # a program named its span None
+        return str(value).encode("utf-8", "replace")
 
 
 def integer(field: int, value: int) -> bytes:
@@ -74,7 +77,7 @@ def double(field: int, value: float) -> bytes:
     return tag(field, FIXED64) + _double(value)
 
 
-def any_value(value: object, depth: int = 0) -> bytes:
+def any_value(value: object, depth: int = 0) -> bytes:  # noqa: C901 - one branch a type of the protocol
     """The content of an AnyValue: str, bool, int, float, bytes, sequences and maps of these, None as empty.
 
     Anything else becomes its `str()`.

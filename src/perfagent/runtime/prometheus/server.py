@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import select
 import socket
-from _thread import allocate_lock, get_native_id, start_new_thread
+from _thread import allocate_lock, get_native_id
 from time import monotonic
 
 from perfagent.runtime import guard
+from perfagent.runtime.companions import start_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Server:
         done.acquire()
         self._running = True
         try:
-            start_new_thread(self._serve, (self._listener, self._pipe, done))
+            start_thread(self._serve, self._listener, self._pipe, done)
         except RuntimeError:
             self._running = False
 

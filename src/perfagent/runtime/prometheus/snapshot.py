@@ -7,7 +7,7 @@ add up element by element.
 
 from __future__ import annotations
 
-from perfagent.runtime import clock, metric
+from perfagent.runtime import clock, guard, metric
 from perfagent.runtime.metric import HISTOGRAM, GaugeSeries, HistogramSeries
 
 TYPE_CHECKING = False
@@ -81,7 +81,11 @@ class Snapshots:
         for instrument in _instruments():
             if (instrument.callback is not None) is not observed:
                 continue
-            rows = [row for series in instrument.collect() if (row := self._row(series))]
+            try:
+                rows = [row for series in instrument.collect() if (row := self._row(series))]
+            except Exception:  # a callback of the program's that fails must not silence the others
+                guard.failed(f"metric {instrument.name}")
+                continue
             if rows:
                 bounds = instrument.bounds if instrument.kind == HISTOGRAM else ()
                 scope = _scope(instrument.scope)

@@ -9,176 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
+from perfagent.settings import file
+from perfagent.settings.options import Choice, Flag, Option, Pairs, Text, Whole, Words
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-class Option:
-    """One row of the table: a lazily parsed attribute of `Settings`.
-
-    Args:
-        name: the environment variable. In a file the key is the same name in lower case, `perfagent_` left out.
-        default: the value when nothing is set.
-        help: one sentence for `perfagent config` and the reference page.
-        unit: what a number counts ("ms", "spans"); shown, never parsed.
-        others: further accepted names, in order, after `name`.
-    """
-
-    accepts = "text"
-    attribute = ""
-
-    def __init__(self, name: str, default: object, help: str, unit: str = "", others: tuple[str, ...] = ()) -> None:  # noqa: A002
-        self.name = name
-        self.default = default
-        self.help = help
-        self.unit = unit
-        self.names = (name, *others)
-
-    def __set_name__(self, owner: type, attribute: str) -> None:
-        self.attribute = attribute
-
-    def parse(self, text: str) -> object:
-        """The value that `text` stands for; raises ValueError where it stands for none."""
-        return text
-
-    def read(self, settings: Settings) -> object:
-        value, _origin = settings.lookup(self)
-        settings.__dict__[self.attribute] = value  # a non-data descriptor: from now on a plain attribute
-        return value
-
-
-class Text(Option):
-    """A string, taken as it is."""
-
-    def __get__(self, settings: Settings, owner: type) -> str:
-        return self.read(settings)  # type: ignore[return-value]
-
-
-class Flag(Option):
-    """A boolean: OpenTelemetry takes `true` alone, people write more."""
-
-    accepts = "true or false"
-
-    def parse(self, text: str) -> bool:
-        """True, False, or ValueError."""
-        word = text.strip().lower()
-        if word in ("true", "1", "yes", "on"):
-            return True
-        if word in ("false", "0", "no", "off"):
-            return False
-        raise ValueError
-
-    def __get__(self, settings: Settings, owner: type) -> bool:
-        return self.read(settings)  # type: ignore[return-value]
-
-
-class Number(Option):
-    """A decimal number within bounds, both included."""
-
-    def __init__(
-        self,
-        name: str,
-        default: float,
-        help: str,  # noqa: A002
-        unit: str = "",
-        low: float = 0,
-        high: float = 1e15,
-        others: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(name, default, help, unit, others)
-        self.low, self.high = low, high
-        kind = "a whole number" if isinstance(self, Whole) else "a number"
-        self.accepts = f"{kind} from {low:g} to {high:g}" if high < 1e15 else f"{kind} from {low:g}"
-
-    def parse(self, text: str) -> float:
-        """The number, or ValueError where it is none or out of bounds."""
-        value = float(text)
-        if not self.low <= value <= self.high:
-            raise ValueError
-        return value
-
-    def __get__(self, settings: Settings, owner: type) -> float:
-        return self.read(settings)  # type: ignore[return-value]
-
-
-class Whole(Number):
-    """A whole number within bounds, both included."""
-
-    def parse(self, text: str) -> int:
-        """The number, or ValueError where it is none or out of bounds."""
-        value = int(text)
-        if not self.low <= value <= self.high:
-            raise ValueError
-        return value
-
-    def __get__(self, settings: Settings, owner: type) -> int:
-        return self.read(settings)  # type: ignore[return-value]
-
-
-class Choice(Option):
-    """One word of a fixed list."""
-
-    def __init__(
-        self,
-        name: str,
-        default: str,
-        help: str,  # noqa: A002
-        choices: tuple[str, ...] = (),
-        others: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(name, default, help, "", others)
-        self.choices = choices
-        self.accepts = "one of " + ", ".join(choices)
-
-    def parse(self, text: str) -> str:
-        """The word in lower case, or ValueError."""
-        word = text.strip().lower()
-        if word not in self.choices:
-            raise ValueError
-        return word
-
-    def __get__(self, settings: Settings, owner: type) -> str:
-        return self.read(settings)  # type: ignore[return-value]
-
-
-class Words(Option):
-    """Words separated by commas."""
-
-    accepts = "words separated by commas"
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        """The words, stripped, empty ones left out."""
-        return tuple(word.strip() for word in text.split(",") if word.strip())
-
-    def __get__(self, settings: Settings, owner: type) -> tuple[str, ...]:
-        return self.read(settings)  # type: ignore[return-value]
-
-
-class Pairs(Option):
-    """`key=value` pairs separated by commas; values may be percent-encoded (W3C baggage form)."""
-
-    accepts = "key=value pairs separated by commas"
-
-    def parse(self, text: str) -> dict[str, str]:
-        """The pairs, or ValueError where a part has no `=`."""
-        pairs: dict[str, str] = {}
-        for part in text.split(","):
-            if not part.strip():
-                continue
-            key, equals, value = part.partition("=")
-            if not equals or not key.strip():
-                raise ValueError
-            if "%" in value:
-                from urllib.parse import unquote
-
-                value = unquote(value)
-            pairs[key.strip()] = value.strip()
-        return pairs
-
-    def __get__(self, settings: Settings, owner: type) -> dict[str, str]:
-        return self.read(settings)  # type: ignore[return-value]
-
 
 SAMPLERS = (
     "always_on",
@@ -216,7 +52,7 @@ class Settings:
     pipeline = Choice(
         "PERFAGENT_PIPELINE",
         "auto",
-        "Which implementation makes the signals: ours, or the stock OpenTelemetry SDK. `auto` takes ours wherever it can.",
+        "Who makes the signals: `lean`, ours; `sdk`, the stock OpenTelemetry SDK; `auto` takes ours wherever it can.",
         ("auto", "lean", "sdk"),
     )
     service_name = Text("OTEL_SERVICE_NAME", "", "The name of the service; `service.name` of the resource.")
@@ -329,7 +165,7 @@ class Settings:
         "series",
         2,
     )
-    exit_timeout = Whole("PERFAGENT_EXIT_TIMEOUT", 2000, "Longest wait at exit for the last export.", "ms", 0, 60_000)
+    exit_timeout = Whole("PERFAGENT_EXIT_TIMEOUT", 1500, "Longest wait at exit for the last export.", "ms", 0, 60_000)
 
     # What is measured.
     disabled_instruments = Words(
@@ -405,10 +241,11 @@ class Settings:
     )
     jaeger_endpoint = Text("JAEGER_ENDPOINT", "", "An old Jaeger collector address; mapped to OTLP on the same host.")
 
-    def __init__(self, environ: Mapping[str, str] | None = None, directory: str = "") -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None, directory: str = ".") -> None:
         self.environ = os.environ if environ is None else environ
         self.directory = directory
         self.problems: list[str] = []
+        self._file: tuple[dict[str, str], str] | None = None
 
     def lookup(self, option: Option) -> tuple[object, str]:
         """The value of `option` and where it came from: a variable's name, a file's path or `default`."""
@@ -416,12 +253,15 @@ class Settings:
             text = self.environ.get(name)
             if text:  # OpenTelemetry: an empty variable counts as unset
                 return self._parse(option, text, name, name)
-        if self.file_values:
+        if self._file is None:
+            self._file = file.read(self.directory, self.report)
+        values, path = self._file
+        if values:
             for name in option.names:
                 key = name.lower()
                 for spelled in (key, key.removeprefix("perfagent_")):
-                    if spelled in self.file_values:
-                        return self._parse(option, _as_text(self.file_values[spelled]), spelled, self.file)
+                    if spelled in values:
+                        return self._parse(option, values[spelled], spelled, path)
         return option.default, "default"
 
     def _parse(self, option: Option, text: str, key: str, origin: str) -> tuple[object, str]:
@@ -429,7 +269,8 @@ class Settings:
             return option.parse(text), origin
         except ValueError:
             default = option.default if option.default != "" else "nothing"
-            self.report(f"{key}={text[:200]!r} is not accepted: {option.accepts}; going on with {default!r}")
+            shown = "…" if "headers" in key.lower() else repr(text[:200])  # a header may be a password
+            self.report(f"{key}={shown} is not accepted: {option.accepts}; going on with {default!r}")
             return option.default, "default"
 
     def report(self, problem: str) -> None:
@@ -438,18 +279,6 @@ class Settings:
             self.problems.append(problem)
             print(f"perfagent: {problem}", file=sys.stderr, flush=True)
 
-    @property
-    def file_values(self) -> dict[str, object]:
-        """The keys and values of the settings file; empty where there is none."""
-        values, path = _read_file(self)
-        self.__dict__["_file"] = (values, path)
-        return values
-
-    @property
-    def file(self) -> str:
-        """The path of the settings file, or ''."""
-        return _read_file(self)[1]
-
     def origins(self) -> Iterator[tuple[Option, object, str]]:
         """Every option with its value and where that came from, in the order of the table."""
         for option in OPTIONS:
@@ -457,56 +286,6 @@ class Settings:
 
 
 OPTIONS: tuple[Option, ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Option))
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(str(part) for part in value)
-    if isinstance(value, dict):
-        return ",".join(f"{key}={part}" for key, part in value.items())
-    return str(value)
-
-
-def _read_file(settings: Settings) -> tuple[dict[str, object], str]:
-    known = settings.__dict__.get("_file")
-    if known is not None:
-        return known  # type: ignore[no-any-return]
-    found: tuple[dict[str, object], str] = ({}, "")
-    settings.__dict__["_file"] = found
-    directory = settings.directory or "."
-    for name, marker in (("perfagent.toml", b""), ("pyproject.toml", b"[tool.perfagent")):
-        path = os.path.join(directory, name)
-        try:
-            with open(path, "rb") as file:
-                content = file.read()
-        except OSError:
-            continue
-        if marker not in content:  # saves the 8 ms that importing a TOML parser takes
-            continue
-        values = _parse_toml(settings, content, path)
-        if marker:
-            values = values.get("tool", {}).get("perfagent", {})  # type: ignore[attr-defined]
-        settings.__dict__["_file"] = found = ({key.lower(): value for key, value in values.items()}, path)
-        break
-    return found
-
-
-def _parse_toml(settings: Settings, content: bytes, path: str) -> dict[str, object]:
-    try:
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
-    except ImportError:
-        settings.report(f"{path} is not read: on Python 3.10 that takes `pip install tomli`")
-        return {}
-    try:
-        return tomllib.loads(content.decode("utf-8", "replace"))
-    except tomllib.TOMLDecodeError as error:
-        settings.report(f"{path} is not valid TOML ({error}); going on without it")
-        return {}
 
 
 _current: Settings | None = None
