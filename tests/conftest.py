@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from textwrap import dedent
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from tests.agent import agent_env
 from tests.otlp import Receiver
 from tests.program import Program, find_free_port
 
@@ -21,6 +24,12 @@ class RunProgram(Protocol):
     """The type of the fixture `run_program`."""
 
     def __call__(self, *command: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Program: ...
+
+
+class RunText(Protocol):
+    """The type of the fixture `run_text`."""
+
+    def __call__(self, text: str, *, bare: bool = False, **env: str) -> Program: ...
 
 
 @pytest.fixture
@@ -49,3 +58,18 @@ def run_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunProgram
     yield run
     for program in programs:
         program.stop()
+
+
+@pytest.fixture
+def run_text(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> RunText:
+    """Runs a program's text until it exits with 0: under the agent, which sends to `receiver`, or bare."""
+
+    def run(text: str, *, bare: bool = False, **env: str) -> Program:
+        path = tmp_path / "prog.py"
+        path.write_text(dedent(text))
+        agent = () if bare else ("perfagent", "run")
+        program = run_program(*agent, sys.executable, str(path), env=agent_env(receiver, **env))
+        program.check()
+        return program
+
+    return run

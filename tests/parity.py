@@ -24,6 +24,7 @@ from perfagent.runtime import outbox
 from perfagent.runtime.api.tracer import TracerProvider
 from perfagent.runtime.attributes import Limits
 from perfagent.runtime.otlp import traces
+from perfagent.runtime.span import framed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,7 +163,7 @@ def our_spans(block: Block) -> str:
         while outbox.pending:
             span = outbox.pending.popleft()
             span.measure()
-            by_scope.setdefault(span.scope, []).append(traces.framed(span.encode()))
+            by_scope.setdefault(span.scope, []).append(framed(span.encode()))
     finally:
         for name, value in kept.items():
             setattr(Limits, name, value)

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from textwrap import dedent
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.agent import agent_env
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.conftest import RunProgram
+    from tests.conftest import RunText
     from tests.otlp import Receiver
-    from tests.program import Program
-
-    Run = Callable[..., Program]
 
 
-@pytest.fixture
-def run(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> Run:
-    """Runs a program's text under the agent until it exits with 0."""
-
-    def run(text: str, **env: str) -> Program:
-        path = tmp_path / "prog.py"
-        path.write_text(dedent(text))
-        program = run_program("perfagent", "run", sys.executable, str(path), env=agent_env(receiver, **env))
-        program.check()
-        return program
-
-    return run
-
-
-def test_a_record_arrives_with_all_that_it_was_given(run: Run, receiver: Receiver) -> None:
-    run("""
+def test_a_record_arrives_with_all_that_it_was_given(run_text: RunText, receiver: Receiver) -> None:
+    run_text("""
         from opentelemetry import _logs, trace
         from opentelemetry._logs import LogRecord, SeverityNumber
         logger = _logs.get_logger("shop", "1.2", schema_url="https://schema", attributes={"team": "a"})
@@ -65,8 +39,8 @@ def test_a_record_arrives_with_all_that_it_was_given(run: Run, receiver: Receive
     assert "ValueError: wrong" in failed.attributes["exception.stacktrace"]
 
 
-def test_a_program_that_sets_its_own_logger_provider_gets_its_records(run: Run, receiver: Receiver) -> None:
-    program = run("""
+def test_a_program_that_sets_its_own_logger_provider_gets_its_records(run_text: RunText, receiver: Receiver) -> None:
+    program = run_text("""
         from opentelemetry import _logs
         early = _logs.get_logger("early")
         from opentelemetry.sdk._logs import LoggerProvider
@@ -83,8 +57,8 @@ def test_a_program_that_sets_its_own_logger_provider_gets_its_records(run: Run, 
     assert not receiver.logs
 
 
-def test_records_beyond_the_queue_are_dropped_and_counted(run: Run, receiver: Receiver) -> None:
-    run(
+def test_records_beyond_the_queue_are_dropped_and_counted(run_text: RunText, receiver: Receiver) -> None:
+    run_text(
         """
         from opentelemetry import _logs
         logger = _logs.get_logger("shop")
@@ -98,8 +72,8 @@ def test_records_beyond_the_queue_are_dropped_and_counted(run: Run, receiver: Re
     assert [record.body for record in receiver.logs] == list(range(20))
 
 
-def test_with_logs_off_no_record_is_sent(run: Run, receiver: Receiver) -> None:
-    run(
+def test_with_logs_off_no_record_is_sent(run_text: RunText, receiver: Receiver) -> None:
+    run_text(
         """
         from opentelemetry import _logs
         logger = _logs.get_logger("shop")
@@ -111,8 +85,8 @@ def test_with_logs_off_no_record_is_sent(run: Run, receiver: Receiver) -> None:
     assert not receiver.logs
 
 
-def test_a_forked_child_does_not_send_its_parent_s_records_again(run: Run, receiver: Receiver) -> None:
-    run(
+def test_a_forked_child_does_not_send_its_parent_s_records_again(run_text: RunText, receiver: Receiver) -> None:
+    run_text(
         """
         import os
         from opentelemetry import _logs

@@ -172,6 +172,7 @@ records = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.filterwarnings("ignore:Log record attributes were dropped")
 @thorough
 @given(st.lists(records, min_size=1, max_size=4))
 def test_the_log_records_of_any_program_are_those_of_the_sdk(program: list[dict[str, Any]]) -> None:

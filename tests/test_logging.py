@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,29 +10,9 @@ import pytest
 from tests.agent import agent_env
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.conftest import RunProgram
+    from tests.conftest import RunProgram, RunText
     from tests.otlp import LogRecord, Receiver
     from tests.program import Program
-
-    Run = Callable[..., Program]
-
-
-@pytest.fixture
-def run(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> Run:
-    """Runs a program's text until it exits with 0: under the agent, or bare."""
-
-    def run(text: str, bare: bool = False, **env: str) -> Program:
-        path = tmp_path / "prog.py"
-        path.write_text(dedent(text))
-        agent = () if bare else ("perfagent", "run")
-        program = run_program(*agent, sys.executable, str(path), env=agent_env(receiver, **env))
-        program.check()
-        return program
-
-    return run
 
 
 def bodies(receiver: Receiver) -> list[object]:
@@ -43,8 +22,8 @@ def bodies(receiver: Receiver) -> list[object]:
 FORMAT = "%(otelTraceID)s %(otelSpanID)s %(otelTraceSampled)s %(otelServiceName)s %(message)s"
 
 
-def test_a_record_names_the_span_it_was_written_in(run: Run, receiver: Receiver) -> None:
-    program = run(f"""
+def test_a_record_names_the_span_it_was_written_in(run_text: RunText, receiver: Receiver) -> None:
+    program = run_text(f"""
         import logging
         from opentelemetry import trace
         logging.basicConfig(format="{FORMAT}", level=logging.INFO)
@@ -60,8 +39,8 @@ def test_a_record_names_the_span_it_was_written_in(run: Run, receiver: Receiver)
     assert not receiver.logs
 
 
-def test_the_program_s_own_record_factory_keeps_working_and_is_completed_too(run: Run) -> None:
-    program = run(f"""
+def test_the_program_s_own_record_factory_keeps_working_and_is_completed_too(run_text: RunText) -> None:
+    program = run_text(f"""
         import logging
         class Own(logging.LogRecord):
             def getMessage(self): return "own " + super().getMessage()
@@ -74,8 +53,8 @@ def test_the_program_s_own_record_factory_keeps_working_and_is_completed_too(run
     assert program.stderr.splitlines() == ["0 0 False tested own a b", "mine 1 2 3 own c"]
 
 
-def test_a_severe_record_is_sent_with_text_place_and_exception(run: Run, receiver: Receiver) -> None:
-    run("""
+def test_a_severe_record_is_sent_with_text_place_and_exception(run_text: RunText, receiver: Receiver) -> None:
+    run_text("""
         import logging
         from opentelemetry import trace
         log = logging.getLogger("shop.orders")
@@ -110,8 +89,10 @@ def test_a_severe_record_is_sent_with_text_place_and_exception(run: Run, receive
         ("off", []),
     ],
 )
-def test_the_level_says_which_records_are_sent(run: Run, receiver: Receiver, level: str, expected: list[str]) -> None:
-    run(
+def test_the_level_says_which_records_are_sent(
+    run_text: RunText, receiver: Receiver, level: str, expected: list[str]
+) -> None:
+    run_text(
         """
         import logging
         logging.basicConfig(level=logging.DEBUG)
@@ -122,8 +103,8 @@ def test_the_level_says_which_records_are_sent(run: Run, receiver: Receiver, lev
     assert bodies(receiver) == expected
 
 
-def test_what_a_logger_filters_or_disables_is_not_sent(run: Run, receiver: Receiver) -> None:
-    run("""
+def test_what_a_logger_filters_or_disables_is_not_sent(run_text: RunText, receiver: Receiver) -> None:
+    run_text("""
         import logging
         class Redact(logging.Filter):
             def filter(self, record):
@@ -170,8 +151,8 @@ PROGRAM = """
 """
 
 
-def test_the_program_s_own_output_is_the_same_as_without_the_agent(run: Run) -> None:
-    bare, measured = run(PROGRAM, bare=True), run(PROGRAM)
+def test_the_program_s_own_output_is_the_same_as_without_the_agent(run_text: RunText) -> None:
+    bare, measured = run_text(PROGRAM, bare=True), run_text(PROGRAM)
 
     def shown(program: Program) -> list[str]:
         lines = program.stdout.splitlines() + program.stderr.splitlines()
@@ -180,8 +161,8 @@ def test_the_program_s_own_output_is_the_same_as_without_the_agent(run: Run) -> 
     assert shown(measured) == shown(bare)
 
 
-def test_sending_never_recurses_and_never_raises(run: Run, receiver: Receiver) -> None:
-    run("""
+def test_sending_never_recurses_and_never_raises(run_text: RunText, receiver: Receiver) -> None:
+    run_text("""
         import logging
         class Chatty:
             def __str__(self):
@@ -207,8 +188,8 @@ def test_sending_never_recurses_and_never_raises(run: Run, receiver: Receiver) -
     assert "RuntimeError" in shop[5].attributes["exception.message"]
 
 
-def test_no_object_of_the_program_is_kept_alive(run: Run) -> None:
-    program = run(
+def test_no_object_of_the_program_is_kept_alive(run_text: RunText) -> None:
+    program = run_text(
         """
         import gc, logging, weakref
         class Big: pass
@@ -226,8 +207,8 @@ def test_no_object_of_the_program_is_kept_alive(run: Run) -> None:
     assert program.stdout == "None\n"
 
 
-def test_without_correlation_records_stay_as_they_are(run: Run, receiver: Receiver) -> None:
-    program = run(
+def test_without_correlation_records_stay_as_they_are(run_text: RunText, receiver: Receiver) -> None:
+    program = run_text(
         """
         import logging
         class Show(logging.Handler):
@@ -241,8 +222,8 @@ def test_without_correlation_records_stay_as_they_are(run: Run, receiver: Receiv
     assert bodies(receiver) == ["x"]
 
 
-def test_a_disabled_instrument_leaves_logging_alone(run: Run, receiver: Receiver) -> None:
-    run(
+def test_a_disabled_instrument_leaves_logging_alone(run_text: RunText, receiver: Receiver) -> None:
+    run_text(
         "import logging; logging.error('x'); assert not hasattr(logging.Logger.callHandlers, '__wrapped__')",
         OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="logging",
     )
@@ -255,3 +236,17 @@ def test_the_last_words_of_a_program_that_dies_are_sent(run_program: RunProgram,
     assert program.wait() == 3
     record: LogRecord = receiver.logs[0]
     assert record.body == "last words"
+
+
+def test_a_handler_of_opentelemetry_s_own_sends_no_record_a_second_time(run_text: RunText, receiver: Receiver) -> None:
+    run_text("""
+        import logging
+        from opentelemetry import _logs
+        from opentelemetry.instrumentation.logging.handler import LoggingHandler
+        logging.root.addHandler(LoggingHandler(level=logging.ERROR))
+        _logs.get_logger("shop").emit(body="by the API")
+        logging.warning("below")
+        logging.error("once")
+        logging.getLogger("shop").error("once more")
+    """)
+    assert sorted(map(str, bodies(receiver))) == ["below", "by the API", "once", "once more"]

@@ -384,6 +384,7 @@ PATHOLOGICAL = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("lead", ["", "SELECT ", "VALUES (", "IN (", '"', "'"])
 def test_time_grows_with_the_length_and_not_with_its_square(dialect: str, lead: str) -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from flask import Flask
-
-if TYPE_CHECKING:
-    from fastapi import Response
 
 cursor = sqlite3.connect(":memory:", check_same_thread=False).cursor()
 wsgi = Flask(__name__)

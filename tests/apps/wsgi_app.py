@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any
@@ -34,18 +35,18 @@ def plain(environ: Environ, start: Start) -> Iterable[bytes]:
 
 
 def unsized(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     return (b"four",)
 
 
 def missing(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("404 Not Found", TEXT)
+    start("404 Not Found", [*TEXT])
     return [b"no"]
 
 
 def stream(environ: Environ, start: Start) -> Iterator[bytes]:
     """A generator: nothing of it runs, not even `start`, before the server asks for the first chunk."""
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     yield b"one "
     query()
     yield b"two"
@@ -64,25 +65,25 @@ class Closing:
 
 
 def closing(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     return Closing()
 
 
 def endless(environ: Environ, start: Start) -> Iterator[bytes]:
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     while True:
         yield b"x" * 65536
 
 
 def written(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", TEXT)(b"by ")
+    start("200 OK", [*TEXT])(b"by ")
     return [b"hand"]
 
 
 def file(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     wrapper = environ.get("wsgi.file_wrapper", lambda opened: [opened.read()])
-    return wrapper(open(__file__, "rb"))  # type: ignore[no-any-return] # noqa: SIM115 - the server closes it
+    return wrapper(open(__file__, "rb"))  # type: ignore[no-any-return]
 
 
 def fails(environ: Environ, start: Start) -> Iterable[bytes]:
@@ -90,22 +91,22 @@ def fails(environ: Environ, start: Start) -> Iterable[bytes]:
 
 
 def fails_late(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     raise LookupError("after start_response")
 
 
 def breaks(environ: Environ, start: Start) -> Iterator[bytes]:
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     yield b"some"
     raise LookupError("in the midst")
 
 
 def corrected(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", TEXT)
+    start("200 OK", [*TEXT])
     try:
         raise LookupError
     except LookupError:
-        start("503 Service Unavailable", TEXT, sys.exc_info())
+        start("503 Service Unavailable", [*TEXT], sys.exc_info())
     return [b"later"]
 
 
@@ -126,8 +127,9 @@ def copied(environ: Environ, start: Start) -> Iterable[bytes]:
 
 def seen(environ: Environ, start: Start) -> Iterable[bytes]:
     """What the program sees of the environ."""
-    start("200 OK", TEXT)
-    return [" ".join(sorted(key for key in environ if "perfagent" in key.lower())).encode()]
+    start("200 OK", [*TEXT])
+    ours = [key for key, value in environ.items() if "perfagent" in f"{key} {value!r}".lower()]
+    return [" ".join(sorted(set(ours) - set(os.environ))).encode()]
 
 
 ROUTES: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+OURS = "perfagent.runtime.api.tracer"  # where our tracer provider is defined
+
+
 class FastAPI(Instrument):
     """Listens where FastAPI has selected a route. Its requests are measured as Starlette's."""
 
@@ -22,6 +25,8 @@ class FastAPI(Instrument):
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "fastapi.routing":
             self.replace(module, "_route_selected", _naming)
+        elif module.__name__ == "fastapi.telemetry._runtime":
+            self.replace(module, "_configure_from_environment", _configuring)
         else:
             self.replace(module.NativeTelemetry, "enabled", _silencing)
 
@@ -46,13 +51,28 @@ def _silencing(enabled: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
     def wrapper(telemetry: Any) -> bool:
         # Asked for every request: 0.3 us.
-        if type(global_provider()).__module__ != "perfagent.runtime.api.tracer":
+        if type(global_provider()).__module__ != OURS:
             return enabled(telemetry)
-        config = telemetry.config
-        explicit = config["tracer_provider"] or config["meter_provider"] or config["logger_provider"]
-        return explicit is not None and enabled(telemetry)
+        return _has_providers(telemetry.config) and enabled(telemetry)
 
     return wrapper
+
+
+def _configuring(configure: Callable[[Any], None]) -> Callable[[Any], None]:
+    """FASTAPI_OTEL_AUTO_CONFIGURE gives the global provider an exporter; ours has one and takes no second."""
+
+    def wrapper(config: Any) -> None:
+        from opentelemetry import trace
+
+        if type(trace.get_tracer_provider()).__module__ != OURS or _has_providers(config):
+            configure(config)
+
+    return wrapper
+
+
+def _has_providers(config: Any) -> bool:
+    """Whether the program has given providers to its FastAPI application."""
+    return any(config.get(f"{kind}_provider") is not None for kind in ("tracer", "meter", "logger"))
 
 
 instrument = FastAPI()

@@ -22,7 +22,7 @@ class OpenTelemetry(Instrument):
 
     name = "opentelemetry"
     distribution = "opentelemetry-api"
-    versions = ("1.27", "2")
+    versions = ("1.20", "2")
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,6 +54,7 @@ class OpenTelemetry(Instrument):
         from perfagent.runtime.api.tracer import TracerProvider
 
         module.Span.register(Span)
+        context.get_current()  # before 1.25 this makes what we replace
         self._bridge = Bridge(context._RUNTIME_CONTEXT)
         self._replace(context, "_RUNTIME_CONTEXT", self._bridge)
         baggage = sys.modules.get("opentelemetry.baggage")

@@ -6,7 +6,11 @@ from __future__ import annotations
 INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("asgi", "perfagent.instruments.asgi", ("uvicorn.config", "hypercorn.app_wrappers")),
     ("starlette", "perfagent.instruments.starlette", ("starlette.applications", "starlette.routing")),
-    ("fastapi", "perfagent.instruments.fastapi", ("fastapi.routing", "fastapi.telemetry._asgi")),
+    (
+        "fastapi",
+        "perfagent.instruments.fastapi",
+        ("fastapi.routing", "fastapi.telemetry._asgi", "fastapi.telemetry._runtime"),
+    ),
     (
         "wsgi",
         "perfagent.instruments.wsgi",

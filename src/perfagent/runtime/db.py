@@ -11,7 +11,7 @@ from perfagent.runtime.clock import now
 from perfagent.runtime.context import RemoteContext
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.http import SCHEMA
-from perfagent.runtime.metric import DB_SECONDS, HISTOGRAM, registry
+from perfagent.runtime.metric import DB_SECONDS, FOLD_AT, HISTOGRAM, registry
 from perfagent.runtime.otlp import wire
 from perfagent.runtime.span import CLIENT, ERROR, Scope, Span
 
@@ -48,10 +48,12 @@ duration = registry.make(
 class Statement:
     """What all spans of one statement share: its encoded name and attributes, and its series."""
 
-    __slots__ = ("attributes", "body", "series")
+    __slots__ = ("attributes", "body", "frame", "series", "slow")
 
     def __init__(self, body: bytes, attributes: dict[str, object]) -> None:
         self.body = body
+        self.frame = b"\x12" + wire.varint(span.CHILD_HEAD + len(body))  # of a span with nothing of its own
+        self.slow = 0.0  # seconds; what takes longer becomes an exemplar; falls with time
         self.attributes = attributes
         self.series: Series = duration.of(attributes)
 
@@ -221,12 +223,37 @@ class QuerySpan(Span):
         if self.is_recording():
             self._more().events.append(("exception", now() + clock.offset, failure, 0))
 
+    def deliver(self, wanted: bool) -> bytes | None:
+        """As `measure` and `encode`, in one go for the usual query: 0.6 us in place of 1.2."""
+        parent = self._parent
+        statement = self._statement()
+        if self.failure or self.batch or self.details is not None or parent.state or parent.span_id is ids.NO_SPAN:
+            return super().deliver(wanted)
+        seconds = (self.ended - self.started) / 1e9
+        pending = statement.series.pending
+        pending.append(seconds)
+        count = len(pending)
+        if count > FOLD_AT:
+            statement.series.fold()
+        if not self.flags:
+            return None
+        if seconds > statement.slow or not count & 15:  # the slowest and a sample of the others become exemplars
+            statement.slow = max(seconds, statement.slow * 0.9)
+            if metric.exemplar_filter != "always_off":
+                statement.series.exemplify(seconds, self.ended, parent.trace_id, self.span_id)
+        if not wanted:
+            return None
+        offset = clock.offset
+        head = span.child_head(
+            b"\x0a\x10", parent.trace_id, b"\x12\x08", self.span_id, b"\x22\x08", parent.span_id,
+            b"\x39", self.started + offset, b"\x41", self.ended + offset,
+            b"\x85\x01", 0x300 if parent.remote else 0x100,
+        )  # fmt: skip
+        return b"".join((statement.frame, head, statement.body))
+
     def measure(self) -> None:
         """Adds the span to the metrics of its kind."""
-        query = self.query
-        if type(query) is not str and callable(query):
-            query = self.query = query()
-        statement = self.database.statement(query)
+        statement = self._statement()
         seconds = (self.ended - self.started) / 1e9
         series = duration.of({**statement.attributes, **self._outcome()}) if self.failure else statement.series
         series.record(seconds)
@@ -235,12 +262,18 @@ class QuerySpan(Span):
 
     def encode(self) -> bytes:
         """The content of an OTLP Span message."""
-        body = self.database.statement(self.query).body
+        body = self._statement().body
         if self.batch > 1:
             body += wire.key_value(9, "db.operation.batch.size", self.batch)
         if self.failure:
             body += wire.attributes(9, self._outcome()) + wire.message(15, wire.integer(3, ERROR))
         return self.encode_around(body)
+
+    def _statement(self) -> Statement:
+        query = self.query
+        if type(query) is not str and callable(query):
+            query = self.query = query()
+        return self.database.statements.get(query) or self.database.statement(query)
 
     def _outcome(self) -> dict[str, object]:
         """What a failed call adds to the attributes of its span and its metric."""

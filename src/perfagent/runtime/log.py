@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 written: set[int] = set()
-"""Threads that have written by the API since `logging` last looked: a handler of OpenTelemetry's sends its record so."""
+"""Threads that wrote by the API since `logging` last looked: so does a handler of OpenTelemetry's with its record."""
 
 
 class LogRecord:

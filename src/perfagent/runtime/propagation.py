@@ -83,7 +83,7 @@ def inject(put: Callable[[str, str], object], span: Span | RemoteContext | None 
         span: who calls; the current span when left out.
     """
     span = current.get() if span is None else span
-    if span is not None and trace_context:
+    if span is not None and trace_context and not span.nobody:
         put("traceparent", traceparent(span))
         if span.state:
             put("tracestate", span.state)

@@ -293,6 +293,15 @@ class Span:
 
     # The background thread's side.
 
+    def deliver(self, wanted: bool) -> bytes | None:
+        """Measures the span, and encodes it where it is kept and `wanted`; called once for each.
+
+        Returns:
+            The span as it stands in its ScopeSpans, or None.
+        """
+        self.measure()
+        return framed(self.encode()) if wanted and self.flags & 1 else None
+
     def measure(self) -> None:
         """Adds the span to the metrics that are made of its kind; called once for each, kept or not."""
 
@@ -309,7 +318,7 @@ class Span:
                 b"\x41", self.ended + offset, b"\x85\x01", 0x100,
             )  # fmt: skip
         else:
-            head = _child(
+            head = child_head(
                 b"\x0a\x10", self.trace_id, b"\x12\x08", self.span_id, b"\x22\x08", self.parent_id,
                 b"\x39", self.started + offset, b"\x41", self.ended + offset,
                 b"\x85\x01", 0x300 if self.parent_remote else 0x100,
@@ -321,7 +330,15 @@ class Span:
 
 
 _root = Struct("<2s16s2s8scQcQ2sI").pack
-_child = Struct("<2s16s2s8s2s8scQcQ2sI").pack
+_child = Struct("<2s16s2s8s2s8scQcQ2sI")
+child_head = _child.pack
+"""Ids, times and flags of a span with a parent; each field after its tag, in one call."""
+CHILD_HEAD = _child.size
+
+
+def framed(span: bytes) -> bytes:
+    """An encoded span as it stands in its ScopeSpans."""
+    return b"".join((b"\x12", wire.varint(len(span)), span))
 
 
 def _encode_details(details: Details) -> bytes:

@@ -137,9 +137,19 @@ class Settings:
     event_count = Whole("OTEL_SPAN_EVENT_COUNT_LIMIT", 128, "Most events a span keeps.", "events")
     link_count = Whole("OTEL_SPAN_LINK_COUNT_LIMIT", 128, "Most links a span keeps.", "links")
     event_attribute_count = Whole(
-        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128, "Most attributes an event keeps.", "attributes"
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        128,
+        "Most attributes an event keeps.",
+        "attributes",
+        others=("OTEL_ATTRIBUTE_COUNT_LIMIT",),
     )
-    link_attribute_count = Whole("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128, "Most attributes a link keeps.", "attributes")
+    link_attribute_count = Whole(
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        128,
+        "Most attributes a link keeps.",
+        "attributes",
+        others=("OTEL_ATTRIBUTE_COUNT_LIMIT",),
+    )
     span_queue = Whole(
         "OTEL_BSP_MAX_QUEUE_SIZE",
         8192,

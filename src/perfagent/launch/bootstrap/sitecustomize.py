@@ -17,7 +17,7 @@ def _start():
         # nothing else, so none of that environment's packages can shadow the program's.
         sys.path.insert(0, package_parent)
     try:
-        pass
+        import perfagent  # noqa: F401 - found here, so that its parts are found afterwards
     finally:
         if not known:
             sys.path.remove(package_parent)

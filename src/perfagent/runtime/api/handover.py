@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from opentelemetry.util._once import Once
 
+from perfagent.runtime import guard
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+
+    from perfagent.runtime.span import Scope
 
 
 class Handover(Once):
@@ -27,5 +32,14 @@ class Handover(Once):
         """As Once.do_once."""
         done = bool(super().do_once(func))
         if done:
-            self.replaced()
+            try:
+                self.replaced()
+            except Exception:
+                guard.failed("opentelemetry")
         return done
+
+
+def asked(scope: Scope) -> tuple[Any, ...]:
+    """What a provider is asked with for a scope; attributes, which older ones do not take, only where there are any."""
+    asked = (scope.name, scope.version or None, scope.schema_url or None)
+    return (*asked, scope.attributes) if scope.attributes else asked

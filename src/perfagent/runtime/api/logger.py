@@ -10,6 +10,7 @@ from opentelemetry import _logs
 from perfagent import settings
 from perfagent.runtime import clock, log, outbox
 from perfagent.runtime.api.context import parent_above, parent_in
+from perfagent.runtime.api.handover import asked
 from perfagent.runtime.api.resource import Resource
 from perfagent.runtime.api.scopes import MOST, Scopes
 from perfagent.runtime.attributes import Limits, clean, merge
@@ -43,9 +44,9 @@ class LoggerProvider(_logs.LoggerProvider):
         attributes: Mapping[str, Any] | None = None,
     ) -> _logs.Logger:
         """See opentelemetry._logs.LoggerProvider; the same arguments give the same logger."""
-        if self._successor is not None:
-            return self._successor.get_logger(name, version, schema_url, attributes)
         scope = self._scopes.of(name, version, schema_url, attributes)
+        if self._successor is not None:
+            return self._successor.get_logger(*asked(scope))
         logger = self._loggers.get(scope)
         if logger is None:
             logger = Logger(scope)
@@ -59,14 +60,7 @@ class LoggerProvider(_logs.LoggerProvider):
             return
         self._successor = successor
         for scope, logger in list(self._loggers.items()):
-            logger.become(
-                successor.get_logger(
-                    scope.name,
-                    scope.version or None,
-                    scope.schema_url or None,
-                    scope.attributes,
-                )
-            )
+            logger.become(successor.get_logger(*asked(scope)))
 
     @property
     def resource(self) -> Resource:
@@ -90,7 +84,8 @@ class Logger(_logs.Logger):
     """
 
     def __init__(self, scope: Scope) -> None:
-        super().__init__(scope.name, scope.version or None, scope.schema_url or None, scope.attributes)
+        super().__init__(scope.name, scope.version or None, scope.schema_url or None)
+        self._attributes = scope.attributes
         self.scope = scope
 
     def become(self, successor: _logs.Logger) -> None:

@@ -10,6 +10,7 @@ from opentelemetry import metrics
 
 from perfagent.runtime import outbox
 from perfagent.runtime.api import instrument
+from perfagent.runtime.api.handover import asked
 from perfagent.runtime.api.resource import Resource
 from perfagent.runtime.api.scopes import MOST, Scopes
 from perfagent.runtime.metric import COUNTER, DEFAULT_BOUNDS, GAUGE, HISTOGRAM, UP_DOWN_COUNTER, Instrument, registry
@@ -42,9 +43,9 @@ class MeterProvider(metrics.MeterProvider):
         attributes: Mapping[str, Any] | None = None,
     ) -> metrics.Meter:
         """See opentelemetry.metrics.MeterProvider; the same arguments give the same meter."""
-        if self._successor is not None:
-            return self._successor.get_meter(name, version, schema_url, attributes)
         scope = self._scopes.of(name, version, schema_url, attributes)
+        if self._successor is not None:
+            return self._successor.get_meter(*asked(scope))
         meter = self._meters.get(scope)
         if meter is None:
             meter = Meter(scope)
@@ -58,14 +59,7 @@ class MeterProvider(metrics.MeterProvider):
             return
         self._successor = successor
         for scope, meter in list(self._meters.items()):
-            meter.become(
-                successor.get_meter(
-                    scope.name,
-                    scope.version or None,
-                    scope.schema_url or None,
-                    scope.attributes,
-                )
-            )
+            meter.become(successor.get_meter(*asked(scope)))
 
     @property
     def resource(self) -> Resource:
@@ -99,7 +93,9 @@ class Meter(metrics.Meter):
         self._successor = successor
         for (kind, *_), ours in list(self._made.items()):
             registry.instruments.pop(_key(ours.measured, kind), None)
-            ours.become(_again(successor, kind, ours))
+            create = getattr(successor, f"create_{kind}", None)
+            if create is not None:  # meters before 1.23 know no gauge: what it measures goes nowhere
+                ours.become(_again(create, kind, ours))
 
     def create_counter(self, name: str, unit: str = "", description: str = "") -> metrics.Counter:
         """See opentelemetry.metrics.Meter."""
@@ -196,7 +192,7 @@ def _key(measured: Instrument, api_kind: str) -> tuple[object, ...]:
     return (measured.scope, api_kind, measured.name, measured.unit, measured.description)
 
 
-def _again(meter: metrics.Meter, kind: str, ours: Any) -> Any:
+def _again(create: Any, kind: str, ours: Any) -> Any:
     """The same instrument, made by another meter."""
     measured = ours.measured
     described = {"unit": measured.unit, "description": measured.description}
@@ -204,7 +200,7 @@ def _again(meter: metrics.Meter, kind: str, ours: Any) -> Any:
         described["explicit_bucket_boundaries_advisory"] = measured.bounds
     if kind.startswith("observable"):
         described["callbacks"] = ours.callbacks
-    return getattr(meter, f"create_{kind}")(measured.name, **described)
+    return create(measured.name, **described)
 
 
 def _bounds(name: str, given: Sequence[float] | None) -> tuple[float, ...]:

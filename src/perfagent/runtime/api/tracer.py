@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind
 
 from perfagent.runtime import guard, outbox
 from perfagent.runtime.api.context import StandIn, parent_above, parent_in
+from perfagent.runtime.api.handover import asked
 from perfagent.runtime.api.resource import Resource
 from perfagent.runtime.api.scopes import MOST, Scopes
 from perfagent.runtime.api.span import ProgramSpan, failure
@@ -45,10 +46,9 @@ class TracerProvider(trace.TracerProvider):
         attributes: Mapping[str, Any] | None = None,
     ) -> trace.Tracer:
         """See opentelemetry.trace.TracerProvider; the same arguments give the same tracer."""
-        asked = (instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
+        scope = self._scopes.of(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
         if self._successor is not None:
-            return self._successor.get_tracer(*asked)
-        scope = self._scopes.of(*asked)
+            return self._successor.get_tracer(*asked(scope))
         tracer = self._tracers.get(scope)
         if tracer is None:
             tracer = Tracer(scope)
@@ -62,14 +62,7 @@ class TracerProvider(trace.TracerProvider):
             return
         self._successor = successor
         for scope, tracer in list(self._tracers.items()):
-            tracer.become(
-                successor.get_tracer(
-                    scope.name,
-                    scope.version or None,
-                    scope.schema_url or None,
-                    scope.attributes,
-                )
-            )
+            tracer.become(successor.get_tracer(*asked(scope)))
 
     @property
     def resource(self) -> Resource:

@@ -9,17 +9,12 @@ if TYPE_CHECKING:
     from perfagent.runtime.span import Scope
 
 
-def framed(span: bytes) -> bytes:
-    """An encoded span as it stands in its ScopeSpans."""
-    return b"".join((b"\x12", wire.varint(len(span)), span))
-
-
 def encode(resource: bytes, by_scope: dict[Scope, list[bytes]]) -> bytes:
     """An ExportTraceServiceRequest.
 
     Args:
         resource: the encoded Resource.
-        by_scope: for each scope its spans, as `framed` gives them.
+        by_scope: for each scope its spans, each as `Span.deliver` gives it.
     """
     parts = [wire.message(1, resource)]
     for scope, spans in by_scope.items():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PREFIX = "perfagent-prometheus-"
 ENDED = "ended"
+NOTHING: dict[str, Any] = {"pid": 0, "resource": {}, "metrics": [], "last": False}
+"""A snapshot without anything in it, as it is written."""
 LOCK_WAIT = 0.5  # seconds; what is done under the lock takes a few ms
 FORGOTTEN = 60.0  # seconds after which a folder without living processes is taken for left behind
 
@@ -65,7 +67,10 @@ class Folder:
         with Lock(self.path):
             if not any(self._is_alive(name) for name in self._names()):
                 _empty(self.path)
-            self._write(self.name, {"pid": os.getpid(), "resource": {}, "metrics": [], "last": False})
+            for name in self._names():
+                if name.startswith(f"{os.getpid()}-"):  # this process before an exec
+                    self._write(name, {**(self._decode(name) or NOTHING), "last": True})
+            self._write(self.name, {**NOTHING, "pid": os.getpid()})
             self.joined = True
 
     def others(self) -> bool:

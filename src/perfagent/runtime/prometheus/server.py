@@ -70,7 +70,9 @@ class Server:
         """In a forked child: the port is its parent's."""
         self.close()
         self._done = allocate_lock()
-        self._running = self._halted = False
+        self._running = False
+        self.halted = False
+        """Whether a fork waits for the thread to end."""
 
     @property
     def listening(self) -> bool:
@@ -101,7 +103,7 @@ class Server:
 
     def start(self) -> None:
         """Starts the thread unless it runs or there is nothing to serve."""
-        self._halted = False
+        self.halted = False
         if self._running or self._listener is None:
             return
         self._close_pipe()
@@ -120,7 +122,7 @@ class Server:
         Returns:
             The native id of the thread if it has ended, for who must see it gone; else 0.
         """
-        self._halted = True
+        self.halted = True
         if not self._running:
             return 0
         if self._pipe is not None:
@@ -151,10 +153,10 @@ class Server:
             poll = select.poll()
             poll.register(listener.fileno(), select.POLLIN)
             poll.register(pipe.out, select.POLLIN)
-            while not self._halted and self._listener is listener:
-                poll.poll()
-                if self._halted or self._listener is not listener:
-                    break
+            while not self.halted and self._listener is listener:
+                if any(file == pipe.out for file, _ in poll.poll()):
+                    pipe.answer()
+                    continue
                 if not _is_still(listener.fileno(), self._inode):
                     self.close()
                     break
@@ -216,6 +218,10 @@ class Pipe:
         """Wakes the thread."""
         if _is_still(self._into, self._inode):
             os.write(self._into, b"!")
+
+    def answer(self) -> None:
+        """Takes the ringing off."""
+        os.read(self.out, 64)
 
     def close(self) -> None:
         """Closes both ends."""

@@ -1,0 +1,111 @@
+"""Writes the pages of docs/reference that are made from the code's own tables.
+
+`python -m tools.reference` writes them; with `--check` it writes nothing, and exits with 1 where one is not current.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfagent import settings, vitals
+from perfagent.runtime import db, http, metric, selfmetrics
+from perfagent.runtime.cache import Lookups
+from perfagent.runtime.prometheus.families import empty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from perfagent.runtime.metric import Instrument
+
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+GROUPS = {
+    "perfagent.http": "HTTP",
+    "perfagent.db": "Databases",
+    "perfagent.cache": "Caches that a program calls over the network",
+    "perfagent.vitals": "Vital signs",
+    "perfagent": "The agent itself",
+}
+TYPES = {"counter": "counter", "updowncounter": "up-down counter", "gauge": "gauge", "histogram": "histogram"}
+"""What the registry calls them, and what OpenTelemetry does."""
+
+METRICS = """\
+# Metrics
+
+Every metric that perfagent makes by itself. Names, units and attributes are those of OpenTelemetry's semantic
+conventions 1.44 where these have them; the rest begins with the namespace, which is `perfagent` unless
+`PERFAGENT_NAMESPACE` says otherwise. An attribute is left out where it has no value.
+
+The second name is the one on `/metrics` (`OTEL_METRICS_EXPORTER=prometheus`), and in a Prometheus that takes OTLP.
+There attributes are labels with underscores for dots, a histogram is three series that end in `_bucket`, `_sum` and
+`_count`, and a gauge has the label `process_pid` where a program has more than one process; everything else is added up
+over them.
+
+This page is made from the code by `python -m tools.reference`.
+"""
+
+
+def metrics() -> str:
+    """The page of all metrics."""
+    made = declared()
+    parts = [METRICS]
+    for scope, title in GROUPS.items():
+        rows = [_row(instrument) for instrument in made if instrument.scope.name == scope]
+        parts.append(f"## {title}\n\nScope `{scope}`.\n\n| metric | type | unit | attributes | what it tells |")
+        parts[-1] += "\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    parts.append("## Buckets\n\nUpper bounds, included, of the histograms' buckets.\n\n| metric | bounds |\n|---|---|")
+    bounds = [(i.name, i.bounds) for i in made if i.kind == metric.HISTOGRAM]
+    parts[-1] += "".join(f"\n| `{name}` | {', '.join(f'{bound:g}' for bound in own)} |" for name, own in bounds) + "\n"
+    return "\n".join(parts)
+
+
+def declared() -> Iterable[Instrument]:
+    """Every metric in the registry, once everything that declares some has."""
+    assert http.server_duration in metric.registry.instruments.values()
+    assert db.duration in metric.registry.instruments.values()
+    Lookups("redis")
+    vitals.install(settings.Settings({}), lambda name, callback: None)
+    selfmetrics.install({})
+    made = list(metric.registry.instruments.values())
+    unknown = {instrument.scope.name for instrument in made} - set(GROUPS)
+    assert not unknown, f"{unknown} has no title in GROUPS"
+    return made
+
+
+def _row(instrument: Instrument) -> str:
+    family = empty(instrument.kind, instrument.name, instrument.unit, "")
+    name = f"`{instrument.name}`<br>`{family.name}{'_total' if family.type == 'counter' else ''}`"
+    attributes = ", ".join(f"`{key}`" for key in instrument.keys) or "none"
+    unit = f"`{instrument.unit}`" if instrument.unit else "none"
+    return f"| {name} | {TYPES[instrument.kind]} | {unit} | {attributes} | {instrument.description} |"
+
+
+PAGES: dict[str, Callable[[], str]] = {"metrics.md": metrics}
+
+
+def main(words: list[str]) -> int:
+    """Writes or checks every page.
+
+    Args:
+        words: `--check`, or nothing.
+
+    Returns:
+        The exit status: 1 where `--check` found a page that is not current.
+    """
+    stale = 0
+    for name, make in PAGES.items():
+        path, content = FOLDER / name, make()
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        if "--check" in words:
+            print(f"docs/reference/{name} is not current: run `python -m tools.reference`", file=sys.stderr)
+            stale = 1
+        else:
+            path.write_text(content, encoding="utf-8")
+            print(f"wrote docs/reference/{name}")
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
