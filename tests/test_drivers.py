@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 APP = "driver_calls.py"
 ON_POSTGRES = ("psycopg", "psycopg2", "asyncpg")
-pytestmark = pytest.mark.server("postgres")
 
 
 @pytest.fixture(scope="module")

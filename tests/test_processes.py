@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +100,8 @@ def test_gunicorns_workers_send_each_of_their_requests_once(
     options: tuple[str, ...], receiver: Receiver, tmp_path: Path
 ) -> None:
     web = Web(receiver, tmp_path, *GUNICORN, *options, OTEL_BSP_SCHEDULE_DELAY=PATIENT)
+    workers = 1 if "gevent" in options else 2
+    web.program.wait_until(lambda: web.program.stderr.count("Booting worker") >= workers, "did not boot")
     answered = ask(web, 30)
     assert web.program.terminate() == 0
     assert once(receiver, "SERVER") == answered
@@ -122,7 +125,13 @@ def test_uvicorns_reload_loses_and_doubles_nothing(receiver: Receiver, tmp_path:
     command = ("uvicorn", "--app-dir", str(tmp_path), "--reload", "--reload-dir", str(tmp_path))
     web = Web(receiver, tmp_path, *command, "reloaded:asgi", "--port", "PORT", OTEL_BSP_SCHEDULE_DELAY=PATIENT)
     answered = ask(web, 3)
-    (tmp_path / "reloaded.py").write_text(source + "\n")
+
+    def reloads() -> bool:
+        # Over and over: what changes before uvicorn's first look at the file is no change.
+        (tmp_path / "reloaded.py").write_text(f"{source}# {time.time()}\n")
+        return "Reloading" in web.program.stderr
+
+    web.program.wait_until(reloads, "did not reload")
     while len(answered) < 2:
         assert web.program.running
         try:
@@ -216,7 +225,7 @@ WAYS_OUT = {
     "SIGTERM to the group": "import os, signal; os.setpgrp(); os.killpg(0, signal.SIGTERM); print('never')",
     "SIGTERM, ignored": "import signal; signal.signal(15, signal.SIG_IGN); signal.raise_signal(15); print('on')",
     "SIGTERM, handled": "import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); signal.raise_signal(15)",
-    "SIGTERM, waited for": "from signal import *; pthread_sigmask(SIG_BLOCK, [15]); raise_signal(15); print(sigwait([15]))",
+    "SIGTERM, awaited": "from signal import *;pthread_sigmask(SIG_BLOCK, [15]); raise_signal(15); print(sigwait([15]))",
     "SIGINT": "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
     "exec": "import os, sys; os.execvp('echo', ['echo', 'another program'])",
     "exec of nothing": "import os\ntry: os.execvp('no-such-program', ['x'])\nexcept OSError as error: print(error)",

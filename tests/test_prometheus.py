@@ -209,7 +209,6 @@ else:
     assert "process_cpu_utilization_ratio" in exposition.families()  # the SDK leaves the unit 1 out, against the rules
 
 
-@pytest.mark.server("promtool")
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_no_fault_but_names_that_opentelemetry_has_given(
     run_program: RunProgram, exposition: Exposition
@@ -527,6 +526,36 @@ os._exit(0)
     assert program.check().startswith("1\n")
     assert program.stderr == ""
     exposition.wait_until(lambda: len(_health(exposition)["processes"]) == 1)  # the forked child has it now
+
+
+def test_a_program_that_closes_every_file_keeps_its_own_and_is_served_again(
+    run_program: RunProgram, exposition: Exposition, free_port: int
+) -> None:
+    code = """
+import socket, threading
+time.sleep(0.3)
+os.closerange(3, 64)
+mine = [socket.socket() for _ in range(6)]
+for one in mine:
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+mine[0].bind(('127.0.0.1', int(sys.argv[1])))
+mine[0].listen()
+def serve():
+    while True:
+        connection, _ = mine[0].accept()
+        connection.sendall(b'mine')
+        connection.close()
+threading.Thread(target=serve, daemon=True).start()
+print('ready', flush=True)
+time.sleep(60)
+"""
+    program = run_program("perfagent", "run", "python", "-c", QUERY + code, str(free_port), env=exposition.env())
+    program.wait_for_output("ready")
+    exposition.wait_until(lambda: exposition.total("process_uptime_seconds") > 0)
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", free_port)) as client:
+            assert client.recv(10) == b"mine"
+    assert program.stderr == ""
 
 
 def test_a_crash_between_the_two_steps_of_taking_over_counts_nothing_twice(tmp_path: Path) -> None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pytest
 
 from perfagent.runtime.failure import Failure, shown
+from tests.agent import agent_env
+
+if TYPE_CHECKING:
+    from tests.conftest import RunProgram
+    from tests.otlp import Receiver
 
 
 @pytest.mark.parametrize(
@@ -60,3 +70,20 @@ def test_a_failure_tells_the_callers_and_keeps_neither_frames_nor_the_exception_
     assert lines[-2].endswith("in fail")
     assert lines[-3].endswith("in test_a_failure_tells_the_callers_and_keeps_neither_frames_nor_the_exception_alive")
     assert lines[-1].endswith("WatchedError: Duplicate entry ?")
+
+
+def test_a_query_that_fails_a_request_shows_no_values_on_the_request_either(
+    receiver: Receiver, run_program: RunProgram, free_port: int
+) -> None:
+    program = run_program(
+        "perfagent", "run", "uvicorn", "tests.apps.failing_app:app", "--port", str(free_port),
+        env=agent_env(receiver), cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    program.wait_for_port(free_port)
+    for path in ("wrapped", "call"):
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{free_port}/{path}", timeout=10)
+    spans = receiver.wait_for_spans(2, where=lambda span: span.kind == "SERVER")
+    assert all(event.name == "exception" for span in spans for event in span.events)
+    assert all(len(span.events) == 1 for span in spans)
+    assert "s3cret" not in repr(receiver.spans)

@@ -249,7 +249,6 @@ def other_servers(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.server("redis-server")
 def test_cluster_and_sentinel_clients_are_measured_too(
     other_servers: dict[str, str], redis_url: str, tmp_path: Path
 ) -> None:

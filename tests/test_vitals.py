@@ -304,7 +304,7 @@ print(json.dumps([os.getpid(), child, gc.get_stats()[2]['collections']]))
 BLOCKED = """
 import asyncio, sys, time
 async def main():
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.4)
     time.sleep(0.9)
     await asyncio.sleep(0.3)
     print(len(asyncio.all_tasks()))
@@ -332,7 +332,7 @@ def test_a_blocked_event_loop_shows_as_lag_and_as_stalled_while_it_lasts(
     assert above == 1
     assert lag.max is not None
     assert lag.max > 0.5
-    assert lag.count > 2
+    assert lag.count >= 2
     stalled = [point.value for point in receiver.metric("perfagent.eventloop.stalled")]
     assert max(stalled) > 0.3
     assert min(stalled) == 0

@@ -220,6 +220,8 @@ class QuerySpan(Span):
 
         failure = Failure(error)
         self.failure = failure.type
+        if self.entry is not None:
+            self.entry.told = id(error)
         if self.is_recording():
             self._more().events.append(("exception", now() + clock.offset, failure, 0))
 
@@ -227,7 +229,10 @@ class QuerySpan(Span):
         """As `measure` and `encode`, in one go for the usual query: 0.6 us in place of 1.2."""
         parent = self._parent
         statement = self._statement()
-        if self.failure or self.batch or self.details is not None or parent.state or parent.span_id is ids.NO_SPAN:
+        special = (
+            self.failure or self.batch or self.details is not None or parent.state or parent.span_id is ids.NO_SPAN
+        )
+        if special or type(self) is not QuerySpan:
             return super().deliver(wanted)
         seconds = (self.ended - self.started) / 1e9
         pending = statement.series.pending

@@ -19,7 +19,9 @@ OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Names of objects may be shown, anything else in quotes may be a value: to the last quote, for it may hold some itself.
 # An apostrophe within a word is none. SQL Server puts a duplicate key's value in brackets.
 _KINDS = "relation|column|table|constraint|index|schema|database|role|function|sequence|view|extension|cursor"
-_PATTERN = rf"""\b((?:{_KINDS})\ "[^"]*")|(?<!\w)(["'`]).*\2(?!\w)|(?<=value\ is\ )\(.*\)|(?<!\w)["'].*"""
+_PATTERN = (
+    rf"""\b((?:{_KINDS})\ "[^"]*")|(?<!\w)(["'`]).*\2(?!\w)|(?<=value\ is\ )\(.*\)|(?<!\w)["'].*|(?<=/)\S*\?\S+"""
+)
 _pattern: Pattern[str] | None = None
 
 

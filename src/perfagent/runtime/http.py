@@ -142,8 +142,17 @@ class ServerSpan(Span):
             super().finish()
 
     def fail(self, error: BaseException) -> None:
-        """Records the exception that left the program; without a response the server will answer 500."""
-        self.record_exception(error)
+        """Records the exception that left the program; without a response the server will answer 500.
+
+        One that a query or a call below ended with, or that was raised for it, may quote a row, a key or an address:
+        it is shown as there, without values.
+        """
+        if _comes_from(error, getattr(self, "told", 0)):
+            from perfagent.runtime.failure import Failure
+
+            self.add_event("exception", dict(Failure(error).items()))
+        else:
+            self.record_exception(error)
         self.failure = type_name(error)
         if not self.status and isinstance(error, Exception):
             self.status = 500
@@ -268,6 +277,8 @@ class ClientSpan(Span):
     def fail(self, error: BaseException) -> None:
         """Records the exception that the call ended with, without the secret parts of the address in its text."""
         self.failure = type_name(error)
+        if self.entry is not None:
+            self.entry.told = id(error)
         self.record_exception(error)
         if self.details is None or not self.details.events:
             return
@@ -330,6 +341,16 @@ class ClientSpan(Span):
             _templates.clear()
         template = _templates[key] = Template(body, client_duration.of(shared))
         return template
+
+
+def _comes_from(error: BaseException, told: int) -> bool:
+    """Whether `error`, or one that it was raised for, is the one of identity `told`."""
+    seen = 0
+    while told and error is not None and seen < 16:
+        if id(error) == told:
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1  # type: ignore[assignment]
+    return False
 
 
 def split_host(host: bytes | str) -> tuple[str, int]:

@@ -98,8 +98,10 @@ class Span:
         "span_id",
         "started",
         "state",
+        "told",
         "trace_id",
     )
+    told: int  # on a request: the identity of the error that a query or call below it ended with last
     remote = False
     nobody = False
 

@@ -1,6 +1,6 @@
 """How late event loops run what is ready, and for how long one has been stuck.
 
-While a loop runs, a timer of ours is in it. How late the timer fires is how long any callback that was ready at that
+A timer of ours is in every loop. How late the timer fires is how long any callback that was ready at that
 moment waited. Nothing is added to the loop's own path: a loop pays 4 timers a second at most, however busy it is, and
 an idle one 0.05 % of a processor to wake up for them. asyncio and uvloop are measured alike, by `call_later`; a loop
 whose `time` is somebody else's (a test's clock) is left alone.
@@ -17,7 +17,7 @@ from perfagent.vitals import scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, TimerHandle
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
     from typing import Any
 
@@ -27,6 +27,8 @@ INTERVAL = 0.25  # seconds between two beats, at least
 JITTER = 0.06  # seconds more at most, so that what happens once a second is not missed every time
 LATE = 0.005  # seconds; a loop's timers are 1 ms late by themselves, for epoll counts in milliseconds
 BOUNDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+ATTRIBUTE = "_perfagent_pulse"  # of a loop
 
 beating: dict[int, Pulse] = {}
 """The pulses of the loops that run, by identity."""
@@ -56,54 +58,56 @@ def install(namespace: str, when_imported: WhenImported) -> None:
 
 def _stalled() -> Iterator[tuple[float, dict[str, object]]]:
     now = monotonic()
-    overdue = [now - pulse.due for pulse in list(beating.values())]
+    overdue = [pulse.late(now) for pulse in list(beating.values())]
     if overdue:
         worst = max(overdue)
         yield worst if worst > LATE else 0.0, {}
 
 
 def _watch(loop_type: Any, record: Callable[[float], None]) -> None:
-    """Puts a pulse into every loop of that class for as long as it runs."""
+    """Puts a pulse into every loop of that class."""
     run_forever = loop_type.run_forever
     clock = loop_type.time
 
-    def watched(self: Any) -> None:
-        pulse = _start(self, clock, record)
+    def watched(self: Any) -> Any:
+        if id(self) in beating:  # it runs already, and will say so
+            return run_forever(self)
         try:
-            run_forever(self)
-        finally:
+            pulse = self.__dict__.get(ATTRIBUTE) or _begin(self, clock, record)
             if pulse is not None:
-                pulse.stop()
+                pulse.began = monotonic()
+                beating[id(self)] = pulse
+        except Exception:
+            guard.failed("eventloop")
+        try:
+            return run_forever(self)
+        finally:
+            beating.pop(id(self), None)
 
     from functools import update_wrapper  # asyncio has imported it
 
     loop_type.run_forever = update_wrapper(watched, run_forever)
 
 
-def _start(loop: Any, clock: object, record: Callable[[float], None]) -> Pulse | None:
-    try:
-        if id(loop) in beating or type(loop).time is not clock or "time" in getattr(loop, "__dict__", ()):
-            return None
-        if loop.is_closed() or loop.is_running():  # `run_forever` is about to raise
-            return None
-        pulse = Pulse(loop, record)
-        pulse.schedule()
-        beating[id(loop)] = pulse
-        return pulse
-    except Exception:
-        guard.failed("eventloop")
+def _begin(loop: Any, clock: object, record: Callable[[float], None]) -> Pulse | None:
+    if type(loop).time is not clock or "time" in loop.__dict__ or loop.is_closed():
         return None
+    pulse = loop.__dict__[ATTRIBUTE] = Pulse(loop, record)
+    pulse.schedule()
+    return pulse
 
 
 class Pulse:
-    """The timer in one running loop. It belongs to no task, and goes when the loop stops.
+    """The timer in one loop. It belongs to no task; while the loop does not run, it waits, and goes when that closes.
+
+    It stays between two runs, for a program may run a loop for each of its requests: 2 us a run instead of 7.
 
     Args:
         loop: the loop, in its thread.
         record: takes seconds of lag.
     """
 
-    __slots__ = ("_context", "_handle", "_loop", "_record", "due")
+    __slots__ = ("_context", "_due", "_loop", "_record", "began")
 
     def __init__(self, loop: AbstractEventLoop, record: Callable[[float], None]) -> None:
         from contextvars import Context
@@ -111,32 +115,25 @@ class Pulse:
         self._loop = loop
         self._record = record
         self._context = Context()  # an empty one: ours must keep nothing of the program's alive
-        self._handle: TimerHandle | None = None
-        self.due = 0.0
+        self._due = self.began = 0.0
 
     def schedule(self) -> None:
         """Arms the timer."""
         interval = INTERVAL + JITTER * (monotonic_ns() >> 10 & 63) / 63
-        self.due = monotonic() + interval
-        self._handle = self._loop.call_later(interval, self._beat, context=self._context)
+        self._due = monotonic() + interval
+        self._loop.call_later(interval, self._beat, context=self._context)
 
-    def stop(self) -> None:
-        """Takes the timer out; the loop has stopped."""
-        beating.pop(id(self._loop), None)
-        try:
-            if self._handle is not None:
-                self._handle.cancel()
-        except Exception:
-            guard.failed("eventloop")
-        self._handle = None
+    def late(self, now: float) -> float:
+        """Seconds since the timer should have fired, less than 0 before; the time between two runs does not count."""
+        return now - max(self._due, self.began)
 
     def _beat(self) -> None:
         try:
-            late = monotonic() - self.due
-            if late < -INTERVAL / 2:  # the loop's clock is not the world's any more
+            now = monotonic()
+            if now < self._due - INTERVAL / 2:  # the loop's clock is not the world's any more
                 beating.pop(id(self._loop), None)
                 return
-            self._record(max(late, 0.0))
+            self._record(max(self.late(now), 0.0))
             self.schedule()
         except Exception:
             guard.failed("eventloop")

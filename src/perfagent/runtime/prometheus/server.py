@@ -155,12 +155,11 @@ class Server:
             poll.register(pipe.out, select.POLLIN)
             while not self.halted and self._listener is listener:
                 if any(file == pipe.out for file, _ in poll.poll()):
-                    pipe.answer()
-                    continue
-                if not _is_still(listener.fileno(), self._inode):
+                    fine = pipe.answer()
+                else:
+                    fine = _is_still(listener.fileno(), self._inode) and self._accept(listener)
+                if not fine:  # the program closes every file that it finds; the pipeline's thread will listen again
                     self.close()
-                    break
-                self._accept(listener)
         except Exception:
             guard.failed("prometheus server")
         finally:
@@ -168,11 +167,12 @@ class Server:
                 self._running = False
             done.release()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> bool:
+        """Answers the next client; always true."""
         try:
             connection, _ = listener.accept()
         except OSError:  # it has gone again
-            return
+            return True
         try:
             self._handle(connection)
         except OSError:  # the client's business
@@ -181,6 +181,7 @@ class Server:
             guard.failed("prometheus server")
         finally:
             connection.close()
+        return True
 
     def _handle(self, connection: socket.socket) -> None:
         request = _receive(connection)
@@ -219,9 +220,9 @@ class Pipe:
         if _is_still(self._into, self._inode):
             os.write(self._into, b"!")
 
-    def answer(self) -> None:
-        """Takes the ringing off."""
-        os.read(self.out, 64)
+    def answer(self) -> bool:
+        """Takes the ringing off; False where the pipe is not ours any more."""
+        return _is_still(self.out, self._inode) and bool(os.read(self.out, 64))
 
     def close(self) -> None:
         """Closes both ends."""
