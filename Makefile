@@ -30,6 +30,11 @@ check: env ## lint, types, the import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.reference --check
+
+docs: env ## make the pages that are made of tables
+	$(BIN)/python -m tools.reference
+	$(BIN)/perfagent config --output markdown > docs/reference/settings.md
 
 bench: env ## bare, perfagent, opentelemetry-instrument and ddtrace side by side
 	$(BIN)/python -m benchmarks

@@ -237,3 +237,22 @@ def test_standard_streams_stay_the_terminals(run_program: RunProgram) -> None:
     assert b"True True" in os.read(leader, 1000)
     os.close(leader)
     os.close(follower)
+
+
+@pytest.mark.parametrize(
+    ("env", "shown"),
+    [
+        ({"PERFAGENT_GC_THRESHOLD": "true"}, "(1000, 10, 10) True"),
+        ({"PERFAGENT_GC_THRESHOLD": "5000,20,30"}, "(5000, 20, 30) True"),
+        ({"SHORT_LIVED_PROCESS": "1"}, "(700, 10, 10) False"),
+        ({}, "(700, 10, 10) True"),
+    ],
+)
+def test_the_garbage_collector_is_set_when_asked_for_alone(
+    env: dict[str, str], shown: str, receiver: Receiver, run_program: RunProgram
+) -> None:
+    code = "import gc; print(gc.get_threshold(), gc.isenabled())"
+    bare = run_program("python", "-c", code).check()
+    told = run_program("perfagent", "run", "python", "-c", code, env=agent_env(receiver, **env)).check()
+    default = bare.split(")")[0] + ")"  # another version of Python has other thresholds
+    assert told == f"{shown}\n".replace("(700, 10, 10)", default)

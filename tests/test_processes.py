@@ -403,11 +403,14 @@ def test_python_does_not_warn_of_our_threads_at_a_fork(python: str | None, run: 
 
 def test_the_process_that_watches_over_semaphores_is_not_measured(run: Run, receiver: Receiver) -> None:
     program = run.both("""
-        import multiprocessing.resource_tracker as tracker, os
+        import multiprocessing.resource_tracker as tracker, os, time
         if __name__ == "__main__":
             tracker.ensure_running()
-            maps = open(f"/proc/{tracker._resource_tracker._pid}/cmdline").read()
-            print("resource_tracker" in maps, len(os.listdir(f"/proc/{tracker._resource_tracker._pid}/task")))
+            process = f"/proc/{tracker._resource_tracker._pid}"
+            while "resource_tracker" not in open(f"{process}/cmdline").read():
+                time.sleep(0.01)
+            time.sleep(0.3)
+            print(len(os.listdir(f"{process}/task")))
             query()
     """)
     assert once(receiver) == {program.pid: 1}
@@ -420,3 +423,24 @@ def test_fork_and_kill_look_as_they_did(run: Run) -> None:
         print(os.execve in os.supports_fd)
     """)
     assert os.fork.__name__ == "fork"
+
+
+def test_a_program_that_closes_every_descriptor_finds_nothing_of_ours_in_its_files(
+    run: Run, receiver: Receiver, tmp_path: Path
+) -> None:
+    program = run.start(f"""
+        import os, signal, time
+        query()
+        time.sleep(0.5)  # there is a connection now
+        os.closerange(3, 4096)
+        files = [open({str(tmp_path)!r} + f"/{{number}}", "wb", buffering=0) for number in range(8)]
+        query()
+        time.sleep(0.5)
+        for file in files:
+            file.write(b"only this")
+        query()
+        os.kill(os.getpid(), signal.SIGTERM)
+    """, OTEL_BSP_SCHEDULE_DELAY="50")  # fmt: skip
+    assert program.wait() == -signal.SIGTERM
+    assert once(receiver) == {program.pid: 3}
+    assert {(tmp_path / str(number)).read_bytes() for number in range(8)} == {b"only this"}

@@ -19,8 +19,11 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("name", nargs="*", help="only settings whose name contains this")
     parser.add_argument("--set", action="store_true", help="only those that differ from the default")
-    parser.add_argument("--output", choices=("table", "json"), default="table")
+    parser.add_argument("--output", choices=("table", "json", "markdown"), default="table")
     asked = parser.parse_args(words)
+    if asked.output == "markdown":
+        print(reference(), end="")
+        return 0
     settings = Settings()
     rows = [
         {"name": option.name, "value": _shown(option.name, value), "origin": origin, "help": option.help}
@@ -34,6 +37,27 @@ def main(words: list[str]) -> int:
             print(f"{row['name']} = {row['value']}   ({row['origin']})\n    {row['help']}")
         print(f"{len(rows)} of {len(OPTIONS)} settings")
     return 1 if settings.problems else 0
+
+
+def reference() -> str:
+    """The reference page of the settings, docs/reference/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Each is an environment variable. In `perfagent.toml`, or under `[tool.perfagent]` in `pyproject.toml`, the",
+        "key is the same name in lower case; `perfagent_` may be left out. The environment wins. A malformed value is",
+        "reported in one line on standard error, and the default serves. `perfagent config --output markdown` makes",
+        "this page.",
+        "",
+        "| name | default | accepted | what it does |",
+        "|---|---|---|---|",
+    ]
+    for option in OPTIONS:
+        unit = f" {option.unit}" if option.unit else ""
+        default = f"`{_shown('', option.default)}`{unit}" if option.default not in ("", (), {}) else "none"
+        also = f" Also `{'`, `'.join(option.names[1:])}`." if option.names[1:] else ""
+        lines.append(f"| `{option.name}` | {default} | {option.accepts} | {option.help}{also} |".replace("||", r"\|\|"))
+    return "\n".join(lines) + "\n"
 
 
 def _shown(name: str, value: object) -> object:

@@ -34,6 +34,7 @@ HIGH = 1000
 file of its own after it has closed them all, as daemons do."""
 END = b"\0"
 LONGEST = 5.0  # seconds; more than any exit takes, and still an end
+PAUSE = 0.05  # seconds; closing all of a million descriptors takes 0.01
 
 _kill = os.kill
 
@@ -75,11 +76,16 @@ class Watch:
             return
         if self._reader < 0:
             self._open()
-            if not self.start():
-                return
+        if not self.start():
+            return
         faulthandler.unregister(SIGTERM)  # one that the program has replaced since still counts as registered
         faulthandler.register(SIGTERM, file=self._writer, all_threads=False)
         self.armed = True
+
+    def _disarm(self) -> None:
+        if self.hears():
+            faulthandler.unregister(SIGTERM)
+        self.armed = False
 
     def hears(self) -> bool:
         """Whether a SIGTERM would come to us, as far as Python knows."""
@@ -91,24 +97,24 @@ class Watch:
             sleep(LONGEST)
 
     def start(self) -> bool:
-        """Starts the thread; says whether there is one. To be called with a pipe and without a thread."""
+        """Starts the thread unless it runs; says whether there is one."""
         if self._reader < 0:
             return False
+        if self._done.locked():
+            return True
         done = self._done = allocate_lock()
         done.acquire()
         try:
             start_thread(self._run, done)
         except RuntimeError:
             done.release()
-            if self.hears():
-                faulthandler.unregister(SIGTERM)
-            self.armed = False
+            self._disarm()
             return False
         return True
 
     def halt(self) -> None:
         """Before a fork: ends the thread."""
-        if self._reader >= 0 and self._done.locked():
+        if self._done.locked() and self._is_ours(self._writer):
             os.write(self._writer, END)
             if self._done.acquire(timeout=GONE_WAIT):
                 self._done.release()
@@ -120,16 +126,14 @@ class Watch:
         if self._reader < 0:
             return
         for descriptor in (self._reader, self._writer):
-            try:
+            if self._is_ours(descriptor):
                 os.close(descriptor)
-            except OSError:
-                pass
         self._reset()
         self._open()
         if self.start() and self.armed:
             faulthandler.register(SIGTERM, file=self._writer, all_threads=False)  # only the descriptor changes
-        elif self.hears():
-            faulthandler.unregister(SIGTERM)
+        else:
+            self._disarm()
 
     def _open(self) -> None:
         self._reader, self._writer = map(_high, os.pipe())
@@ -140,25 +144,31 @@ class Watch:
         self._thread = get_native_id()
         try:
             while True:
-                heard = os.read(self._reader, 4096) if self._is_ours() else b""
+                heard = os.read(self._reader, 4096) if self._is_ours(self._reader) else b""
                 if heard.strip(END):
                     self._die()
                 elif heard:
                     return
-                else:  # the program has closed every descriptor
-                    self._open()
-                    if self.armed:
-                        faulthandler.register(SIGTERM, file=self._writer, all_threads=False)
+                else:
+                    self._open_again()
         except OSError:  # no pipe to be had: better deaf than in the way
-            if self.hears():
-                faulthandler.unregister(SIGTERM)
-            self.armed = False
+            self._disarm()
         finally:
             done.release()
 
-    def _is_ours(self) -> bool:
+    def _open_again(self) -> None:
+        """After the program has closed every descriptor. It may be at it still, and the next ones are for its files."""
+        armed = self.armed
+        self._disarm()
+        sleep(PAUSE)
+        self._open()
+        if armed and _signal.getsignal(SIGTERM) == _signal.SIG_DFL:
+            faulthandler.register(SIGTERM, file=self._writer, all_threads=False)
+            self.armed = True
+
+    def _is_ours(self, descriptor: int) -> bool:
         try:
-            return os.fstat(self._reader).st_ino == self._pipe
+            return os.fstat(descriptor).st_ino == self._pipe
         except OSError:
             return False
 

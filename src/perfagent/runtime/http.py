@@ -27,11 +27,11 @@ SIGNING_PARAMETERS = frozenset(("AWSAccessKeyId", "Signature", "sig", "X-Goog-Si
 """Query parameters whose values are replaced even where queries are kept (semantic conventions, `url.full`)."""
 
 _ANSWER = ("http.response.status_code", "network.protocol.version", "error.type")
-_SERVED = ("http.request.method", "url.scheme", "http.route", *_ANSWER)
+_KEYS = ("http.request.method", "url.scheme", "http.route", *_ANSWER)
 _ASKED = ("http.request.method", "server.address", "server.port", *_ANSWER)
 _meter = Scope("perfagent.http", schema_url=SCHEMA)
 server_duration = registry.make(
-    _meter, HISTOGRAM, "http.server.request.duration", "s", "Duration of HTTP server requests.", SECONDS, keys=_SERVED
+    _meter, HISTOGRAM, "http.server.request.duration", "s", "Duration of HTTP server requests.", SECONDS, keys=_KEYS
 )
 server_active = registry.make(
     _meter,
@@ -42,13 +42,7 @@ server_active = registry.make(
     keys=("http.request.method", "url.scheme"),
 )
 server_response_size = registry.make(
-    _meter,
-    HISTOGRAM,
-    "http.server.response.body.size",
-    "By",
-    "Size of HTTP server response bodies.",
-    SIZES,
-    keys=_SERVED,
+    _meter, HISTOGRAM, "http.server.response.body.size", "By", "Size of HTTP server response bodies.", SIZES, keys=_KEYS
 )
 client_duration = registry.make(
     _meter, HISTOGRAM, "http.client.request.duration", "s", "Duration of HTTP client requests.", SECONDS, keys=_ASKED

@@ -102,6 +102,7 @@ class Transport:
         self.compression = settings.compression
         self.settings = settings
         self.connections: dict[tuple[bool, str], HTTPConnection] = {}
+        self._inodes: dict[HTTPConnection, int] = {}
         self.agent = f"perfagent/{__version__} OTel-OTLP-Exporter-Python"
 
     def send(self, to: Destination, body: bytes, timeout: float | None = None) -> int:
@@ -131,6 +132,8 @@ class Transport:
                     raise Unavailable(f"{to.url}: {type(error).__name__}: {error}") from error
         if response.will_close or not response.isclosed():
             self._forget(to)
+        elif not reused and connection.sock is not None:
+            self._inodes[connection] = os.fstat(connection.sock.fileno()).st_ino
         if 200 <= response.status < 300:
             return rejected(content)
         return _refuse(to, response)
@@ -150,7 +153,7 @@ class Transport:
         key = (to.secure, to.authority)
         seconds = self.timeout if timeout is None else max(min(timeout, self.timeout), 0.05)
         known = self.connections.get(key)
-        if known is not None and known.sock is not None and not fresh:
+        if known is not None and known.sock is not None and not fresh and self._is_ours(known):
             known.sock.settimeout(seconds)
             return known, True
         self._forget(to)
@@ -183,13 +186,26 @@ class Transport:
     def _forget(self, to: Destination) -> None:
         connection = self.connections.pop((to.secure, to.authority), None)
         if connection is not None:
+            if connection.sock is not None and not self._is_ours(connection):
+                connection.sock.detach()
+            self._inodes.pop(connection, None)
             connection.close()
+
+    def _is_ours(self, connection: HTTPConnection) -> bool:
+        """Whether its descriptor is still that of its socket: a program may close every one there is, as daemons do,
+        and what we send or close must not be a file that it has opened since.
+        """
+        try:
+            inode = os.fstat(connection.sock.fileno()).st_ino
+        except OSError:
+            return False
+        return self._inodes.get(connection, inode) == inode
 
     def abandon(self) -> None:
         """Closes a forked child's copies of the connections without a word to the other side: its parent goes on with
         them, and the program may use the numbers of the descriptors for files of its own.
         """
-        connections, self.connections = self.connections, {}
+        connections, self.connections, self._inodes = self.connections, {}, {}
         for connection in connections.values():
             if connection.sock is not None:
                 connection.sock.close()

@@ -109,11 +109,15 @@ class Exposition(Companion):
             self._announce()
 
     def _announce(self) -> None:
+        blocked = self._blocked
+        self._blocked = False
         if self.folder is not None:
             self._shared(self.folder.note, "serving", self.folder.name)
             os.environ[HANDED_ON] = f"{self.server.port}:{self.folder.path}"
-        if self._blocked or not self.settings.prometheus_port:
-            self._blocked = False
+            if self.folder.noted("blocked"):  # be it that another process has said so
+                blocked = True
+                self._shared(self.folder.note, "blocked", "")
+        if blocked or not self.settings.prometheus_port:
             self.pipeline.say(f"/metrics is served on http://{self.server.host}:{self.server.port}/metrics")
 
     def _explain(self, error: OSError) -> None:

@@ -1,0 +1,67 @@
+"""`perfagent config` and `perfagent doctor` tell the truth about this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from tests import otlp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import RunProgram
+    from tests.otlp import Receiver
+
+
+def test_config_tells_where_each_value_comes_from(run_program: RunProgram, tmp_path: Path) -> None:
+    (tmp_path / "perfagent.toml").write_text('otel_service_name = "filed"\nquiet = true\notel_bsp_max_queue_size = 5\n')
+    env = {"OTEL_BSP_MAX_QUEUE_SIZE": "7", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret"}
+    program = run_program("perfagent", "config", "--output", "json", env=env, cwd=tmp_path)
+    rows = {row["name"]: row for row in json.loads(program.check())["settings"]}
+    assert rows["OTEL_SERVICE_NAME"]["value"] == "filed"
+    assert rows["OTEL_SERVICE_NAME"]["origin"].endswith("perfagent.toml")
+    assert rows["PERFAGENT_QUIET"]["value"] is True
+    assert (rows["OTEL_BSP_MAX_QUEUE_SIZE"]["value"], rows["OTEL_BSP_MAX_QUEUE_SIZE"]["origin"]) == (
+        7,
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+    )
+    assert rows["OTEL_TRACES_SAMPLER"]["origin"] == "default"
+    assert "s3cret" not in program.stdout
+
+
+def test_config_reads_pyproject_and_says_when_it_is_broken(run_program: RunProgram, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.perfagent]\notel_service_name = "project"\n')
+    assert "OTEL_SERVICE_NAME = project" in run_program("perfagent", "config", "--set", cwd=tmp_path).check()
+    (tmp_path / "pyproject.toml").write_text("[tool.perfagent]\nbroken")
+    program = run_program("perfagent", "config", "--set", cwd=tmp_path)
+    assert program.wait() == 1
+    assert "not valid TOML" in program.stderr
+
+
+def test_a_malformed_header_setting_is_named_without_its_value(run_program: RunProgram) -> None:
+    program = run_program("perfagent", "config", env={"OTEL_EXPORTER_OTLP_HEADERS": "Bearer s3cret"})
+    assert program.wait() == 1
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in program.stderr
+    assert "s3cret" not in program.stdout + program.stderr
+
+
+def test_doctor_finds_a_wired_program_and_a_listening_receiver(receiver: Receiver, run_program: RunProgram) -> None:
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis"}
+    found = json.loads(run_program("perfagent", "doctor", sys.executable, "--output", "json", env=env).check(60))
+    assert found["agent"] == "runs, lean pipeline"
+    assert found["delivery"] == {"traces": "ok", "metrics": "ok", "logs": "ok"}
+    states = found["instruments"]
+    assert states["sqlite3"] == states["fastapi"] == states["flask"] == "measured"
+    assert states["redis"].startswith("disabled by")
+
+
+def test_doctor_names_the_first_thing_that_is_broken(receiver: Receiver, run_program: RunProgram) -> None:
+    receiver.fault = otlp.status(404)
+    program = run_program("perfagent", "doctor", sys.executable, env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})
+    assert program.wait(60) == 1
+    assert "answered 404" in program.stdout
+    program = run_program("perfagent", "doctor", "/no/such/python", env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})
+    assert program.wait(60) == 1
+    assert "cannot be run" in program.stdout
