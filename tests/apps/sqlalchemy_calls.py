@@ -6,6 +6,7 @@ The database is the argument `URL`; values hold the word "secret". Told to wait,
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -95,6 +96,7 @@ def pools() -> None:
     gone = sa.create_engine("sqlite://", poolclass=QueuePool, pool_logging_name="gone")
     gone.connect().close()
     del gone
+    gc.collect()  # an engine is part of cycles
     unpooled = sa.create_engine(URL, poolclass=sa.NullPool, pool_logging_name="unpooled")
     unpooled.connect().close()
     print("ready", flush=True)
