@@ -311,3 +311,25 @@ def test_a_ratio_sampler_keeps_its_share_and_metrics_keep_all(receiver: Receiver
     ]
     assert max(point.count for point in points if point.name.startswith("http")) == 200
     assert max(point.count for point in points if point.name.startswith("db")) == 200
+
+
+def test_the_callers_baggage_does_not_outlive_the_request_in_the_task_that_made_it() -> None:
+    import asyncio
+    from typing import Any
+
+    from perfagent.instruments import asgi
+    from perfagent.runtime.context import baggage, current
+
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(baggage.get())
+
+    async def requests() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"baggage", b"tenant=blue")]}
+        await asgi.call(asgi.instrument.scope, app, scope, app, app)  # type: ignore[arg-type]
+        seen.append(baggage.get())
+        assert current.get() is None
+
+    asyncio.run(requests())
+    assert seen == ["tenant=blue", ""]

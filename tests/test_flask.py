@@ -11,9 +11,9 @@ from tests.web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.conftest import RunProgram
+    from tests.web import StartWeb
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,8 @@ def test_every_request_had_one_span(server: Web) -> None:
     assert len(server.spans_of("/shop/outer/red/inner/x")) == 20
 
 
-def test_mounted_in_an_asgi_application_it_is_the_same_request(receiver: Receiver, tmp_path: Path) -> None:
-    web = Web(receiver, tmp_path, "uvicorn", "--factory", "tests.apps.flask_app:mounted", "--port", "PORT")
+def test_mounted_in_an_asgi_application_it_is_the_same_request(receiver: Receiver, start_web: StartWeb) -> None:
+    web = start_web("uvicorn", "--factory", "tests.apps.flask_app:mounted", "--port", "PORT")
     web.ask("/old/1/items/11")
     web.ask("/old/1/boom")
     span, failed = web.server_span("/old/1/items/11"), web.server_span("/old/1/boom")
@@ -122,8 +122,8 @@ def test_mounted_in_an_asgi_application_it_is_the_same_request(receiver: Receive
     assert len([span for span in receiver.spans if span.kind == "SERVER"]) == 2
 
 
-def test_the_development_server_is_measured_once_too(receiver: Receiver, tmp_path: Path) -> None:
-    web = Web(receiver, tmp_path, "flask", "--app", "tests.apps.flask_app:app", "run", "--port", "PORT")
+def test_the_development_server_is_measured_once_too(start_web: StartWeb) -> None:
+    web = start_web("flask", "--app", "tests.apps.flask_app:app", "run", "--port", "PORT")
     web.ask("/items/12")
     assert web.server_span("/items/12").attributes["http.route"] == "/items/<int:number>"
     assert len(web.spans_of("/items/12")) == 1

@@ -20,12 +20,13 @@ import pytest
 
 from tests.agent import agent_env
 from tests.otlp import hang
-from tests.web import ROOT, Web
+from tests.web import ROOT
 
 if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.otlp import Receiver, Span
     from tests.program import Program
+    from tests.web import StartWeb, Web
 
 PATIENT = "30000"  # ms between two exports: only the way out of the process can be in time
 QUERY = """
@@ -97,9 +98,9 @@ def ask(web: Web, times: int) -> Counter[object]:
     ids=" ".join,
 )
 def test_gunicorns_workers_send_each_of_their_requests_once(
-    options: tuple[str, ...], receiver: Receiver, tmp_path: Path
+    options: tuple[str, ...], receiver: Receiver, start_web: StartWeb
 ) -> None:
-    web = Web(receiver, tmp_path, *GUNICORN, *options, OTEL_BSP_SCHEDULE_DELAY=PATIENT)
+    web = start_web(*GUNICORN, *options, OTEL_BSP_SCHEDULE_DELAY=PATIENT)
     workers = 1 if "gevent" in options else 2
     web.program.wait_until(lambda: web.program.stderr.count("Booting worker") >= workers, "did not boot")
     answered = ask(web, 30)
@@ -109,9 +110,9 @@ def test_gunicorns_workers_send_each_of_their_requests_once(
 
 
 @pytest.mark.slow
-def test_uvicorns_workers_send_each_of_their_requests_once(receiver: Receiver, tmp_path: Path) -> None:
+def test_uvicorns_workers_send_each_of_their_requests_once(receiver: Receiver, start_web: StartWeb) -> None:
     target = ("tests.apps.process_app:asgi", "--port", "PORT", "--workers", "2")
-    web = Web(receiver, tmp_path, "uvicorn", *target, OTEL_BSP_SCHEDULE_DELAY=PATIENT, OTEL_SERVICE_NAME="")
+    web = start_web("uvicorn", *target, OTEL_BSP_SCHEDULE_DELAY=PATIENT, OTEL_SERVICE_NAME="")
     answered = ask(web, 30)
     web.program.terminate()
     assert once(receiver, "SERVER") == answered
@@ -119,11 +120,11 @@ def test_uvicorns_workers_send_each_of_their_requests_once(receiver: Receiver, t
 
 
 @pytest.mark.slow
-def test_uvicorns_reload_loses_and_doubles_nothing(receiver: Receiver, tmp_path: Path) -> None:
+def test_uvicorns_reload_loses_and_doubles_nothing(receiver: Receiver, start_web: StartWeb, tmp_path: Path) -> None:
     source = (ROOT / "tests" / "apps" / "process_app.py").read_text()
     (tmp_path / "reloaded.py").write_text(source)
     command = ("uvicorn", "--app-dir", str(tmp_path), "--reload", "--reload-dir", str(tmp_path))
-    web = Web(receiver, tmp_path, *command, "reloaded:asgi", "--port", "PORT", OTEL_BSP_SCHEDULE_DELAY=PATIENT)
+    web = start_web(*command, "reloaded:asgi", "--port", "PORT", OTEL_BSP_SCHEDULE_DELAY=PATIENT)
     answered = ask(web, 3)
 
     def reloads() -> bool:
@@ -444,3 +445,30 @@ def test_a_program_that_closes_every_descriptor_finds_nothing_of_ours_in_its_fil
     assert program.wait() == -signal.SIGTERM
     assert once(receiver) == {program.pid: 3}
     assert {(tmp_path / str(number)).read_bytes() for number in range(8)} == {b"only this"}
+
+
+def test_the_first_process_of_a_container_survives_sigterm_and_its_children_do_not(
+    run: Run, run_program: RunProgram, receiver: Receiver
+) -> None:
+    container = ("unshare", "--map-root-user", "--pid", "--fork", "--mount-proc")
+    if not shutil.which("unshare") or subprocess.run([*container, "true"], check=False).returncode:
+        pytest.skip("no process namespace can be made here")
+    run.script.write_text(QUERY + textwrap.dedent("""
+        import os, signal, time
+        query()
+        os.kill(os.getpid(), signal.SIGTERM)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            query()
+            os.write(writer, b"x")
+            time.sleep(60)
+        os.read(reader, 1)
+        os.kill(child, signal.SIGTERM)
+        print(os.getpid(), os.waitpid(child, 0)[1])
+        query()
+    """))  # fmt: skip
+    env = agent_env(receiver, OTEL_BSP_SCHEDULE_DELAY=PATIENT)
+    program = run_program(*container, "perfagent", "run", "python", str(run.script), env=env)
+    assert program.check() == f"1 {signal.SIGTERM:d}\n"
+    assert sorted(once(receiver).values()) == [1, 2]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from tests.web import StartWeb
+
 GUNICORN = ("gunicorn", "tests.apps.wsgi_app:app", "-b", "127.0.0.1:PORT", "--no-control-socket", "-k")
 OWN = ("python", "-m", "tests.apps.wsgi_app")
 SERVERS = {
@@ -193,7 +195,7 @@ def test_a_hostile_header_is_as_if_it_had_not_come(header: str, monkeypatch: pyt
 
 
 def test_headers_are_kept_only_where_the_settings_ask_for_them_and_secrets_never(
-    receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+    start_web: StartWeb,
 ) -> None:
     env = {
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "x-tenant,content-type,authorization",
@@ -201,11 +203,10 @@ def test_headers_are_kept_only_where_the_settings_ask_for_them_and_secrets_never
         "OTEL_PYTHON_EXCLUDED_URLS": "plain/health",
         "PERFAGENT_CAPTURE_URL_QUERY": "true",
     }
-    web = Web(receiver, tmp_path_factory.mktemp("server"), *SERVERS["gunicorn sync"], **env)
+    web = start_web(*SERVERS["gunicorn sync"], **env)
     web.ask("/plain/health")
     web.ask("/plain?a=1", X_Tenant="blue", X_Other="1", Authorization="Bearer t", Content_Type="text/x")
     attributes = web.server_span("/plain").attributes
-    web.program.stop()
     assert {key: value for key, value in attributes.items() if ".header." in key} == {
         "http.request.header.x-tenant": ["blue"],
         "http.request.header.content-type": ["text/x"],
@@ -217,8 +218,8 @@ def test_headers_are_kept_only_where_the_settings_ask_for_them_and_secrets_never
     assert web.spans_of("/plain/health") == []
 
 
-def test_the_metrics_count_every_request_once(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> None:
-    web = Web(receiver, tmp_path_factory.mktemp("server"), *SERVERS["gunicorn gthread"])
+def test_the_metrics_count_every_request_once(receiver: Receiver, start_web: StartWeb) -> None:
+    web = start_web(*SERVERS["gunicorn gthread"])
     for path in ("/plain", "/plain", "/missing", "/stream", "/breaks"):
         web.ask(path)
     web.ask("/plain", "HEAD")

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import http.client
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
 
 from tests.agent import agent_env
 from tests.program import Program, find_free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.otlp import Receiver, Span
 
 ROOT = Path(__file__).parent.parent
+
+
+class StartWeb(Protocol):
+    """The type of the fixture `start_web`."""
+
+    def __call__(self, *command: str, **env: str) -> Web: ...
 
 
 class Web:
@@ -31,7 +41,11 @@ class Web:
         words = [word.replace("PORT", str(self.port)) for word in command]
         variables = agent_env(receiver, HOME=str(directory), **env)
         self.program = Program(("perfagent", "run", *words), directory, variables, cwd=ROOT)
-        self.program.wait_for_port(self.port)
+        try:
+            self.program.wait_for_port(self.port)
+        except BaseException:
+            self.program.stop()
+            raise
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
         """The response, read to its end; its body is in `body`."""
@@ -66,3 +80,17 @@ class Web:
         """The one span whose parent this is."""
         (span,) = self.receiver.wait_for_spans(1, where=lambda span: span.parent_id == parent.span_id)
         return span
+
+
+@pytest.fixture
+def start_web(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartWeb]:
+    """Starts web programs that send to `receiver`; they and all that they started are killed at the end."""
+    started: list[Web] = []
+
+    def start(*command: str, **env: str) -> Web:
+        started.append(Web(receiver, tmp_path_factory.mktemp("web"), *command, **env))
+        return started[-1]
+
+    yield start
+    for web in started:
+        web.program.stop()

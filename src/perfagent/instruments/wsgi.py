@@ -98,6 +98,9 @@ class Measured:
 def call(instrument: Scope, app: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Calls `app` with a server span around it that ends when the response has been sent.
 
+    It adds 4 us for a list and 7 us for an iterable around a trivial application, and 17 us within Flask, whose code
+    leaves the caches cold.
+
     The span is current while the application runs, here and in each step of its body, and never in between: a server
     that forgets `close()` leaves nothing behind for the next request of its thread.
     """

@@ -47,7 +47,7 @@ def measured(span: WsgiSpan, body: Any, environ: dict[str, Any]) -> Iterable[byt
 class SentList(list[bytes]):
     """A list that a server still takes for one, and closes when it has sent it.
 
-    An ended span at return would cost 0.3 us less, and leave the sending out of every request's duration.
+    Ending the span at return would cost 0.6 us less, and leave the sending out of every request's duration.
     """
 
     __slots__ = ("span",)

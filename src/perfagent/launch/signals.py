@@ -41,8 +41,6 @@ _kill = os.kill
 
 def install(leave: Leaving) -> None:
     """Calls `leave` before this process or a forked child dies of SIGTERM by its default disposition."""
-    if os.getpid() == 1:  # the first process of a container: the kernel protects it from its default disposition
-        return
     watch = Watch(leave)
     watch.arm()
     fork.around(watch.halt, watch.start, watch.in_child)
@@ -71,8 +69,8 @@ class Watch:
         self._done = allocate_lock()
 
     def arm(self) -> None:
-        """Listens, where SIGTERM has its default disposition."""
-        if _signal.getsignal(SIGTERM) != _signal.SIG_DFL:
+        """Listens, where SIGTERM kills: not the first process of a container, which the kernel protects from that."""
+        if os.getpid() == 1 or _signal.getsignal(SIGTERM) != _signal.SIG_DFL:
             return
         if self._reader < 0:
             self._open()
@@ -124,6 +122,7 @@ class Watch:
         """A pipe of its own for a forked child: a SIGTERM to it must not be heard by its parent."""
         self.leave.begun = False
         if self._reader < 0:
+            self.arm()
             return
         for descriptor in (self._reader, self._writer):
             if self._is_ours(descriptor):
