@@ -192,3 +192,22 @@ def test_addresses_follow_the_specification() -> None:
     assert {signal: destination.url for signal, destination in asked.items()} == {
         "traces": "http://localhost:4318/v1/traces"
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "url"),
+    [
+        ("http://localhost:14268/api/traces", "http://localhost:4318/v1/traces"),
+        ("https://jaeger.example/api/traces", "https://jaeger.example:4318/v1/traces"),
+        ("[::1]:14268", "http://[::1]:4318/v1/traces"),
+    ],
+)
+def test_an_old_jaeger_address_becomes_otlp_on_the_same_host_with_one_warning(
+    old: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings({"JAEGER_ENDPOINT": old})
+    assert transport.destinations(settings)["traces"].url == url
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    settings = Settings({"JAEGER_ENDPOINT": old, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://own:1"})
+    assert transport.destinations(settings)["traces"].url == "http://own:1/v1/traces"
+    assert capsys.readouterr().err == ""

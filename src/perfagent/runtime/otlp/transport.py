@@ -67,13 +67,12 @@ def destinations(settings: Settings) -> dict[str, Destination]:
     OTLP/HTTP"). A malformed address is reported and that signal goes nowhere. Without any address nothing is sent,
     unless somebody asked for `otlp` by name: then the specification's default address serves.
     """
+    base = settings.endpoint or _from_jaeger(settings)
     found = {}
     for signal in ("traces", "metrics", "logs"):
         if "otlp" not in getattr(settings, f"{signal}_exporter"):
             continue
-        url = getattr(settings, f"{signal}_endpoint") or (
-            settings.endpoint and f"{settings.endpoint.rstrip('/')}/v1/{signal}"
-        )
+        url = getattr(settings, f"{signal}_endpoint") or (base and f"{base.rstrip('/')}/v1/{signal}")
         if not url:
             if not settings.environ.get(f"OTEL_{signal.upper()}_EXPORTER"):
                 continue
@@ -86,6 +85,18 @@ def destinations(settings: Settings) -> dict[str, Destination]:
                 f"OTEL_EXPORTER_OTLP_ENDPOINT={url!r} is not accepted: {error}; {signal} go nowhere until it is one"
             )
     return found
+
+
+def _from_jaeger(settings: Settings) -> str:
+    """OTLP on the host of an old Jaeger collector's address, such as http://localhost:14268/api/traces; or ''."""
+    if not settings.jaeger_endpoint:
+        return ""
+    scheme, _, rest = settings.jaeger_endpoint.rpartition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    name = host[: host.rindex(":")] if host.rpartition(":")[2].isdecimal() else host
+    url = f"{scheme or 'http'}://{name}:4318"
+    settings.report(f"JAEGER_ENDPOINT={settings.jaeger_endpoint!r} is of a protocol that is gone; sending to {url}")
+    return url
 
 
 class Transport:
