@@ -7,7 +7,6 @@ templates kept for each combination of method, route and status.
 from __future__ import annotations
 
 from perfagent.runtime import headers, metric
-from perfagent.runtime.clock import now
 from perfagent.runtime.encoded import MOST, Encoded
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, UP_DOWN_COUNTER, registry
 from perfagent.runtime.otlp import wire
@@ -391,8 +390,3 @@ def _secrets(url: str) -> list[tuple[str, str]]:
     if query and not capture_query:
         secrets.append((f"?{query}", f"?{headers.REDACTED}"))
     return secrets
-
-
-def elapsed(span: Span) -> float:
-    """Seconds since a span started."""
-    return (now() - span.started) / 1e9

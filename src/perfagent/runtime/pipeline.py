@@ -18,7 +18,6 @@ from perfagent.runtime.otlp.transport import Refused, Transport, Unavailable, de
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Callable
 
     from perfagent.runtime.span import Scope
     from perfagent.settings import Settings
@@ -57,7 +56,6 @@ class Pipeline:
         self.delay = settings.span_delay / 1000
         self.batch = settings.span_batch
         self.sources = outbox.sources
-        self.before_metrics: list[Callable[[], None]] = []
         self.sent: dict[str, int] = {}
         self.reset()
 
@@ -290,8 +288,6 @@ class Pipeline:
             self._encoded, self._encoded_count = {}, 0
 
     def _measure(self) -> None:
-        for prepare in self.before_metrics:
-            prepare()
         for instrument in _instruments():
             for series in list(instrument.series.values()):
                 series.fold()

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from struct import Struct
 
-from perfagent.runtime import clock, context, ids, outbox
+from perfagent.runtime import clock, ids, outbox
 from perfagent.runtime.attributes import Limits, merge, put, text_of
 from perfagent.runtime.clock import now
-from perfagent.runtime.context import current
 from perfagent.runtime.otlp import wire
 from perfagent.runtime.sampler import Sampler
 
@@ -368,11 +367,3 @@ def type_name(error: BaseException) -> str:
     """The name of an exception's type, with its module unless that is `builtins`."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def current_span() -> Span | RemoteContext | None:
-    """The span that is current here, or None."""
-    return current.get()
-
-
-NO_PARENT = context.RemoteContext(ids.NO_TRACE, ids.NO_SPAN, 0)
