@@ -11,7 +11,7 @@ help: ## what there is
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[sdk,prometheus]" --group test --group check --group bench
+	$(BIN)/python -m pip install --quiet --editable ".[grpc,sdk,prometheus]" --group test --group check --group bench
 	@touch $@
 
 env: $(VENV)/.ready ## make the environment in .venv

@@ -121,11 +121,13 @@ class Program:
 
 
 def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a program under test: its PATH starts with the scripts of the tests' interpreter."""
+    """The environment of a program under test: its PATH starts with the scripts of the tests' interpreter, and no hub
+    is started unless the test asks for one.
+    """
     scripts = str(Path(sys.executable).parent)
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     path = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
-    return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1", **(env or {})}
+    return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1", "PERFAGENT_HUB": "off", **(env or {})}
 
 
 def find_free_port() -> int:

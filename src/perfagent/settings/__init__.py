@@ -217,6 +217,16 @@ class Settings:
     log_correlation = Flag(
         "OTEL_PYTHON_LOG_CORRELATION", True, "Puts otelTraceID, otelSpanID and otelServiceName on every log record."
     )
+    query_callers = Choice(
+        "PERFAGENT_QUERY_CALLERS",
+        "auto",
+        "Whether query spans tell file, line and function of who ran them: `auto`, the first calls of a statement, one "
+        "in 32 of the others and every slow one; `off`, none.",
+        ("auto", "off"),
+    )
+    profiling = Flag(
+        "ENABLE_PROFILING", False, "Measures CPU time and memory of each request; a hub can turn it on and off, too."
+    )
     log_level = Choice(
         "PERFAGENT_LOGS_LEVEL",
         "warning",
@@ -250,6 +260,67 @@ class Settings:
         "PERFAGENT_PROMETHEUS_DIR", "", "Folder that a prefork server's workers share; made by itself when left out."
     )
     jaeger_endpoint = Text("JAEGER_ENDPOINT", "", "An old Jaeger collector address; mapped to OTLP on the same host.")
+
+    # The hub: the local page, and what it keeps.
+    hub = Choice(
+        "PERFAGENT_HUB",
+        "auto",
+        "Whether `perfagent run` finds or starts a hub: `auto` where no OTLP endpoint is set; `off` never.",
+        ("auto", "off"),
+    )
+    hub_host = Text("PERFAGENT_HUB_HOST", "127.0.0.1", "Address that the hub listens on.")
+    hub_port = Whole(
+        "PERFAGENT_HUB_PORT", 4318, "Port of the hub; a free one where that is taken and nobody set it.", "", 0, 65_535
+    )
+    hub_url = Text(
+        "PERFAGENT_HUB_URL",
+        "",
+        "Address of the hub that commands such as `perfagent top` ask; the user's own when left out.",
+    )
+    hub_token = Text("PERFAGENT_HUB_TOKEN", "", "What they show to that hub; the user's own hub needs none.")
+    hub_grpc_port = Whole(
+        "PERFAGENT_HUB_GRPC_PORT", 0, "Port for OTLP/gRPC, such as 4317; 0 listens on none.", "", 0, 65_535
+    )
+    hub_directory = Text(
+        "PERFAGENT_HUB_DIR", "", "Folder of the hub's data; `perfagent` in the user's state folder when left out."
+    )
+    hub_open = Choice(
+        "PERFAGENT_HUB_OPEN",
+        "auto",
+        "Whether a browser opens the page when a hub starts; `auto` where there is a terminal and a screen.",
+        ("auto", "always", "never"),
+    )
+    hub_idle = Whole(
+        "PERFAGENT_HUB_IDLE",
+        1800,
+        "How long a hub that was started by itself stays without telemetry or a visitor; 0 for ever.",
+        "s",
+        0,
+    )
+    hub_hosts = Words(
+        "PERFAGENT_HUB_ALLOWED_HOSTS", (), "Further Host names that the hub answers to, as behind a proxy."
+    )
+    hub_body = Whole("PERFAGENT_HUB_MAX_BODY", 67_108_864, "Largest request, unpacked, that the hub reads.", "By", 1024)
+    hub_queue = Whole(
+        "PERFAGENT_HUB_QUEUE", 134_217_728, "Most bytes of requests that wait to be stored.", "By", 1024
+    )
+    hub_rate = Whole(
+        "PERFAGENT_HUB_RATE", 100_000, "Most items a second that one sender may store; more are refused.", "items/s", 1
+    )
+    hub_memory = Whole("PERFAGENT_HUB_MEMORY", 512, "Memory of the database.", "MiB", 64)
+    retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
+    retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
+    retention_size = Whole(
+        "PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64
+    )
+    control = Choice(
+        "PERFAGENT_CONTROL",
+        "auto",
+        "Whether this process obeys a hub's commands: `auto`, those of the user's own hub; `on`, also those of the "
+        "endpoint, signed with PERFAGENT_CONTROL_KEY; `off`, none.",
+        ("auto", "on", "off"),
+    )
+    control_key = Text("PERFAGENT_CONTROL_KEY", "", "The secret that signs commands of a hub elsewhere.")
 
     def __init__(self, environ: Mapping[str, str] | None = None, directory: str = ".") -> None:
         self.environ = os.environ if environ is None else environ

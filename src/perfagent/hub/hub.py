@@ -1,0 +1,41 @@
+"""What one hub process holds, handed to every part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perfagent.hub.access import Access
+    from perfagent.hub.control.commands import Commands
+    from perfagent.hub.store.intake import Intake
+    from perfagent.hub.store.store import Store
+    from perfagent.settings import Settings
+
+
+@dataclass(slots=True)
+class Hub:
+    """The parts of a hub, and what it counts of itself.
+
+    Args:
+        settings: the options of this process.
+        directory: where its files are.
+        address: what a browser opens, such as "http://127.0.0.1:4318".
+        store: the database.
+        intake: the queue in front of it.
+        access: tokens, roles and login codes.
+        commands: what waits for agents.
+    """
+
+    settings: Settings
+    directory: Path
+    address: str
+    store: Store
+    intake: Intake
+    access: Access
+    commands: Commands
+    started: float = field(default_factory=time)
+    last_activity: float = field(default_factory=time)  # a request of anybody; what the idle time counts from
