@@ -1,0 +1,152 @@
+"""A range of time as a folder of Parquet files, and back: to keep it, to move it, or to look at it with other tools."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from perfagent.hub.store import sql
+from perfagent.hub.store.errors import StoreFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perfagent.hub.store.store import Store
+
+MANIFEST = "manifest.json"
+IDENTIFIED = ("resources", "operations", "series")
+# Which rows of a table belong to a range of ns, or of s for roll-ups; None for all.
+TIMES = {
+    "resources": None,
+    "operations": None,
+    "series": None,
+    "spans": "started >= {since} AND started < {until}",
+    "logs": "time >= {since} AND time < {until}",
+    "points": "time >= {since} AND time < {until}",
+    "span_minutes": "minute * 1000000000 >= {since} AND minute * 1000000000 < {until}",
+    "point_minutes": "minute * 1000000000 >= {since} AND minute * 1000000000 < {until}",
+    "log_minutes": "minute * 1000000000 >= {since} AND minute * 1000000000 < {until}",
+    "span_hours": "hour * 1000000000 >= {since} AND hour * 1000000000 < {until}",
+    "point_hours": "hour * 1000000000 >= {since} AND hour * 1000000000 < {until}",
+}
+
+
+class ArchiveError(Exception):
+    """An archive cannot be written or read; the text says why and what to do."""
+
+
+def export(store: Store, folder: Path, since: float, until: float) -> dict[str, int]:
+    """Writes a file for each table, and a manifest last: a folder without one is not complete.
+
+    Args:
+        store: where from.
+        folder: made where it is missing; must be empty.
+        since, until: seconds since the epoch; `until` is left out.
+
+    Returns:
+        Rows by table.
+
+    Raises:
+        ArchiveError: the folder is not empty, or cannot be written.
+    """
+    bounds = {"since": int(since * 1e9), "until": int(until * 1e9)}
+    rows: dict[str, int] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if any(folder.iterdir()):
+            raise ArchiveError(f"{folder} is not empty: name a new folder")
+        cursor = store.cursor()
+        cursor.execute("BEGIN")  # one moment for every table, while others write
+        for table, condition in TIMES.items():
+            where = "" if condition is None else f"WHERE {condition.format(**bounds)}"
+            target = _quoted(folder / f"{table}.parquet")
+            cursor.execute(f"COPY (FROM {table} {where}) TO {target} (FORMAT parquet, COMPRESSION zstd)")
+            rows[table] = int((cursor.fetchone() or (0,))[0])
+        cursor.execute("COMMIT")
+        cursor.close()
+        manifest = {
+            "schema": sql.migrations()[-1][0],
+            "since": since,
+            "until": until,
+            "written": time.time(),
+            "rows": rows,
+        }
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    except (OSError, duckdb.Error) as error:
+        raise ArchiveError(f"{folder} could not be written: {error}") from error
+    return rows
+
+
+def import_(store: Store, folder: Path) -> dict[str, int]:
+    """Adds what an archive holds and the store has not; a second time adds nothing.
+
+    Returns:
+        Rows added by table.
+
+    Raises:
+        ArchiveError: there is no complete archive, or it is of a newer schema.
+        StoreFailed: it could not be written; nothing was added.
+    """
+    _check(folder)
+    rows: dict[str, int] = {}
+    with store.transaction() as cursor:
+        for table, condition in TIMES.items():
+            file = folder / f"{table}.parquet"
+            if not file.exists():
+                raise ArchiveError(f"{file} is missing: the archive is not complete")
+            source = f"read_parquet({_quoted(file)})"
+            if condition is None:
+                cursor.execute(f"INSERT OR IGNORE INTO {table} BY NAME FROM {source}")
+            else:
+                cursor.execute(f"INSERT INTO {table} BY NAME FROM {source} AS new WHERE {_absent(table)}")
+            rows[table] = int((cursor.fetchone() or (0,))[0])
+    store.refresh()
+    return rows
+
+
+# A row is there already: by identity for what has one, by its whole key for the rest. The NOT EXISTS sees the table as
+# it was before the statement, so an archive may hold several rows of one key.
+_KEYS = {
+    "spans": ("trace_id", "span_id"),
+    "logs": ("time", "resource", "body"),
+    "points": ("series", "time"),
+    "span_minutes": ("operation", "minute"),
+    "point_minutes": ("series", "minute"),
+    "log_minutes": ("resource", "minute"),
+    "span_hours": ("operation", "hour"),
+    "point_hours": ("series", "hour"),
+}
+
+
+def _absent(table: str) -> str:
+    same = " AND ".join(f"old.{key} = new.{key}" for key in _KEYS[table])
+    absent = f"NOT EXISTS (FROM {table} AS old WHERE {same})"
+    if not table.endswith("_hours"):
+        return absent
+    # An hour that the upkeep has yet to make of its minutes would count twice.
+    minutes = table.replace("_hours", "_minutes")
+    made = f"NOT EXISTS (FROM {minutes} AS own WHERE own.minute >= new.hour AND own.minute < new.hour + 3600)"
+    return f"{absent} AND (new.hour < (SELECT hours FROM progress) OR {made})"  # noqa: S608
+
+
+def _check(folder: Path) -> None:
+    try:
+        schema = int(json.loads((folder / MANIFEST).read_text())["schema"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(f"{folder} is no complete archive: {MANIFEST} cannot be read ({error})") from error
+    newest = sql.migrations()[-1][0]
+    if schema > newest:
+        raise ArchiveError(
+            f"{folder} is of schema {schema}, made by a newer perfagent; this one knows {newest}: "
+            'pip install --upgrade "perfagent[hub]"'
+        )
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+__all__ = ["ArchiveError", "StoreFailed", "export", "import_"]

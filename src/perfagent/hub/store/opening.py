@@ -1,0 +1,132 @@
+"""Opens the database: brings its schema up to date, and sets a file aside that cannot be read."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from perfagent.hub.store import sql
+from perfagent.hub.store.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "hub.duckdb"
+_DAMAGED = (
+    "not a valid DuckDB",
+    "checksum",
+    "Corrupt",
+    "corrupt",
+    "serializ",
+    "Failure while replaying WAL",
+    "magic bytes",
+    "Could not read enough bytes",
+)
+
+
+def connect(directory: Path, memory_mib: int, notes: list[str]) -> duckdb.DuckDBPyConnection:
+    """The database of the folder with the newest schema.
+
+    Args:
+        directory: of the file; made where it is missing.
+        memory_mib: the most memory that DuckDB may use, MiB.
+        notes: takes a sentence for a file that was set aside.
+
+    Raises:
+        StoreUnavailable: why not, and what to do.
+    """
+    path = directory / FILE
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _open(path, memory_mib)
+    except (duckdb.Error, OSError) as error:
+        if not is_damage(error):
+            raise StoreUnavailable(_reason(path, error)) from error
+        notes.append(set_aside(path, error))
+        return _open(path, memory_mib)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether DuckDB says that the file is damaged, as opposed to locked, not ours, or without room."""
+    return isinstance(error, (duckdb.Error, DamagedError)) and any(word in str(error) for word in _DAMAGED)
+
+
+class DamagedError(OSError):
+    """The file is shorter than its content."""
+
+
+def _open(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{memory_mib}MiB",
+        "threads": min(2, os.cpu_count() or 1),  # more answer no sooner and take the machine from the program
+        "temp_directory": str(path.parent / "overflow"),
+        "checkpoint_threshold": "64MiB",  # at the default of 16 every second of full speed is one of writing twice
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    connection = duckdb.connect(str(path), config=config)
+    try:
+        os.chmod(path, 0o600)
+        _check_length(connection, path)
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_length(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Finds a file that was cut off: DuckDB itself would find out when somebody reads what is missing."""
+    row = connection.execute("SELECT total_blocks * block_size FROM pragma_database_size()").fetchone()
+    length = path.stat().st_size
+    if row is not None and length < row[0]:
+        raise DamagedError(f"Could not read enough bytes: {length} of {row[0]} are there")
+
+
+def set_aside(path: Path, error: BaseException) -> str:
+    """Renames the file and its log; returns a sentence about it."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    path.replace(aside)
+    log = path.with_name(f"{path.name}.wal")
+    if log.exists():
+        log.replace(aside.with_name(f"{aside.name}.wal"))
+    reason = str(error).splitlines()[0]
+    return f"{path} could not be read ({reason}); it was set aside as {aside.name}, and a new one was begun"
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied BIGINT NOT NULL)")
+    done = {row[0] for row in connection.execute("SELECT number FROM migrations").fetchall()}
+    steps = sql.migrations()
+    newest = steps[-1][0]
+    if done and max(done) > newest:
+        raise StoreUnavailable(
+            f"{path} is of schema {max(done)}, made by a newer perfagent; this one knows {newest}: "
+            'pip install --upgrade "perfagent[hub]", or set PERFAGENT_HUB_DIR to another folder'
+        )
+    for number, text in steps:
+        if number not in done:
+            connection.execute("BEGIN")
+            connection.execute(text)
+            connection.execute("INSERT INTO migrations VALUES (?, ?)", [number, time.time_ns()])
+            connection.execute("COMMIT")
+
+
+def _reason(path: Path, error: Exception) -> str:
+    text = str(error).splitlines()[0]
+    if "lock" in text:
+        return (
+            f"{path} is in use by another process: `perfagent hub --status` tells which, `perfagent hub --stop` ends it"
+        )
+    if "version" in text:
+        return f'{path} was written by a newer DuckDB: pip install --upgrade "perfagent[hub]" ({text})'
+    if isinstance(error, PermissionError) or "ermission" in text:
+        return f"{path} may not be written: set PERFAGENT_HUB_DIR to a folder of yours ({text})"
+    if "space" in text or "Read-only" in text:
+        return f"{path} has no room: free some, or set PERFAGENT_HUB_DIR to another disk ({text})"
+    return f"{path} cannot be opened: {text}"

@@ -1,0 +1,2 @@
+-- The oldest of what arrived, ns since the epoch.
+SELECT least((SELECT min(started) FROM spans), (SELECT min(time) FROM logs), (SELECT min(time) FROM points)) AS oldest_ns
