@@ -1,0 +1,1 @@
+"""What the hub takes in: OTLP by HTTP and gRPC, and measurements of browsers."""

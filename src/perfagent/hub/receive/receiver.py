@@ -1,0 +1,113 @@
+"""From the bytes of an OTLP request to stored rows, whatever carried them."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter, time
+from typing import TYPE_CHECKING, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from perfagent.hub.receive import logs, metrics, traces, wire
+from perfagent.hub.receive.body import Room
+from perfagent.hub.receive.known import Known
+from perfagent.hub.receive.limits import Limits, Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from perfagent.hub.hub import Hub
+    from perfagent.hub.receive.limits import Receipt
+    from perfagent.hub.receive.wire import Part
+    from perfagent.hub.store.rows import Batch
+
+PAUSE = 0.002
+"""Seconds that decoding takes before the event loop's other tasks run."""
+LARGE = 262_144
+"""Bytes from which bodies are decoded one after the other, so that ten of them pause as often as one."""
+
+
+class Signal(NamedTuple):
+    """One of OTLP's signals."""
+
+    name: str  # as in /v1/traces
+    noun: str  # what its items are called
+    rejected: str  # the field of a partial success in JSON
+    service: str  # of gRPC
+    steps: Callable[[Iterable[Part], Known, Receipt], Iterator[None]]
+
+
+_SERVICE = "opentelemetry.proto.collector.{0}.v1.{1}Service"
+SIGNALS = (
+    Signal("traces", "spans", "rejectedSpans", _SERVICE.format("trace", "Trace"), traces.steps),
+    Signal("metrics", "points", "rejectedDataPoints", _SERVICE.format("metrics", "Metrics"), metrics.steps),
+    Signal("logs", "log records", "rejectedLogRecords", _SERVICE.format("logs", "Logs"), logs.steps),
+)
+
+
+class Receiver:
+    """What the routes and gRPC have in common: the memory of the decoders, and the way to the store.
+
+    Args:
+        hub: where it goes.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        limits = Limits.of(hub.settings)
+        self.room = Room(hub.settings.hub_queue, limits.body)
+        self._known = Known(limits)
+        self._turn = asyncio.Lock()
+
+    async def take(self, signal: Signal, body: bytes, json: bool = False) -> Batch:
+        """Decodes and stores a request; returns when it is committed.
+
+        Args:
+            signal: what it holds.
+            body: unpacked.
+            json: whether it is JSON instead of protobuf.
+
+        Raises:
+            Malformed: it cannot be read; nothing of it is stored.
+            Overloaded, StoreFailed: as `Intake.put`; nothing of it is stored, and the sender should try again.
+        """
+        self.hub.last_activity = time()
+        receipt = self._known.receipt(signal.noun, len(body))
+        try:
+            await self._decode(signal.steps(self._parts(signal, body, json), self._known, receipt), len(body))
+            batch = receipt.close()
+            if batch.items or batch.rejected:
+                await self.hub.intake.put(batch)
+        except BaseException:
+            receipt.undo()
+            raise
+        return batch
+
+    def _parts(self, signal: Signal, body: bytes, json: bool) -> Iterator[Part]:
+        if not json:
+            return wire.parts(body)
+        from perfagent.hub.receive import json as reader  # 30 ms of opentelemetry-proto, for those alone who send JSON
+
+        return reader.parts(signal.name, body)
+
+    async def _decode(self, steps: Iterator[None], size: int) -> None:
+        try:
+            if size < LARGE:
+                await _in_turns(steps)
+            else:
+                async with self._turn:
+                    await _in_turns(steps)
+        except DecodeError:
+            raise Malformed("the body is no OTLP message in protobuf, or not all of it arrived") from None
+
+    def waiting(self, batch: Batch) -> int:
+        """How many commands wait for the processes that sent this."""
+        return self.hub.commands.waiting([resource.instance for resource in batch.resources.values()])
+
+
+async def _in_turns(steps: Iterator[None]) -> None:
+    until = perf_counter() + PAUSE
+    for _ in steps:
+        if perf_counter() > until:
+            await asyncio.sleep(0)
+            until = perf_counter() + PAUSE

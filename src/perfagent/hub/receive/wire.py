@@ -1,0 +1,129 @@
+"""OTLP's messages as the hub reads them: those parts that repeat from item to item stay bytes.
+
+The same field numbers as opentelemetry-proto 1.x, so the same bytes are read; only the declared types differ. A span's
+attribute is then one `bytes` that a dictionary knows already (`attributes.py`), and not three objects of which each
+is made anew: a span with 10 attributes takes 2.9 us to take apart and not 11.6. Texts are bytes too, for a sender's
+invalid UTF-8 is a reason to replace a character and none to refuse a batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Part = tuple[bytes, bytes, "Sequence[bytes]"]
+"""A resource, a scope, and the items that these two made: spans, log records or metrics."""
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_TYPES = {
+    "bytes": _Field.TYPE_BYTES,
+    "bool": _Field.TYPE_BOOL,
+    "double": _Field.TYPE_DOUBLE,
+    "fixed64": _Field.TYPE_FIXED64,
+    "int32": _Field.TYPE_INT32,
+    "int64": _Field.TYPE_INT64,
+    "sfixed64": _Field.TYPE_SFIXED64,
+    "sint32": _Field.TYPE_SINT32,
+    "uint32": _Field.TYPE_UINT32,
+    "uint64": _Field.TYPE_UINT64,
+}
+
+# Each line: message: number name type; `*` repeated, `?` with presence, `|` one of several. A message that may come
+# once is repeated bytes: joined, its pieces are the merged message, as protobuf has it.
+_SCHEMA = """
+Request: 1 resources *Resources
+Resources: 1 resource *bytes, 2 scopes *Scopes
+Scopes: 1 scope *bytes, 2 items *bytes
+Resource: 1 attributes *bytes, 2 dropped_attributes_count uint32
+Scope: 1 name bytes, 2 version bytes, 3 attributes *bytes
+KeyValue: 1 key bytes, 2 value ?AnyValue
+AnyValue: 1 string_value |bytes, 2 bool_value |bool, 3 int_value |int64, 4 double_value |double, 5 array_value |ArrayValue, 6 kvlist_value |KeyValueList, 7 bytes_value |bytes
+ArrayValue: 1 values *AnyValue
+KeyValueList: 1 values *KeyValue
+Span: 1 trace_id bytes, 2 span_id bytes, 3 trace_state bytes, 4 parent_span_id bytes, 5 name bytes, 6 kind int32, 7 start fixed64, 8 end fixed64, 9 attributes *bytes, 10 dropped_attributes_count uint32, 11 events *bytes, 12 dropped_events_count uint32, 13 links *bytes, 14 dropped_links_count uint32, 15 status bytes
+Status: 2 message bytes, 3 code int32
+Event: 1 time fixed64, 2 name bytes, 3 attributes *bytes, 4 dropped_attributes_count uint32
+Link: 1 trace_id bytes, 2 span_id bytes, 3 trace_state bytes, 4 attributes *bytes, 5 dropped_attributes_count uint32
+LogRecord: 1 time fixed64, 2 severity_number int32, 3 severity_text bytes, 5 body ?AnyValue, 6 attributes *bytes, 7 dropped_attributes_count uint32, 9 trace_id bytes, 10 span_id bytes, 11 observed_time fixed64, 12 event_name bytes
+Metric: 1 name bytes, 2 description bytes, 3 unit bytes, 5 gauge |Gauge, 7 sum |Sum, 9 histogram |Histogram, 10 exponential |Exponential, 11 summary |Summary
+Gauge: 1 points *bytes
+Sum: 1 points *bytes, 2 temporality int32, 3 monotonic bool
+Histogram: 1 points *bytes, 2 temporality int32
+Exponential: 1 points *bytes, 2 temporality int32
+Summary: 1 points *bytes
+NumberPoint: 2 start fixed64, 3 time fixed64, 4 as_double |double, 5 exemplars *bytes, 6 as_int |sfixed64, 7 attributes *bytes, 8 flags uint32
+HistogramPoint: 2 start fixed64, 3 time fixed64, 4 count fixed64, 5 sum ?double, 6 bucket_counts *fixed64, 7 explicit_bounds *double, 8 exemplars *bytes, 9 attributes *bytes, 10 flags uint32, 11 min ?double, 12 max ?double
+ExponentialPoint: 1 attributes *bytes, 2 start fixed64, 3 time fixed64, 4 count fixed64, 5 sum ?double, 6 scale sint32, 7 zero_count fixed64, 8 positive ?Buckets, 9 negative ?Buckets, 10 flags uint32, 11 exemplars *bytes, 12 min ?double, 13 max ?double, 14 zero_threshold double
+Buckets: 1 offset sint32, 2 bucket_counts *uint64
+SummaryPoint: 2 start fixed64, 3 time fixed64, 4 count fixed64, 5 sum double, 6 quantiles *Quantile, 7 attributes *bytes, 8 flags uint32
+Quantile: 1 quantile double, 2 value double
+Response: 1 partial_success ?Partial
+Partial: 1 rejected int64, 2 error_message bytes
+Failure: 1 code int32, 2 message bytes, 3 details *Detail
+Detail: 1 type_url bytes, 2 value bytes
+RetryInfo: 1 retry_delay ?Duration
+Duration: 1 seconds int64, 2 nanos int32
+Exemplar: 2 time fixed64, 3 as_double |double, 4 span_id bytes, 5 trace_id bytes, 6 as_int |sfixed64, 7 attributes *bytes
+"""  # noqa: E501
+
+
+def _field(message: descriptor_pb2.DescriptorProto, number: str, name: str, kind: str) -> None:
+    mark, kind = (kind[0], kind[1:]) if kind[0] in "*?|" else ("", kind)
+    field = message.field.add(name=name, number=int(number))
+    field.label = _Field.LABEL_REPEATED if mark == "*" else _Field.LABEL_OPTIONAL
+    if kind in _TYPES:
+        field.type = _TYPES[kind]
+    else:
+        field.type, field.type_name = _Field.TYPE_MESSAGE, f".perfagent.{kind}"
+    if mark == "|":
+        if not message.oneof_decl:
+            message.oneof_decl.add(name="value")
+        field.oneof_index = 0
+    elif mark == "?" and kind in _TYPES:
+        field.proto3_optional = True
+
+
+def _classes() -> dict[str, Any]:
+    file = descriptor_pb2.FileDescriptorProto(name="perfagent/otlp.proto", package="perfagent", syntax="proto3")
+    for line in _SCHEMA.strip().splitlines():
+        name, _, fields = line.partition(": ")
+        message = file.message_type.add(name=name)
+        for field in fields.split(", "):
+            _field(message, *field.split(" "))
+        # A synthetic `oneof` for each field with presence; protobuf wants them after the real ones.
+        for optional in [made for made in message.field if made.proto3_optional]:
+            message.oneof_decl.add(name=f"_{optional.name}")
+            optional.oneof_index = len(message.oneof_decl) - 1
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    found = {name: pool.FindMessageTypeByName(f"perfagent.{name}") for name in [m.name for m in file.message_type]}
+    return {name: message_factory.GetMessageClass(descriptor) for name, descriptor in found.items()}
+
+
+_made = _classes()
+Request, Resources, Scopes, Resource, Scope = (
+    _made[n] for n in ("Request", "Resources", "Scopes", "Resource", "Scope")
+)
+KeyValue, AnyValue = _made["KeyValue"], _made["AnyValue"]
+Span, Status, Event, Link = (_made[name] for name in ("Span", "Status", "Event", "Link"))
+LogRecord, Metric = _made["LogRecord"], _made["Metric"]
+NumberPoint, HistogramPoint = _made["NumberPoint"], _made["HistogramPoint"]
+ExponentialPoint, SummaryPoint, Exemplar = (_made[n] for n in ("ExponentialPoint", "SummaryPoint", "Exemplar"))
+Response, Partial = _made["Response"], _made["Partial"]
+Failure, Detail, RetryInfo = _made["Failure"], _made["Detail"], _made["RetryInfo"]  # google.rpc.Status and its parts
+
+
+def parts(body: bytes) -> Iterator[Part]:
+    """The parts of an OTLP request of any signal; raises DecodeError.
+
+    One call takes the whole body apart down to its items, 1 ms a MiB; what they hold is read later, in turns.
+    """
+    for resources in Request.FromString(body).resources:
+        resource = b"".join(resources.resource)
+        for scopes in resources.scopes:
+            if items := scopes.items:
+                yield resource, b"".join(scopes.scope), items
