@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import sys
 
-COMMANDS = {
-    "run": "start a program with its performance measured",
-    "config": "show every setting, its value and where it came from",
-    "doctor": "check that a program would be measured, and tell what is not",
+GROUPS = {
+    "measure a program": {
+        "run": "start a program with its performance measured",
+        "doctor": "check that a program would be measured and stored, and tell what is not",
+        "config": "show every setting, its value and where it came from",
+    },
+    "see what it does": {
+        "top": "what happens now, in a view that stays",
+        "status": "the hub and the services that send to it",
+        "dashboard": "the last hours: rate, errors, duration, what changed",
+        "traces": "search requests, or show one with all its spans",
+        "report": "a report as JSON, CSV or HTML",
+        "health": "is everything healthy; for scripts",
+    },
+    "keep it": {
+        "hub": "the local page and store: start, stop, open, export",
+    },
 }
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,11 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _help() -> str:
-    rows = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
+    groups = "\n\n".join(
+        f"{title}\n" + "\n".join(f"  {name:<10} {text}" for name, text in commands.items())
+        for title, commands in GROUPS.items()
+    )
     return (
         "usage: perfagent COMMAND …\n\n"
-        "Measures a Python program that it starts, without a change to it.\n\n"
-        f"{rows}\n\n"
+        "Measures a Python program that it starts, without a change to it, and shows it in a page on this machine.\n\n"
+        f"{groups}\n\n"
         "examples:\n"
         "  perfagent run python app.py\n"
         "  perfagent run uvicorn shop.app:app\n"

@@ -9,12 +9,15 @@ USAGE = """usage: perfagent run [options] COMMAND [ARGUMENT …]
 
 Starts COMMAND with its web framework, database drivers, caches and HTTP clients measured. perfagent becomes the
 program: signals, exit status, terminal and process id are the program's own. Its Python children are measured too.
+Where no OTLP endpoint is set, its telemetry goes to a hub on this machine, found or started, and a line tells the
+address of the page that shows it.
 
 options:
   --service NAME     the name of the service (OTEL_SERVICE_NAME)
   --endpoint URL     where telemetry goes, such as http://localhost:4318 (OTEL_EXPORTER_OTLP_ENDPOINT)
   --sampler NAME     which traces are kept (OTEL_TRACES_SAMPLER)
   --pipeline NAME    lean, sdk or auto (PERFAGENT_PIPELINE)
+  --hub auto|off     whether a hub is used (PERFAGENT_HUB)
   --quiet            say nothing but errors (PERFAGENT_QUIET)
   -h, --help         show this
 
@@ -25,6 +28,7 @@ OPTIONS = {
     "--endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
     "--sampler": "OTEL_TRACES_SAMPLER",
     "--pipeline": "PERFAGENT_PIPELINE",
+    "--hub": "PERFAGENT_HUB",
 }
 
 
@@ -60,6 +64,7 @@ def main(words: list[str]) -> int:
         return 2
     from perfagent.launch import environment
 
+    _use_hub()
     environment.enter(os.environ)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -80,3 +85,27 @@ def _become(words: list[str]) -> int:
         hint = f"; try `perfagent run python {' '.join(words)}`" if words[0].endswith(".py") else ""
         print(f"perfagent: {words[0]} cannot be run: {error.strerror}{hint}", file=sys.stderr)
         return 126
+
+
+def _use_hub() -> None:
+    """Finds or starts a hub where the program's telemetry is for one, and says what became of that in one line."""
+    from perfagent.hub import lock
+    from perfagent.launch import hub
+    from perfagent.settings import Settings
+
+    settings = Settings()
+    say, settings.report = settings.report, _leave_to_agent  # type: ignore[method-assign]
+    wanted, quiet = not hub.why_not(settings), settings.quiet
+    settings.report = say  # type: ignore[method-assign]
+    if not wanted:
+        return
+    try:
+        line = hub.use(settings, os.environ)
+    except lock.Unavailable as error:
+        line = f"{error}; the program is measured, and a summary follows at its exit"
+    if line and not quiet:
+        print(f"perfagent: {line}", file=sys.stderr)
+
+
+def _leave_to_agent(problem: str) -> None:
+    """The program's agent reads the same settings and says what is wrong with them."""

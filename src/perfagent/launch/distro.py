@@ -41,6 +41,7 @@ class PerfagentConfigurator:
         settings = options.current()
         if settings.disabled:
             return
+        start.join_hub(settings)
         if choice.pipeline(settings) == "sdk":
             from perfagent.launch import sdk
 

@@ -18,17 +18,32 @@ if TYPE_CHECKING:
     from perfagent.runtime.pipeline import Pipeline
     from perfagent.settings import Settings
 
+HUB_BOOT = 4.5  # seconds; less than signals.LONGEST
+
 
 def install(pipeline: Pipeline, settings: Settings) -> None:
     """Makes `pipeline` send what it has on every way out of this process, and start anew in forked children."""
-    seconds = settings.exit_timeout / 1000
-    on_the_way_out(lambda: pipeline.stop(seconds), lambda: pipeline.flush_news(seconds))
+    on_the_way_out(lambda: pipeline.stop(_seconds(settings)), lambda: pipeline.flush_news(_seconds(settings)))
 
     def in_child() -> None:
         configure.reset_after_fork(pipeline)
         pipeline.resume()
 
     fork.around(pipeline.halt, pipeline.resume, in_child)
+
+
+def _seconds(settings: Settings) -> float:
+    """How long the exit may take. A program that ends while the hub that was started for it still boots, which takes
+    0.9 s on an idle machine and several on a busy one, waits for it: that once, and no longer than HUB_BOOT after its
+    start.
+    """
+    seconds = settings.exit_timeout / 1000
+    started = settings.environ.get("PERFAGENT_HUB_STARTED", "")
+    if started.isdecimal():
+        from time import time
+
+        seconds = max(seconds, min(int(started) + HUB_BOOT - time(), HUB_BOOT))
+    return seconds
 
 
 def on_the_way_out(send: Callable[[], object], send_and_stay: Callable[[], object] | None = None) -> None:

@@ -1,16 +1,24 @@
-"""What `perfagent doctor` asks of a program's interpreter: which libraries are there, and whether they are measured."""
+"""What `perfagent doctor` asks of a program's interpreter: what is measured, and whether a span goes out."""
 
 from __future__ import annotations
 
 import sys
+from time import time
+
+SPAN = "perfagent doctor"
+PATIENCE = 10.0  # seconds for the span to be taken; a hub that has just been started boots meanwhile
 
 
-def report() -> dict[str, object]:
+def report(sends: bool = False) -> dict[str, object]:
     """Imports every library that an instrument waits for, where it is installed, and tells what became of it.
 
+    Args:
+        sends: whether to send a span too, through the pipeline that the program would have.
+
     Returns:
-        `python` and `prefix`; `agent`, whether the agent runs in this process, or why not; and `instruments`: a dict
-        from name to `measured`, `not installed`, `disabled` or the reason why it is off.
+        `python` and `prefix`; `agent`, whether the agent runs in this process, or why not; `instruments`: a dict from
+        name to `measured`, `not installed`, `disabled` or the reason why it is off; and `span`: the trace's id, when
+        it ended in seconds since the epoch, and whether the receiver took it; or None.
     """
     from perfagent import settings
     from perfagent.instruments import load, registry
@@ -32,6 +40,7 @@ def report() -> dict[str, object]:
         "prefix": sys.prefix,
         "agent": _agent(start.pipeline is not None, options.disabled, choice.pipeline(options)),
         "instruments": states,
+        "span": _send(choice.pipeline(options)) if sends else None,
         "problems": options.problems,
     }
 
@@ -48,3 +57,25 @@ def _imports(module: str) -> bool:
     except Exception:  # a library may fail in any way when it is imported
         return module in sys.modules
     return True
+
+
+def _send(pipeline: str) -> dict[str, object]:
+    """Sends one span as the program would."""
+    if pipeline == "sdk":
+        from opentelemetry import trace
+
+        provider = trace.get_tracer_provider()
+        made = provider.get_tracer("perfagent.doctor").start_span(SPAN)
+        made.end()
+        ended = time()
+        taken = provider.force_flush(int(PATIENCE * 1000))
+        return {"trace_id": f"{made.get_span_context().trace_id:032x}", "ended": ended, "sent": bool(taken)}
+    from perfagent.launch import start
+    from perfagent.runtime import span
+
+    own = span.Span(span.Scope("perfagent.doctor"), SPAN, span.INTERNAL, None)
+    own.finish()
+    ended = time()
+    running = start.pipeline
+    taken = running is not None and running.flush(PATIENCE) and running.sent.get("traces", 0) > 0
+    return {"trace_id": own.trace_id.hex(), "ended": ended, "sent": taken}

@@ -28,6 +28,7 @@ def in_process() -> None:
         environment.leave(os.environ)
         return
     _collector(settings)
+    join_hub(settings)
     from perfagent.launch import choice
 
     if choice.pipeline(settings) == "sdk":
@@ -36,6 +37,20 @@ def in_process() -> None:
         sdk.start(settings)
     else:
         lean(settings)
+
+
+def join_hub(settings: Settings) -> None:
+    """Sends to a hub that runs already, where nobody has said another place; `perfagent run` has, mostly."""
+    if settings.endpoint:
+        return
+    try:
+        from perfagent.launch import hub
+
+        hub.join(settings)
+    except Exception:
+        from perfagent.runtime import guard
+
+        guard.failed("hub")
 
 
 def is_excluded(settings: Settings) -> bool:
@@ -87,6 +102,8 @@ def lean(settings: Settings) -> Pipeline:
         prometheus.start(pipeline, settings)
     if not pipeline.destinations and settings.metrics_exporter == settings.traces_exporter == ("otlp",):
         atexit.register(_summarise, pipeline)  # before the exit's last flush is registered, so it runs after that
+    elif settings.environ.get("PERFAGENT_HUB_PROGRAM") == str(os.getpid()):
+        atexit.register(_tell_page, pipeline, settings)
     lifecycle.install(pipeline, settings)
     pipeline.start()
     return pipeline
@@ -100,6 +117,27 @@ def _summarise(pipeline: Pipeline) -> None:
         told = summary.lines()
         if told:
             pipeline.say("\n".join((f"process {os.getpid()}, service {resource.program_name()}", *told)))
+    except Exception:
+        guard.failed("summary")
+
+
+def _tell_page(pipeline: Pipeline, settings: Settings) -> None:
+    """Tells, in place of a summary, where the page is that shows what the process did; the link of the start may be
+    too old by now. Where the hub is gone, the summary is what is left.
+    """
+    from perfagent.hub import lock
+    from perfagent.launch import hub
+    from perfagent.runtime import guard, summary
+
+    try:
+        if settings.quiet or not summary.lines():
+            return
+        directory = lock.directory(settings)
+        found = lock.find(directory)
+        if found is None or hub.address(settings, found) != settings.endpoint:
+            _summarise(pipeline)
+        else:
+            pipeline.say(f"{hub.link(directory, found)} shows what this program did")
     except Exception:
         guard.failed("summary")
 

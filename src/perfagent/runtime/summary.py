@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = 8  # of each kind
-HINT = "nothing is sent: set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318, to see traces and history"
+HINT = (
+    'nothing is sent: pip install "perfagent[hub]" to see traces and history in a page of your own, '
+    "or set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318"
+)
 
 
 def lines() -> list[str]:

@@ -51,11 +51,7 @@ def connect(directory: Path, memory_mib: int, notes: list[str]) -> duckdb.DuckDB
 
 def is_damage(error: BaseException) -> bool:
     """Whether DuckDB says that the file is damaged, as opposed to locked, not ours, or without room."""
-    return isinstance(error, (duckdb.Error, DamagedError)) and any(word in str(error) for word in _DAMAGED)
-
-
-class DamagedError(OSError):
-    """The file is shorter than its content."""
+    return isinstance(error, duckdb.Error) and any(word in str(error) for word in _DAMAGED)
 
 
 def _open(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
@@ -71,20 +67,11 @@ def _open(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(str(path), config=config)
     try:
         os.chmod(path, 0o600)
-        _check_length(connection, path)
         _migrate(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _check_length(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Finds a file that was cut off: DuckDB itself would find out when somebody reads what is missing."""
-    row = connection.execute("SELECT total_blocks * block_size FROM pragma_database_size()").fetchone()
-    length = path.stat().st_size
-    if row is not None and length < row[0]:
-        raise DamagedError(f"Could not read enough bytes: {length} of {row[0]} are there")
 
 
 def set_aside(path: Path, error: BaseException) -> str:

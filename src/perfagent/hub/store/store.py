@@ -58,10 +58,18 @@ class Store:
         return cls(directory, memory_mib)
 
     def _open(self) -> None:
-        self._connection = opening.connect(self.path.parent, self._memory, self.notes)
         self._broken = False
         self._damage: BaseException | None = None
-        self.refresh()
+        self._connection = opening.connect(self.path.parent, self._memory, self.notes)
+        try:
+            self.refresh()
+        except duckdb.Error as error:
+            self._connection.close()
+            if not opening.is_damage(error):
+                raise StoreUnavailable(f"{self.path} cannot be read: {error}") from error
+            self.notes.append(opening.set_aside(self.path, error))
+            self._connection = opening.connect(self.path.parent, self._memory, self.notes)
+            self.refresh()
 
     def refresh(self) -> None:
         """Reads anew what the store remembers of the database, after something else than `append` has added to it."""
@@ -193,6 +201,10 @@ class Store:
         cursor = self._connection.cursor()
         try:
             return _rows(cursor.execute(text, given))
+        except duckdb.Error as error:
+            if opening.is_damage(error):  # a file that was cut off is noticed by the first who reads what is missing
+                self._broken, self._damage = True, error
+            raise
         finally:
             cursor.close()
 

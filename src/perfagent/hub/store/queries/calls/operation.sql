@@ -1,0 +1,4 @@
+-- One operation.
+SELECT id AS operation, service, category, name, system, text, first_seen
+FROM operations
+WHERE id = $operation
