@@ -1,0 +1,113 @@
+"""What the commands that ask a hub share: their options, their errors and their exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from perfagent import __version__
+from perfagent.cli.client import Client, HubError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXITS = "exit status: 0 fine, 1 a finding, 2 wrong words or a refused request, 3 no hub answers"
+
+
+def parser(
+    name: str, description: str, examples: str, *, formats: tuple[str, ...] = ("table", "json")
+) -> argparse.ArgumentParser:
+    """A parser with the options that name the hub.
+
+    Args:
+        name: of the command.
+        description: what it shows.
+        examples: one a line, shown below the options.
+        formats: what `--output` accepts, the default first; none for no such option.
+    """
+    lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
+    found = argparse.ArgumentParser(
+        prog=f"perfagent {name}",
+        description=description,
+        epilog=f"examples:\n{lines}\n\n{EXITS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    hub = found.add_argument_group("which hub")
+    hub.add_argument("--url", default="", help="its address (PERFAGENT_HUB_URL); your own when left out")
+    hub.add_argument(
+        "--token",
+        default="",
+        help="what it wants to see; PERFAGENT_HUB_TOKEN does not show it in the list of processes",
+    )
+    hub.add_argument("--timeout", type=seconds, default=10, help="longest wait for an answer, in seconds (default: 10)")
+    if formats:
+        found.add_argument("--output", choices=formats, default=formats[0], help="json is for machines")
+    return found
+
+
+def serve(found: argparse.ArgumentParser, words: list[str], body: Callable[[Client, argparse.Namespace], int]) -> int:
+    """Runs a command's body with its hub, and turns what may go wrong into one line and an exit status."""
+    asked = found.parse_args(words)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "…" gets a question mark, not a traceback
+    try:
+        client = Client.find(asked.url, asked.token, asked.timeout)
+        status = body(client, asked)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `perfagent traces | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except HubError as error:
+        return _told(str(error), error.status)
+    except KeyboardInterrupt:
+        return 130
+    except (KeyError, TypeError) as error:  # a hub of another version; its fields are read in every body
+        reason = f"{client.address} answers in another form than perfagent {__version__} knows"
+        return _told(f"{reason} ({type(error).__name__}: {error}); bring both to one version", 3)
+    except OSError as error:
+        return _told(f"{error.filename or 'standard output'}: {error.strerror}", 2)
+    return status
+
+
+def _told(reason: str, status: int) -> int:
+    from perfagent.cli.output import clean
+
+    print(f"perfagent: {clean(reason)}", file=sys.stderr)
+    return status
+
+
+def seconds(text: str) -> float:
+    """A positive number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds")
+    return value
+
+
+def hours(text: str) -> int:
+    """A whole number of hours, up to a year, for argparse."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 8760:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 8760 hours")
+    return int(text)
+
+
+def limit(text: str) -> int:
+    """How many rows, for argparse."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 1000")
+    return int(text)
+
+
+def span(text: str) -> str:
+    """A time that has passed, such as 90s, 15m, 1h or 2d, as the hub's interface wants it, for argparse."""
+    number = text[:-1]
+    if text[-1:] not in tuple("smhd") or not number.isascii() or not number.isdigit() or not 0 < int(number) < 10**7:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 15m, 1h or 2d")
+    return f"-{int(number)}{text[-1]}"
