@@ -1,1 +1,1 @@
-"""What an agent exports, received over OTLP and summed up for a reader."""
+"""An OTLP receiver and a reading of what it gets that share no code with perfagent, for tests to compare with."""
