@@ -29,7 +29,7 @@ def cpu_seconds(session: int) -> float:
     for pid, stat in members(session):
         ended_children = (int(stat[13]) + int(stat[14])) / _TICKS_A_SECOND
         try:
-            total += time.clock_gettime(_cpu_clock(pid)) + ended_children
+            total += time.clock_gettime(cpu_clock(pid)) + ended_children
         except OSError:
             continue  # it ended just now: its parent's ended children have it
     return total
@@ -63,6 +63,7 @@ def members(session: int) -> Iterator[tuple[int, list[str]]]:
             yield int(entry), stat
 
 
-def _cpu_clock(pid: int) -> int:
+def cpu_clock(pid: int) -> int:
+    """The clock of a process' CPU time, in all its threads."""
     # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of the kernel's posix-timers.h; clock_getcpuclockid gives the same.
     return (~pid << 3) | 2
