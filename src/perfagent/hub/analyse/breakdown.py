@@ -1,0 +1,127 @@
+"""Where the time of requests goes: on the critical path, by what kind of work, and in which statements."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from perfagent.hub.analyse.durations import MS
+from perfagent.hub.analyse.tree import Node, build, mark_critical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PARTS = {"db": "queries", "cache": "cache", "http": "calls", "rpc": "calls", "producer": "calls"}
+
+
+class Piece(NamedTuple):
+    """One span of a sample: where it is in its trace, and what it did."""
+
+    node: Node
+    trace_id: bytes
+    operation: int
+    category: str
+
+
+@dataclass(slots=True)
+class Within:
+    """What one operation did within the sampled requests.
+
+    Args:
+        calls: how often it ran, in all of them.
+        most: how often in one request at most.
+        total: ns.
+        requests: requests in which it ran.
+    """
+
+    calls: int = 0
+    most: int = 0
+    total: int = 0
+    requests: int = 0
+
+
+@dataclass(slots=True)
+class Breakdown:
+    """Where the time of sampled requests went; the parts add up to their durations.
+
+    Args:
+        requests: how many were sampled.
+        duration: ns, of all of them.
+        parts: ns by "queries", "cache", "calls" and "own".
+        inner: what ran within them, by operation.
+    """
+
+    requests: int = 0
+    duration: int = 0
+    parts: Counter[str] = field(default_factory=Counter)
+    inner: dict[int, Within] = field(default_factory=dict)
+
+    def mean_ms(self, part: str) -> float | None:
+        """The mean time a request spends in a part; None without requests."""
+        return self.parts[part] / self.requests / MS if self.requests else None
+
+    def share(self, part: str) -> float:
+        """The share of the requests' time (0..1) that a part takes."""
+        return self.parts[part] / self.duration if self.duration else 0.0
+
+
+def break_down(pieces: Iterable[Piece], operations: Iterable[int]) -> dict[int, Breakdown]:
+    """Where the requests of some operations spend their time, from the spans of some of their traces.
+
+    Time counts for the innermost span on the critical path, so that what runs side by side counts once. What happens
+    below an outgoing call, in another service, belongs to the call.
+    """
+    traces: dict[bytes, list[Piece]] = {}
+    for piece in pieces:
+        traces.setdefault(piece.trace_id, []).append(piece)
+    found = {operation: Breakdown() for operation in operations}
+    for trace in traces.values():
+        known = {id(piece.node): piece for piece in trace}
+        tree = build(piece.node for piece in trace)
+        for node in tree.nodes:
+            whole = found.get(known[id(node)].operation)
+            if whole is not None:
+                _add(whole, node, known)
+    return found
+
+
+def _add(whole: Breakdown, request: Node, known: dict[int, Piece]) -> None:
+    below = list(_below(request, known))
+    for one in below:
+        one.node.critical = 0
+    mark_critical(request)
+    whole.requests += 1
+    whole.duration += request.duration
+    times: Counter[int] = Counter()
+    for node, part, counted in below:
+        whole.parts[part] += node.critical
+        if counted:
+            operation = known[id(node)].operation
+            times[operation] += 1
+            inner = whole.inner.setdefault(operation, Within())
+            inner.calls += 1
+            inner.total += node.duration
+    for operation, count in times.items():
+        inner = whole.inner[operation]
+        inner.most = max(inner.most, count)
+        inner.requests += 1
+
+
+class _Below(NamedTuple):
+    node: Node
+    part: str  # that its time counts for
+    counted: bool  # whether it is a statement or call of the request's own, not of one that it called
+
+
+def _below(request: Node, known: dict[int, Piece]) -> Iterator[_Below]:
+    """The spans of a request, itself included."""
+    waiting = [(_Below(request, "own", False), False)]
+    while waiting:
+        one, inside = waiting.pop()
+        yield one
+        for child in one.node.children:
+            own_part = PARTS.get(known[id(child)].category)
+            part = "calls" if one.part == "calls" else own_part or "own"
+            below = _Below(child, part, own_part is not None and not inside)
+            waiting.append((below, inside or own_part is not None))

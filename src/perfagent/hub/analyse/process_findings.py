@@ -1,0 +1,84 @@
+"""What a process' vital signs tell: a blocked event loop, a busy core, growing memory, lost telemetry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfagent.hub.analyse import words
+from perfagent.hub.analyse.finding import ENOUGH_CALLS, Finding, Process, severity, sure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCKED_LOOP = (100.0, 250.0, 500.0, 2000.0)
+
+
+def of_process(one: Process) -> Iterator[Finding]:
+    """The findings about one process."""
+    link = f"#/processes/{one.instance}"
+    yield from _loop(one, link)
+    if one.cpu is not None and one.cpu >= 0.9:
+        yield Finding(
+            "cpu", "bottleneck", "high" if one.cpu < 1.5 else "medium", f"{one.service} keeps a core busy",
+            f"{one.cpu:.2f} cores on average over the range in {one.instance}",
+            "requests wait for the interpreter lock: latency grows faster than load",
+            "profile where the CPU goes, then more processes or less work", 0.9, one.service, link,
+            {"cpu": one.cpu},
+        )  # fmt: skip
+    if one.gc_share is not None and one.gc_share >= 0.05:
+        yield Finding(
+            "gc", "optimisation", "medium", f"garbage collection stops {one.service}",
+            f"{words.percent(one.gc_share)} of the time, p99 {words.milliseconds(one.gc_p99_ms)} a collection",
+            "every request meanwhile waits", "raise the thresholds (PERFAGENT_GC_THRESHOLD=true) or gc.freeze() "
+            "after the start", 0.8, one.service, link, {"gc_share": one.gc_share},
+        )  # fmt: skip
+    if one.memory is not None:
+        yield _memory(one, one.memory, link)
+    yield from _lost(one, link)
+
+
+def _loop(one: Process, link: str) -> Iterator[Finding]:
+    if one.lag_p99_ms is None or one.lag_calls < ENOUGH_CALLS:
+        return
+    how = severity(one.lag_p99_ms, BLOCKED_LOOP)
+    if how is not None:
+        longest = f", at most {words.milliseconds(one.lag_longest_ms)}" if one.lag_longest_ms else ""
+        yield Finding(
+            "blocked_loop", "bottleneck", how, f"the event loop of {one.service} is blocked",
+            f"ready callbacks waited {words.milliseconds(one.lag_p99_ms)} (p99){longest} in {one.instance}",
+            "every request of the process waits meanwhile",
+            "find the blocking call in an async function (a query, a file, a computation); await it, or run it in a "
+            "thread",
+            sure(one.lag_calls), one.service, link, {"lag_p99_ms": one.lag_p99_ms},
+        )  # fmt: skip
+
+
+def _memory(one: Process, memory: tuple[float, float], link: str) -> Finding:
+    first, last = memory
+    rate = (last - first) / max(one.memory_hours, 0.1)
+    return Finding(
+        "memory_growth", "anomaly", "high" if last >= 2 * first else "medium", f"the memory of {one.service} grows",
+        f"{words.size(first)} → {words.size(last)} in {one.memory_hours:.1f} h, steadily (Mann-Kendall), in "
+        f"{one.instance}",
+        f"{words.size(rate)} more each hour until a limit ends the process",
+        "compare two snapshots of tracemalloc, an hour apart; unbounded caches and globals are the usual cause",
+        0.85, one.service, link, {"first_bytes": first, "last_bytes": last, "bytes_per_hour": rate},
+    )  # fmt: skip
+
+
+def _lost(one: Process, link: str) -> Iterator[Finding]:
+    if one.dropped >= 1:
+        yield Finding(
+            "dropped", "anomaly", "medium", f"telemetry of {one.service} was dropped",
+            f"{words.count(one.dropped)} items in {one.instance}", "rates and traces of this range are incomplete",
+            "send more often or sample (OTEL_BSP_SCHEDULE_DELAY, OTEL_TRACES_SAMPLER_ARG); is the hub reachable?",
+            0.99, one.service, link, {"dropped": one.dropped},
+        )  # fmt: skip
+    if one.internal_errors >= 1:
+        yield Finding(
+            "internal_errors", "anomaly", "low", f"perfagent failed in {one.service}",
+            f"{words.count(one.internal_errors)} failures of perfagent's own code in {one.instance}",
+            "the program is not affected, but some of its telemetry is missing",
+            "run `perfagent doctor` and report what it says", 0.99, one.service, link,
+            {"errors": one.internal_errors},
+        )  # fmt: skip

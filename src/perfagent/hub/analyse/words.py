@@ -1,0 +1,47 @@
+"""Figures as people read them, in the sentences of findings, changes and alerts."""
+
+from __future__ import annotations
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration with two or three significant figures, such as "0.42 ms", "84 ms" or "1.9 s"."""
+    if value is None:
+        return "unknown"
+    if abs(value) >= 60_000:
+        return f"{value / 60_000:.1f} min"
+    if abs(value) >= 1000:
+        return f"{value / 1000:.3g} s" if abs(value) < 10_000 else f"{value / 1000:.0f} s"
+    return f"{value:.0f} ms" if abs(value) >= 10 else f"{value:.2g} ms"
+
+
+def percent(share: float | None) -> str:
+    """A share of 0..1, such as "0.4 %" or "38 %"."""
+    if share is None:
+        return "unknown"
+    value = share * 100
+    return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
+
+
+def count(value: float) -> str:
+    """A number of things, such as "1,234"; fewer than ten keep a decimal where they have one."""
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def size(value: float) -> str:
+    """Bytes, such as "182 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if abs(value) < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def times(value: float) -> str:
+    """How often, such as "8 times"."""
+    return "once" if value == 1 else f"{count(value)} times"
+
+
+def shorten(text: str, width: int = 120) -> str:
+    """A text in one line that fits."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
