@@ -1,11 +1,10 @@
--- How often each operation ran within one trace at most; one trace in $every.
+-- How often each operation ran within one trace at most.
 SELECT operation, max(times) AS times
 FROM (
     SELECT trace_id, operation, count(*) AS times
     FROM spans
     WHERE
         started >= $begin_ns AND started < $end_ns
-        AND hash(trace_id) % $every::UBIGINT = 0
         AND operation IN (SELECT unnest($operations))
     GROUP BY ALL
 )

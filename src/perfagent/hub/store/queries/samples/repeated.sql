@@ -1,9 +1,8 @@
--- Statements and calls that ran again and again within one request, by the operation of the request. Of whole traces,
--- one in $every: a hash of the trace decides, so that none is cut in half.
+-- Statements and calls that ran again and again within one request, by the operation of the request.
 WITH sample AS (
     SELECT trace_id, resource, operation, entry, duration
     FROM spans
-    WHERE started >= $begin_ns AND started < $end_ns AND hash(trace_id) % $every::UBIGINT = 0
+    WHERE started >= $begin_ns AND started < $end_ns
 ),
 repeated AS (
     SELECT

@@ -1,0 +1,1 @@
+"""What the hub answers: the REST interface, live events, health and the page's files."""
