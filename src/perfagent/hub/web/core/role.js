@@ -1,0 +1,17 @@
+/** What this browser's user may do; the hub checks it again with every request. */
+
+import { get } from './api.js';
+import { cell } from './cell.js';
+
+const ORDER = ['agent', 'viewer', 'operator', 'admin'];
+
+/** "viewer", "operator" or "admin"; "" until it is known. */
+export const role = cell('');
+
+get('me').then(
+  (me) => role.set(me.role),
+  () => {}, // the views tell of a failure; until then nothing is offered
+);
+
+/** Whether the role is at least that one. */
+export const may = (least) => ORDER.indexOf(role.value) >= ORDER.indexOf(least);
