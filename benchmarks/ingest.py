@@ -90,7 +90,10 @@ def _measure(address: str, folder: Path, wanted: argparse.Namespace) -> Rate:
     for figure, text in (
         (f"{rate.a_second:,.0f}", f"spans/s stored and acknowledged, of {rate.spans:,} in {seconds:.0f} s"),
         (f"{cpu / rate.spans * 1e6:.1f}", "us of the hub's CPU a span"),
-        (f"{resident[0] / MB:.0f}", f"MB resident at first, {max(resident) / MB:.0f} at most, {resident[-1] / MB:.0f} last"),
+        (
+            f"{max(resident) / MB:.0f}",
+            f"MB resident at most, {resident[0] / MB:.0f} at first, {resident[-1] / MB:.0f} last",
+        ),
         (f"{statistics.median(took) * 1e3:.0f}", f"ms a request (median), {longest * 1e3:.0f} the longest"),
         (f"{statistics.median(questions or [0]) * 1e3:.0f}", f"ms for the overview, {slowest * 1e3:.0f} the longest"),
     ):
@@ -132,7 +135,8 @@ def _send(address: str, batch: int, end: float, cores: list[int], results: multi
         elif answer.status in (429, 503):
             time.sleep(float(answer.headers.get("Retry-After", "1")))
         else:
-            raise SystemExit(f"the hub answered {answer.status}")
+            print(f"the hub answered {answer.status}", file=sys.stderr)
+            break
     results.put(took)
 
 

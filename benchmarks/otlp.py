@@ -10,7 +10,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 ENDPOINTS = ("/", "/products/{id}", "/orders", "/checkout", "/search")
 QUERIES = 4  # below each request
-MARK = b"\xfe\xed"  # what an identity begins with in the encoded template
+MARK = b"\xfe\xed\xfa\xce"  # what an identity begins with in the encoded template
 
 
 class Template:
@@ -27,7 +27,7 @@ class Template:
         self._kinds: list[tuple[int, int]] = []  # for each gap: 0 trace, 1 span, 2 parent; and which one
         position = 0
         while (found := body.find(MARK, position)) >= 0:
-            kind, number = body[found + 2], int.from_bytes(body[found + 3 : found + 7], "big")
+            kind, number = body[found + 4], int.from_bytes(body[found + 5 : found + 8], "big")
             self._parts.append(body[position:found])
             self._kinds.append((kind, number))
             position = found + (16 if kind == 0 else 8)
@@ -45,7 +45,7 @@ class Template:
 
 
 def _mark(kind: int, number: int, length: int) -> bytes:
-    return (MARK + bytes([kind]) + number.to_bytes(4, "big")).ljust(length, b"\x01")
+    return (MARK + bytes([kind]) + number.to_bytes(3, "big")).ljust(length, b"\x01")
 
 
 def _request(count: int) -> ExportTraceServiceRequest:

@@ -115,6 +115,7 @@ def test_a_beacon_of_a_page_on_this_machine_is_taken_with_its_json_as_text(hub: 
         assert answer.status_code == 202, origin
         assert answer.headers["access-control-allow-origin"] == origin
         assert answer.headers["vary"] == "Origin"
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"  # or the console shows an error
 
 
 def test_pages_of_other_sites_may_neither_send_nor_ask(hub: Receiving) -> None:

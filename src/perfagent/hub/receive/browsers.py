@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+READABLE = {"cross-origin-resource-policy": "cross-origin"}
+"""Without it the page's console shows an error for each beacon, although its measurement is stored."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -55,7 +57,7 @@ class Endpoint:
             text = f"pages of {origin} may not send here; name their host in PERFAGENT_HUB_ALLOWED_HOSTS"
             await _send(send, 403, _error("forbidden_origin", text), {})
             return
-        cors = {"access-control-allow-origin": origin, "vary": "Origin"} if origin else {}
+        cors = {"access-control-allow-origin": origin, "vary": "Origin", **READABLE} if origin else {}
         if scope["method"] == "OPTIONS":
             cors |= {"access-control-allow-methods": "POST", "access-control-allow-headers": "content-type"}
             cors |= {"access-control-max-age": "600"}

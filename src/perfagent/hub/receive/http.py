@@ -1,7 +1,7 @@
 """OTLP over HTTP: POST /v1/traces, /v1/metrics and /v1/logs, in protobuf and JSON; and what browsers measure.
 
 Rules: OpenTelemetry protocol 1.x, "OTLP/HTTP". The routes are bare ASGI applications: Starlette's Request and Response
-cost 40 us a request, which is 5 % of one with 100 spans.
+would cost 20 us more a request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """OTLP in JSON: ids in hexadecimal, enumerations as numbers or names, 64-bit integers as texts; the rest is ignored.
 
 Rules: OpenTelemetry protocol, "JSON Protobuf Encoding". The messages are made by their descriptors and not by
-`google.protobuf.json_format`, which reads ids as base64, takes three times as long, and cannot pause.
+`google.protobuf.json_format`, which reads ids as base64, takes five times as long, and cannot pause.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ ITEMS: dict[str, tuple[Names, Names, Names, type[Message]]] = {
     ),
     "logs": (("resourceLogs", "resource_logs"), ("scopeLogs", "scope_logs"), ("logRecords", "log_records"), LogRecord),
 }  # fmt: skip
-CHUNK = 50
-"""Items that are read at once, 2 ms."""
+CHUNK = 25
+"""Items that are read at once: 2 ms, for a span in JSON costs 65 us."""
 HEX = frozenset({"trace_id", "span_id", "parent_span_id"})
 WHOLE = {
     FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_UINT32,
@@ -51,7 +51,7 @@ _tables: dict[str, dict[str, tuple[str, bool, Reader]]] = {}
 
 
 def parts(signal: str, body: bytes) -> Iterator[Part]:
-    """The parts of an OTLP request in JSON, with at most 50 items each.
+    """The parts of an OTLP request in JSON, with at most 25 items each.
 
     Args:
         signal: traces, metrics or logs.
@@ -68,7 +68,7 @@ def parts(signal: str, body: bytes) -> Iterator[Part]:
 
 
 def _loaded(body: bytes) -> Any:
-    """The document. It cannot be read in turns: 16 MiB take 0.15 s, and 0.6 with the collector of garbage between."""
+    """The document. It cannot be read in turns: 16 MiB take 0.15 s, and 0.6 were garbage collected meanwhile."""
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perfagent.hub.store.rows import Batch, Resource
 
 CHUNK = 100
-"""Records that are read at once, 0.6 ms."""
+"""Records that are read at once, under 1 ms."""
 
 
 def decode(body: bytes, size: int = 0, limits: Limits | None = None, known: Known | None = None) -> Batch:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from perfagent.hub.store.rows import Batch
 
 PAUSE = 0.002
-"""Seconds that decoding takes before the event loop's other tasks run."""
+"""Seconds that decoding takes before the event loop's other tasks run. In turns, and not in a thread, for one would
+wait for the interpreter's lock just as the loop does. What keeps the loop longest is 0.1 s for a request of 40 MiB,
+100,000 spans, and 10 ms for one of 2,000 spans."""
 LARGE = 262_144
 """Bytes from which bodies are decoded one after the other, so that ten of them pause as often as one."""
 
