@@ -120,7 +120,7 @@ class Accepted(Model):
     """A command that now waits for its process."""
 
     id: str = Field(description="To find it by.", examples=[ID])
-    state: State = Field(description="`waiting`.", examples=["waiting"])
+    state: State = Field(description="`waiting`, unless the process was faster than this answer.", examples=["waiting"])
 
 
 @router.get("/agents", response_model=Success[Listing[Agent]])
