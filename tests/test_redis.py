@@ -66,7 +66,8 @@ def test_a_command_has_a_span_with_its_name_and_its_arguments_replaced(sync: Run
     span = sync.one("HSET")
     assert span.kind == "CLIENT"
     assert span.status.code == "UNSET"
-    assert span.attributes == {
+    attributes = {key: value for key, value in span.attributes.items() if not key.startswith("code.")}
+    assert attributes == {
         "db.system.name": "redis",
         "db.namespace": "3",
         "db.operation.name": "HSET",

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfagent import settings, vitals
-from perfagent.runtime import db, http, metric, selfmetrics
+from perfagent import middleware, settings, vitals
+from perfagent.runtime import db, http, metric, profile, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 GROUPS = {
     "perfagent.http": "HTTP",
+    "perfagent.profile": "Profiled requests",
+    "perfagent.middleware": "TimingMiddleware",
     "perfagent.db": "Databases",
     "perfagent.cache": "Caches that a program calls over the network",
     "perfagent.vitals": "Vital signs",
@@ -64,6 +66,8 @@ def declared() -> Iterable[Instrument]:
     """Every metric in the registry, once everything that declares some has."""
     assert http.server_duration in metric.registry.instruments.values()
     assert db.duration in metric.registry.instruments.values()
+    profile.metrics("perfagent")
+    middleware.duration()
     Lookups("redis")
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})

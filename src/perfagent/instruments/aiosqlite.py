@@ -1,10 +1,12 @@
-"""aiosqlite: a connection has a thread of its own; sqlite3's spans find their parent there by the context."""
+"""aiosqlite: a connection has a thread of its own; sqlite3's spans find parent and caller there by the context."""
 
 from __future__ import annotations
 
 from contextvars import copy_context
+from sys import _getframe
 
 from perfagent.instruments.base import Instrument
+from perfagent.runtime import callers
 from perfagent.runtime.context import current
 
 TYPE_CHECKING = False
@@ -27,9 +29,15 @@ class Aiosqlite(Instrument):
 
 def _carrying(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def wrapper(connection: Any, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        if current.get() is None:
+        caller = None
+        if callers.wanted and args and isinstance(args[0], str):  # a statement, whose caller has no frame over there
+            caller = callers.nearest(_getframe(1))
+        if caller is None and current.get() is None:
             return await execute(connection, fn, *args, **options)
-        return await execute(connection, copy_context().run, fn, *args, **options)
+        context = copy_context()
+        if caller is not None:
+            context.run(callers.handed.set, caller)
+        return await execute(connection, context.run, fn, *args, **options)
 
     return wrapper
 

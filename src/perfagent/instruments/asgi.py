@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from perfagent.runtime.context import RemoteContext
+    from perfagent.runtime.profile import Profile
     from perfagent.runtime.span import Scope
 
     Message = MutableMapping[str, Any]
@@ -241,4 +242,27 @@ def mount(path: str) -> None:
         entry.prefix += path
 
 
+_plain_call = call
+
+
+def _profiling(profile: Profile | None) -> None:
+    """Makes a request's steps be measured while requests are profiled."""
+    global call
+    call = _plain_call if profile is None else _profiled_call
+
+
+async def _profiled_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    from perfagent.runtime import profile
+
+    def stepping(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+        measured = profile.of(send.span) if isinstance(send, Response) else None
+        if measured is None or measured.by_steps:  # a lifespan, or an application mounted in one that is measured
+            return app(scope, receive, send)
+        measured.begin_steps()
+        return profile.Steps(measured, app(scope, receive, send))
+
+    await _plain_call(instrument, stepping, scope, receive, send)
+
+
+http.when_profiled(_profiling)
 instrument = Asgi()

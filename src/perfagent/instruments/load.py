@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfagent.instruments import hook, urls
 from perfagent.instruments.registry import INSTRUMENTS
+from perfagent.runtime import outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +24,16 @@ def install(settings: Settings) -> None:
     if "*" in disabled:
         return
     hook.install()
+    outbox.reports["instruments"] = states
     for name, module, waits_for in INSTRUMENTS:
         if name not in disabled:
             for awaited in waits_for:
                 hook.when_imported(awaited, _Loader(name, module))
+
+
+def states() -> dict[str, str]:
+    """Each instrument that the program's imports have brought: `on`, or why it is off."""
+    return {name: f"off: {found.reason}" if found.reason else "on" for name, found in sorted(loaded.items())}
 
 
 def uninstall() -> None:

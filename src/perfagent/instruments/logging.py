@@ -12,7 +12,7 @@ from _thread import get_ident
 
 from perfagent import settings as options
 from perfagent.instruments.base import Instrument
-from perfagent.runtime import clock, guard, log, resource
+from perfagent.runtime import clock, guard, log, outbox, resource
 from perfagent.runtime.attributes import Limits, merge, text_of
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
@@ -102,6 +102,13 @@ def _sending(least: int) -> Callable[[Any], Any]:
 
         return _as_logging(callHandlers)
 
+    def change(level: object) -> str:
+        nonlocal least
+        name = str(level or options.current().log_level)
+        least = logging.CRITICAL * 1000 if name == "off" else getattr(logging, name.upper())
+        return name
+
+    outbox.commands["log_level"] = change
     return make
 
 

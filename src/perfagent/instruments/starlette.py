@@ -5,13 +5,17 @@ from __future__ import annotations
 from types import MethodType
 
 from perfagent.instruments import asgi
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, disguise
+from perfagent.runtime import http
+from perfagent.runtime.context import current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import ModuleType
     from typing import Any
+
+    from perfagent.runtime.profile import Measurement, Profile
 
     Asgi = Callable[[Any, Any, Any, Any], Awaitable[None]]
 
@@ -30,6 +34,7 @@ class Starlette(Instrument):
             self.replace(module.Route, "handle", _naming)
             self.replace(module.WebSocketRoute, "handle", _naming)
             self.replace(module.Mount, "handle", _mounting)
+            http.when_profiled(Profiling(module.Route))
 
     def _application(self, call: Asgi) -> Asgi:
         instrument = self.scope
@@ -55,6 +60,64 @@ def _mounting(handle: Asgi) -> Asgi:
     async def wrapper(mount: Any, scope: Any, receive: Any, send: Any) -> None:
         asgi.mount(mount.path)
         await handle(mount, scope, receive, send)
+
+    return wrapper
+
+
+class Profiling:
+    """Counts, while requests are profiled, what is done for one outside of its task: a middleware of
+    `@app.middleware("http")` runs the rest of the application in another one, and functions that are no coroutines run
+    in worker threads.
+
+    Args:
+        route: starlette.routing.Route.
+    """
+
+    def __init__(self, route: Any) -> None:
+        import anyio.to_thread  # Starlette has imported it
+
+        self.places: list[tuple[Any, str, Callable[[Any], Any]]] = [
+            (route, "handle", _stepping),
+            (anyio.to_thread, "run_sync", _timing),
+        ]
+        self.replaced: list[tuple[Any, str, Any, Any]] = []
+
+    def __call__(self, profile: Profile | None) -> None:
+        """Puts our functions in, or back what was there unless somebody else has replaced ours."""
+        for owner, name, plain, ours in self.replaced:
+            if vars(owner).get(name) is ours:
+                setattr(owner, name, plain)
+        self.replaced.clear()
+        if profile is not None:
+            for owner, name, make in self.places:
+                plain = getattr(owner, name)
+                ours = disguise(make(plain), plain)
+                setattr(owner, name, ours)
+                self.replaced.append((owner, name, plain, ours))
+
+
+def _measured() -> Measurement | None:
+    from perfagent.runtime import profile
+
+    span = current.get()
+    found = None if span is None else profile.of(span.entry)
+    return found if found is not None and found.by_steps else None
+
+
+def _stepping(handle: Asgi) -> Asgi:
+    async def wrapper(route: Any, scope: Any, receive: Any, send: Any) -> None:
+        from perfagent.runtime import profile
+
+        measured, handling = _measured(), handle(route, scope, receive, send)
+        await (handling if measured is None else profile.Steps(measured, handling))
+
+    return wrapper
+
+
+def _timing(run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def wrapper(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        measured = _measured()
+        return await run_sync(func if measured is None else measured.elsewhere(func), *args, **options)
 
     return wrapper
 

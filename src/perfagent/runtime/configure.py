@@ -32,6 +32,10 @@ def apply(settings: Settings) -> None:
     propagation.carry_baggage = "baggage" in settings.propagators
     http.capture_query = settings.capture_query
     headers.configure(settings)
+    if settings.profiling:
+        from perfagent.runtime import profile
+
+        profile.switch(True, settings.namespace)
 
 
 def connect(pipeline: Pipeline) -> None:

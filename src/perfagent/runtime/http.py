@@ -14,10 +14,11 @@ from perfagent.runtime.span import CLIENT, ERROR, SERVER, Scope, Span, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from perfagent.runtime.context import RemoteContext
     from perfagent.runtime.metric import Series
+    from perfagent.runtime.profile import Measurement, Profile
 
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
@@ -71,6 +72,17 @@ _templates: dict[tuple[object, ...], Template] = {}
 captured = headers.captured
 """Names of the headers that spans keep, by side."""
 capture_query = False
+profile: Profile | None = None
+"""The profiling of requests, where it is on."""
+profiled: list[Callable[[Profile | None], None]] = []
+"""What instruments do when it is turned on or off: so that nobody pays for a test while it is off."""
+
+
+def when_profiled(switch: Callable[[Profile | None], None]) -> None:
+    """Calls `switch` whenever the profiling of requests is turned on, or off with None; at once where it is on."""
+    profiled.append(switch)
+    if profile is not None:
+        switch(profile)
 
 
 class ServerSpan(Span):
@@ -89,9 +101,11 @@ class ServerSpan(Span):
     """
 
     __slots__ = (
-        "active", "agent", "client", "failure", "headers", "host", "method", "path", "prefix", "query",
+        "active", "agent", "client", "failure", "headers", "host", "method", "path", "prefix", "profile", "query",
         "response_headers", "route", "scheme", "size", "status", "version",
     )  # fmt: skip
+
+    profile: Measurement  # while requests are profiled
 
     def __init__(
         self,

@@ -25,6 +25,10 @@ logs: deque[LogRecord] = deque()
 log_limit = 8192
 sources: list[Callable[[Pipeline], list[Payload]]] = []
 """Other signals than spans and metrics: each gives what it has to send."""
+commands: dict[str, Callable[[object], object]] = {}
+"""What a hub may ask for that `control` cannot do by itself: each gets a command's value and returns the answer."""
+reports: dict[str, Callable[[], object]] = {}
+"""What a report of this process tells beyond that, by its heading."""
 drops: dict[tuple[str, str], int] = {}
 """Signals lost, by (signal, reason); exported as `perfagent.telemetry.dropped`."""
 

@@ -252,6 +252,8 @@ class Pipeline:
             self._next_metrics = monotonic() + self.interval
             self._measure()
         self._send()
+        if self.transport.commanded is not None:
+            self._obey()
 
     def _drain(self) -> None:
         """Measures and encodes every finished span, letting the program run between chunks."""
@@ -338,6 +340,19 @@ class Pipeline:
             if lost:
                 self._lose(payload, "rejected", lost)
             self._recover()
+
+    def _obey(self) -> None:
+        """Asks the hub what it wants: in the background thread alone, and not while the process waits for that."""
+        hub, self.transport.commanded = self.transport.commanded, None
+        if hub is not None and self.settings.control != "off" and self._deadline is None and not self._stopping:
+            from perfagent.runtime import control
+
+            control.obey(self, hub)
+
+    def waiting(self) -> dict[str, int]:
+        """How much is encoded and not sent yet."""
+        backlog = list(self._backlog)
+        return {"requests": len(backlog), "bytes": sum(len(payload.body) for payload in backlog)}
 
     def _retreat(self, error: Unavailable) -> None:
         self._say_down(str(error))

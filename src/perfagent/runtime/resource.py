@@ -38,7 +38,7 @@ def attributes(settings: Settings) -> dict[str, object]:
         "process.runtime.name": sys.implementation.name,
         "process.runtime.version": ".".join(map(str, sys.version_info[:3])),
         "process.runtime.description": sys.version,
-        "service.instance.id": _instance(),
+        "service.instance.id": instance(),
     }
     found.update(_host())
     found.update(_container())
@@ -78,7 +78,8 @@ def _command() -> tuple[str, list[str]]:
     return (os.path.basename(path) if name == "__main__.py" else name), words[1:]
 
 
-def _instance() -> str:
+def instance() -> str:
+    """`service.instance.id` unless the program has set one: a random UUID."""
     global instance_id
     if not instance_id:
         random = bytearray(os.urandom(16))

@@ -115,15 +115,16 @@ class Span:
             self.trace_id = ids.trace_id()
             self.parent_id: bytes | None = None
             self.parent_remote = False
-            self.state = ""
-            self.flags = sampler.keeps(self.trace_id)
+            self.flags, self.state = sampler.decide(self.trace_id)
             self.entry: Span | None = None
         else:
             self.trace_id = parent.trace_id
             self.parent_id = parent.span_id
             self.parent_remote = parent.remote
-            self.state = parent.state
-            self.flags = parent.flags & 1 if sampler.parent_based else sampler.keeps(parent.trace_id)
+            if sampler.parent_based:
+                self.flags, self.state = parent.flags & 1, parent.state
+            else:
+                self.flags, self.state = sampler.decide(parent.trace_id, parent.state)
             self.entry = parent.entry
         self.started = now()
 

@@ -11,7 +11,7 @@ import os
 import sys
 from weakref import ref
 
-from perfagent.runtime import guard
+from perfagent.runtime import guard, outbox
 from perfagent.runtime.metric import COUNTER, UP_DOWN_COUNTER, registry
 from perfagent.vitals import scope
 
@@ -48,6 +48,7 @@ def install(namespace: str, when_imported: WhenImported) -> None:
             keys=("cache.name", "cache.system"),
         )
     os.register_at_fork(after_in_child=caches.reset)
+    outbox.commands["clear_cache"] = caches.clear
     when_imported("functools", lambda module: _wrap(module, caches.register))
 
 
@@ -127,6 +128,24 @@ class Caches:
         for cache in self._caches:
             cache.read()
             cache.counted = (-cache.last[0], -cache.last[1])
+
+    def clear(self, name: object) -> dict[str, int]:
+        """Empties the caches of that name, or all of them where it is None; what they have counted stays.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        cleared = entries = 0
+        for cache in list(self._caches):
+            sizes, cached = cache.read(), cache.function()
+            if sizes is None or cached is None or (name is not None and cache.name != name):
+                continue
+            cached.cache_clear()
+            cache.counted, cache.last = cache.totals(), (0, 0)
+            cleared, entries = cleared + 1, entries + sizes[0]
+        if name is not None and not cleared:
+            raise ValueError(f"no functools cache is called {name!r}, by its function's module and name")
+        return {"caches": cleared, "entries": entries}
 
     def reader(self, position: int) -> Callable[[], Iterator[tuple[float, dict[str, object]]]]:
         """A callback that observes one of FIGURES for each function."""

@@ -115,6 +115,8 @@ class Transport:
         self.connections: dict[tuple[bool, str], HTTPConnection] = {}
         self._inodes: dict[HTTPConnection, int] = {}
         self.agent = f"perfagent/{__version__} OTel-OTLP-Exporter-Python"
+        self.commanded: Destination | None = None
+        """Who said with its last answer that commands wait for this process."""
 
     def send(self, to: Destination, body: bytes, timeout: float | None = None) -> int:
         """Posts one payload and returns how many items the receiver rejected of it (partial success).
@@ -130,10 +132,33 @@ class Transport:
         """
         headers = {"Content-Type": "application/x-protobuf", "User-Agent": self.agent, **to.headers}
         body = self._compress(body, headers)
+        response, content = self.exchange(to, "POST", to.path, body, headers, timeout)
+        if 200 <= response.status < 300:
+            if response.headers.get("Perfagent-Control"):
+                self.commanded = to
+            return rejected(content)
+        return _refuse(to, response)
+
+    def exchange(
+        self, to: Destination, method: str, path: str, body: bytes, headers: dict[str, str], timeout: float | None
+    ) -> tuple[HTTPResponse, bytes]:
+        """Sends one request on the kept connection and reads the first 64 KiB of the answer.
+
+        Args:
+            to: whose connection.
+            method: of HTTP.
+            path: there.
+            body: of the request.
+            headers: all of them.
+            timeout: as of `send`.
+
+        Raises:
+            Unavailable: no answer.
+        """
         for fresh in (False, True):
             connection, reused = self._connection(to, fresh, timeout)
             try:
-                connection.request("POST", to.path, body, headers)
+                connection.request(method, path, body, headers)
                 response = connection.getresponse()
                 content = response.read(LARGEST_ANSWER)
                 break
@@ -145,9 +170,7 @@ class Transport:
             self._forget(to)
         elif not reused and connection.sock is not None:
             self._inodes[connection] = os.fstat(connection.sock.fileno()).st_ino
-        if 200 <= response.status < 300:
-            return rejected(content)
-        return _refuse(to, response)
+        return response, content
 
     def _compress(self, body: bytes, headers: dict[str, str]) -> bytes:
         if self.compression == "none":
@@ -224,6 +247,8 @@ class Transport:
 
 def _proxied(to: Destination) -> tuple[str, bool]:
     """The host to connect to, and whether it is a proxy that must be asked for a tunnel."""
+    if to.authority.startswith(("127.0.0.1:", "localhost:", "[::1]:")):  # a hub: no proxy reaches this machine's own
+        return to.authority, False
     scheme = "https" if to.secure else "http"
     if not any(os.environ.get(name) for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY")):
         return to.authority, False
