@@ -28,6 +28,8 @@ router = APIRouter(tags=["overview"])
 TOP = 5
 MOST_FINDINGS = 10
 MOST_CHANGES = 20
+UNKNOWN = dict.fromkeys(("requests", "requests_per_second", "errors", "error_ratio", "p50_ms", "p95_ms", "p99_ms"))
+MISSING = 0.05  # the share of a range that may be older than the store
 
 
 class HealthScore(Model):
@@ -39,11 +41,11 @@ class HealthScore(Model):
 
 
 class Totals(Model):
-    """The requests of a range."""
+    """The requests of a range; all null where the store does not reach back to its beginning."""
 
-    requests: float
-    requests_per_second: float
-    errors: float
+    requests: float | None
+    requests_per_second: float | None
+    errors: float | None
     error_ratio: float | None
     p50_ms: float | None
     p95_ms: float | None
@@ -131,6 +133,12 @@ class Seen:
     answer: dict[str, Any]
 
 
+def _reaches(store: Store, within: Range) -> bool:
+    """Whether the store knows the range: a comparison with the hours before its first span would tell of a rise."""
+    first = store.rows("calls/first")[0]["first"]
+    return first is not None and first <= within.begin + MISSING * within.seconds
+
+
 def see(store: Store, within: Range, service: str | None) -> Seen:
     """Rate, errors, duration, saturation and health of a range, all from roll-ups."""
     called = reading.by_operation(store, within, service)
@@ -143,7 +151,9 @@ def see(store: Store, within: Range, service: str | None) -> Seen:
         "range": endpoints.between(within),
         "health": facts.health(called, readings, lag, facts.limits(store)).answer(),
         "totals": totals(requests(called), reading.seconds(within)),
-        "before": totals(requests(earlier), reading.seconds(within.before)),
+        "before": totals(requests(earlier), reading.seconds(within.before))
+        if _reaches(store, within.before)
+        else UNKNOWN,
         "series": {
             **reading.by_time(store, within, service, REQUESTS).series(),
             "cpu": readings.cpu_summed(),
