@@ -91,22 +91,22 @@ class Client:
         return cls._own(directory, url or own.address, token, timeout)
 
     @classmethod
-    def own(cls, settings: Settings, timeout: float = 10) -> Client:
+    def own(cls, settings: Settings, timeout: float = 10, role: str = "viewer") -> Client:
         """The hub that lives in the folder of these settings, whatever they name elsewhere; raises NoHubError."""
         directory = lock.directory(settings)
         found = lock.find(directory)
         if found is None:
             raise NoHubError(f"no hub runs (none holds {directory}/hub.lock): {START}")
-        return cls._own(directory, found.address, "", timeout)
+        return cls._own(directory, found.address, "", timeout, role)
 
     @classmethod
-    def _own(cls, directory: str, address: str, token: str, timeout: float) -> Client:
+    def _own(cls, directory: str, address: str, token: str, timeout: float, role: str = "viewer") -> Client:
         """A hub that holds its lock: what the secret gives goes to it and to no other listener."""
         try:
             access = Access(secret(directory))
         except OSError as error:
             raise NoHubError(f"the token of the hub in {directory} cannot be had: {error.strerror}") from None
-        return cls(address, token or access.token("viewer"), timeout, access)
+        return cls(address, token or access.token(role), timeout, access)
 
     @property
     def page(self) -> str:
@@ -123,7 +123,19 @@ class Client:
         Raises:
             HubError: where there is no such answer.
         """
-        answer = self._json(_address(f"{PREFIX}/{path}", parameters))
+        return self._data(self._json(_address(f"{PREFIX}/{path}", parameters)))
+
+    def post(self, path: str, content: object) -> Any:
+        """The `data` of the answer to a change; raises HubError.
+
+        Args:
+            path: below the prefix.
+            content: what JSON can hold.
+        """
+        _status, body = self._ask(f"{PREFIX}/{path}", content=json.dumps(content).encode())
+        return self._data(self._parsed(body))
+
+    def _data(self, answer: Any) -> Any:
         try:
             return answer["data"]
         except (KeyError, TypeError):
@@ -154,17 +166,20 @@ class Client:
             connection.close()
 
     def _json(self, path: str, accepted: tuple[int, ...] = (200,)) -> Any:
-        _status, body = self._ask(path, accepted)
+        return self._parsed(self._ask(path, accepted)[1])
+
+    def _parsed(self, body: bytes) -> Any:
         try:
             return json.loads(body)
         except ValueError:
             raise NoHubError(f"{self.address} answers, but not as a hub does") from None
 
-    def _ask(self, path: str, accepted: tuple[int, ...] = (200,)) -> tuple[int, bytes]:
-        kept = self._connection is not None
+    def _ask(self, path: str, accepted: tuple[int, ...] = (200,), content: bytes | None = None) -> tuple[int, bytes]:
+        kept = self._connection is not None and content is None  # a change is not asked for twice
+        headers = self._headers if content is None else {**self._headers, "Content-Type": "application/json"}
         try:
             connection = self._connection = self._connection or self._connect(self.timeout)
-            connection.request("GET", self._path(path), headers=self._headers)
+            connection.request("GET" if content is None else "POST", self._path(path), content, headers)
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SUBJECTS = (
     "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "queries", "caches",
     "deprecations", "processes", "logs", "metrics", "client_metrics", "live", "findings", "alerts", "trends",
-    "reports", "sources", "audit", "agents",
+    "reports", "sources", "audit", "agents", "archives",
 )  # fmt: skip
 THREADS = 8  # that ask the store; DuckDB answers each with all cores, so more would only wait for each other
 
