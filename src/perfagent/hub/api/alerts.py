@@ -107,7 +107,7 @@ class NewLimit(Model):
     critical: Number | None = Field(default=None, description="Null for none.", examples=[5.0])
     violations: Annotated[int, Field(ge=1, le=1440)] | None = Field(default=None, examples=[3])
     cooldown_minutes: Annotated[int, Field(ge=0, le=10_080)] | None = Field(default=None, examples=[15])
-    enabled: bool | None = Field(default=None, examples=[True])
+    enabled: Annotated[bool, Field(strict=True)] | None = Field(default=None, examples=[True])
 
 
 class NewLimits(Model):

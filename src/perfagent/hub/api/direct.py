@@ -1,6 +1,6 @@
 """The short way for telemetry, which is most of what comes: past compression, tags and the search for a route.
 
-They cost 90 us a request, 5 % of one with 100 spans; this layer costs 1.
+They cost 60 us a request, 5 % of one with 100 spans; this layer costs 1.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from perfagent.hub.api import overview
 from perfagent.hub.api.calls import bounds
 from perfagent.hub.api.chosen import STATS, Choice, Stat, choose, compute
 from perfagent.hub.api.context import PLAIN, OfService, Search, TheHub
@@ -185,7 +186,7 @@ def summarize_metrics(hub: TheHub, within: Within, service: OfService = None) ->
         {
             "metrics": {row["name"]: _level(row) for row in rows},
             "cache": {"hits": hits, "misses": misses, "hit_ratio": hits / (hits + misses) if hits + misses else None},
-            "health_score": None,
+            "health_score": overview.see(hub.store, within, service).answer["health"]["score"],
         }
     )
 
