@@ -167,12 +167,12 @@ def test_head_and_file_responses_are_measured(server: Server) -> None:
 
 def test_a_method_nobody_knows_is_other(server: Server) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
-    connection.request("BREW", "/pot")
+    connection.request("PROPFIND", "/pot")
     connection.getresponse().read()
     span = server.server_span("/pot")
     assert span.name == "HTTP"
     assert span.attributes["http.request.method"] == "_OTHER"
-    assert span.attributes["http.request.method_original"] == "BREW"
+    assert span.attributes["http.request.method_original"] == "PROPFIND"
 
 
 def test_a_websocket_is_one_span_from_accept_to_close(server: Server) -> None:

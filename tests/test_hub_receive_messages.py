@@ -143,8 +143,9 @@ def metric_messages(draw: st.DrawFn) -> ExportMetricsServiceRequest:
     part.resource.attributes.add(key="service.name").value.string_value = draw(names)
     scope = part.scope_metrics.add()
     scope.scope.name = draw(texts)
-    for kind in draw(st.lists(st.sampled_from(["gauge", "sum", "histogram", "exponential_histogram"]), max_size=4)):
-        metric = scope.metrics.add(name=draw(names), unit=draw(texts), description=draw(texts))
+    kinds = draw(st.lists(st.sampled_from(["gauge", "sum", "histogram", "exponential_histogram"]), max_size=4))
+    for number, kind in enumerate(kinds):  # one description a name: the first of two would serve for both
+        metric = scope.metrics.add(name=f"{draw(names)}{number}", unit=draw(texts), description=draw(texts))
         data = getattr(metric, kind)
         if kind != "gauge":
             data.aggregation_temporality = draw(st.sampled_from([1, 2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfagent.hub.receive import wire
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ENTRIES = 20_000
 """Shapes and series that are remembered; then all are forgotten, which costs 10 us each to learn again."""
+
+RANDOM = re.compile(rb";?rv:[0-9a-f]*")
 
 
 class Scope(NamedTuple):
@@ -45,7 +48,7 @@ class Known:
         self.series: dict[tuple[Any, ...], Series] = {}
         self._resources: dict[bytes, Resource] = {}
         self._scopes: dict[bytes, Scope] = {}
-        self._weights: dict[bytes, float] = {b"": 1.0}
+        self._weights: dict[bytes, float] = {}
         self._members: dict[object, set[int]] = {}
 
     def receipt(self, noun: str, size: int, now: int | None = None) -> Receipt:
@@ -86,10 +89,13 @@ class Known:
 
     def weight(self, tracestate: bytes) -> float:
         """How many spans one stands for, by the tracestate's member `ot`."""
-        found = self._weights.get(tracestate)
+        if not tracestate:
+            return 1.0
+        alike = RANDOM.sub(b"", tracestate)  # a trace's own random number would make each a stranger
+        found = self._weights.get(alike)
         if found is None:
-            found = weight(tracestate.decode("ascii", "replace"))
-            _remember(self._weights, tracestate, found)
+            found = weight(alike.decode("ascii", "replace"))
+            _remember(self._weights, alike, found)
         return found
 
     def admits(self, owner: object, member: int, most: int) -> bool:
