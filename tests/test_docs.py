@@ -55,6 +55,25 @@ def test_the_page_of_the_settings_is_current() -> None:
     assert (ROOT / "docs/reference/settings.md").read_text() == config.reference()
 
 
+def test_what_the_coverage_names_is_there() -> None:
+    rows = re.findall(r"^\|.*\|$", (ROOT / "docs/coverage.md").read_text(), re.MULTILINE)
+    names = [[re.findall(r"`([\w*./]+(?:\.\w+|/))`", cell) for cell in row.strip("|").split("|")] for row in rows]
+    assert len(names) > 40
+    for _capability, modules, _documentation, tests in (row for row in names if len(row) == 4):
+        folder = ROOT / "src/perfagent"
+        for name in [*modules, *tests]:
+            own = name.startswith(("tests/", "benchmarks/", "examples/"))
+            path = ROOT / name if own else (ROOT / "src/perfagent" if "/" in name else folder) / name
+            assert sorted(path.parent.glob(path.name)), f"{name} is not where docs/coverage.md has it"
+            folder = path if name.endswith("/") else path.parent
+
+
+def test_every_page_that_shows_commands_has_them_run_by_a_test() -> None:
+    shown = {str(page.relative_to(ROOT)) for page in PAGES if blocks(str(page.relative_to(ROOT)), "sh")}
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    assert [page for page in sorted(shown) if f'"{page}"' not in tests] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):

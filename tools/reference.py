@@ -13,6 +13,7 @@ from perfagent import middleware, settings, vitals
 from perfagent.runtime import db, http, metric, profile, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
+from tools import rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,7 +86,7 @@ def _row(instrument: Instrument) -> str:
     return f"| {name} | {TYPES[instrument.kind]} | {unit} | {attributes} | {instrument.description} |"
 
 
-PAGES: dict[str, Callable[[], str]] = {"metrics.md": metrics}
+PAGES: dict[str, Callable[[], str]] = {"metrics.md": metrics, "rest.md": rest.page}
 
 
 def main(words: list[str]) -> int:
