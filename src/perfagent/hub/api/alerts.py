@@ -57,36 +57,44 @@ class Alert(Model):
     note: str | None = Field(description="What they said.", examples=[None])
 
 
+Severity = Literal["low", "medium", "warning", "high", "critical"]
+"""Thresholds make `warning`, `high` (escalated) and `critical`; the rest is for rules of other kinds."""
+
+
 class Action(Model):
     """What somebody does about an alert."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] = Field(examples=["5f2b9c1d0e0e4736"])
-    action: Literal["acknowledge", "dismiss", "escalate", "reopen"] = Field(examples=["acknowledge"])
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] = Field(
+        description="Of the alert.", examples=["5f2b9c1d0e0e4736"]
+    )
+    action: Literal["acknowledge", "dismiss", "escalate", "reopen"] = Field(
+        description="What to do; `reopen` takes the last one back.", examples=["acknowledge"]
+    )
     note: Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)] | None = Field(
-        default=None, examples=["the report runs until noon"]
+        default=None, description="Why, for the others.", examples=["the report runs until noon"]
     )
 
 
 class Acted(Model):
     """What became of an alert."""
 
-    id: str
-    state: State
+    id: str = Field(description="Of the alert.", examples=["5f2b9c1d0e0e4736"])
+    state: State = Field(description="What it is now.", examples=["acknowledged"])
 
 
 class Limit(Model):
     """One threshold."""
 
-    name: str = Field(examples=["error_rate_percent"])
-    title: str
-    unit: str
-    warning: float | None
-    critical: float | None
+    name: str = Field(description="Of the threshold.", examples=["error_rate_percent"])
+    title: str = Field(description="For people.", examples=["Error rate"])
+    unit: str = Field(description="Of the limits.", examples=["%"])
+    warning: float | None = Field(description="From where it warns; null for nowhere.", examples=[5.0])
+    critical: float | None = Field(description="From where it is critical; null for nowhere.", examples=[10.0])
     measure: str = Field(description="What is measured, each minute and for each service.")
     comparison: Literal["greater", "less", "equal"] = Field(description="Which side of a limit violates it.")
     violations: int = Field(description="Minutes in a row that must violate it.")
     cooldown_minutes: int = Field(description="What returns within so long is the same alert.")
-    enabled: bool
+    enabled: bool = Field(description="Whether it is looked at.", examples=[True])
     changed: bool = Field(description="Whether it differs from the default.")
 
 
@@ -121,7 +129,7 @@ def alerts(
     hub: TheHub,
     page: Paging,
     service: OfService = None,
-    severity: Annotated[Literal["warning", "high", "critical"] | None, Query(description="Only this severity.")] = None,
+    severity: Annotated[Severity | None, Query(description="Only this severity.", examples=["high"])] = None,
     hours: Annotated[
         int, Query(description="How far back; minutes are kept for 7 days.", ge=1, le=168, examples=[24])
     ] = 24,

@@ -75,8 +75,8 @@ class Asked(Model):
 class Cleared(Model):
     """Who was asked to clear what."""
 
-    cache: str | None
-    asked: list[Asked]
+    cache: str | None = Field(description="The one that was named; null for all.", examples=["prices"])
+    asked: list[Asked] = Field(description="The processes; each tells later what it has cleared.")
 
 
 def figures(store: Store, within: Range, service: str | None) -> list[tuple[Cache, list[float | None]]]:
