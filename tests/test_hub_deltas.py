@@ -144,7 +144,7 @@ def test_a_counter_goes_on_where_it_was_after_the_hub_was_killed(tmp_path: Path)
     store = Store.open(tmp_path, 128)
     store.append([Batch(points=[total(BEGIN + SECOND, BEGIN, 10)], series=with_series)])
     store.append([Batch(points=[total(BEGIN + hour, BEGIN, 30)], series=with_series)])
-    store._connection.close()  # no checkpoint, no goodbye
+    store.database.connection.close()  # no checkpoint, no goodbye
     store = Store.open(tmp_path, 128)
     store.append([Batch(points=[total(BEGIN + hour + SECOND, BEGIN, 37)], series=with_series)])
     rows = store.cursor().execute("SELECT delta FROM points ORDER BY time").fetchall()

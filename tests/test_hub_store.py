@@ -159,6 +159,7 @@ def test_old_spans_are_forgotten_and_their_roll_ups_stay(store: Store) -> None:
     assert one(store, "SELECT count(*) FROM span_hours") == 0
 
 
+@pytest.mark.slow
 def test_a_database_that_is_too_big_loses_its_oldest_hours_first(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 256)
     batches = [replace(batch, points=[]) for batch in Day(20_000, NOW * 1_000_000_000, 1).batches()]
@@ -259,6 +260,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_is_begun(tmp_path: Path, dama
     again.close()
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_off_is_set_aside_once_somebody_reads_what_is_missing(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 256)
     for batch in Day(60_000, NOW * 1_000_000_000).batches():
@@ -276,6 +278,7 @@ def test_a_file_that_was_cut_off_is_set_aside_once_somebody_reads_what_is_missin
     again.close()
 
 
+@pytest.mark.slow
 def test_a_file_that_shrank_when_its_rows_were_forgotten_is_opened_as_ever(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 256)
     for batch in Day(200_000, NOW * 1_000_000_000).batches():

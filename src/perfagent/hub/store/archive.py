@@ -58,15 +58,14 @@ def export(store: Store, folder: Path, since: float, until: float) -> dict[str, 
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if any(folder.iterdir()):
             raise ArchiveError(f"{folder} is not empty: name a new folder")
-        cursor = store.cursor()
-        cursor.execute("BEGIN")  # one moment for every table, while others write
-        for table, condition in TIMES.items():
-            where = "" if condition is None else f"WHERE {condition.format(**bounds)}"
-            target = _quoted(folder / f"{table}.parquet")
-            cursor.execute(f"COPY (FROM {table} {where}) TO {target} (FORMAT parquet, COMPRESSION zstd)")
-            rows[table] = int((cursor.fetchone() or (0,))[0])
-        cursor.execute("COMMIT")
-        cursor.close()
+        with store.database.reading() as cursor:
+            cursor.execute("BEGIN")  # one moment for every table, while others write
+            for table, condition in TIMES.items():
+                where = "" if condition is None else f"WHERE {condition.format(**bounds)}"
+                target = _quoted(folder / f"{table}.parquet")
+                cursor.execute(f"COPY (FROM {table} {where}) TO {target} (FORMAT parquet, COMPRESSION zstd)")
+                rows[table] = int((cursor.fetchone() or (0,))[0])
+            cursor.execute("COMMIT")
         manifest = {
             "schema": sql.migrations()[-1][0],
             "since": since,

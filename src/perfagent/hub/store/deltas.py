@@ -84,10 +84,11 @@ class Deltas:
             if before is not None and point.time <= before.time:
                 continue  # sent twice, or overtaken: the later point has its counts already
             found.append(_since(before, point, one.monotonic))
-            running[point.series] = Running(
-                point.series, point.time, point.start, point.value, point.count, point.total,
-                point.buckets, point.first_bucket, point.zeros,
-            )  # fmt: skip
+            if before is None or before[2:5] != point[2:5]:  # start, value, count: most series of a program rest
+                running[point.series] = Running(
+                    point.series, point.time, point.start, point.value, point.count, point.total,
+                    point.buckets, point.first_bucket, point.zeros,
+                )  # fmt: skip
         return found, list(running.values())
 
     def committed(self, running: Sequence[Running]) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from perfagent.hub.store.errors import StoreFailed
+from perfagent.hub.store.errors import StoreFailed, Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     Waiting = tuple[Batch, asyncio.Future[None]]
 
-MOST_ITEMS = 50_000  # of one commit; its rows and their Arrow copy take about 60 MB
+MOST_ITEMS = 20_000  # of one commit: 100 ms, and 25 MB for its rows and their Arrow copy
+FEW_ITEMS = 200  # a commit of less costs the same 3 ms, so the next one waits twice as long as it took
+LONGEST_REST = 0.03  # seconds
 RETRY_AFTER = 1.0  # seconds; a full queue of 128 MiB is empty after about three
 log = logging.getLogger("perfagent.hub")
 
@@ -44,7 +46,7 @@ class Counts:
 
     Args:
         spans, logs, points, batches: stored.
-        refused: items that were not taken because too much waited.
+        refused: items that were not taken, because too much waited or because they break a limit or have no form.
         failed: items that were taken and could not be stored; their senders were told.
         last: when the last commit ended, seconds since the epoch.
     """
@@ -122,7 +124,12 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                await self._commit(self._take())
+                began = time.monotonic()
+                taken = self._take()
+                await self._commit(taken)
+                if not self._ending and sum(batch.items for batch, _stored in taken) < FEW_ITEMS:
+                    # A client that sends span by span gets a third of a core, and one that comes seldom no delay.
+                    await asyncio.sleep(min(2 * (time.monotonic() - began), LONGEST_REST))
             if self._ending:
                 return
 
@@ -136,20 +143,26 @@ class Intake:
         return found
 
     async def _commit(self, taken: list[Waiting]) -> None:
-        batches = [batch for batch, _stored in taken]
-        failure: StoreFailed | None = None
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._store.append, batches)
-        except StoreFailed as error:
-            failure = error
-        except Exception as error:
-            log.exception("a batch could not be stored")
-            failure = StoreFailed(f"{type(error).__name__}: {error}")
-        self.waiting -= sum(batch.bytes for batch in batches)
-        self._tell(batches, failure)
+        failure = await self._append([batch for batch, _stored in taken])
+        if isinstance(failure, Unfit) and len(taken) > 1:
+            for one in taken:  # so that it fails alone
+                await self._commit([one])
+            return
+        self.waiting -= sum(batch.bytes for batch, _stored in taken)
         for _batch, stored in taken:
             if not stored.done():  # its sender may have gone
                 stored.set_exception(failure) if failure else stored.set_result(None)
+        self._tell([batch for batch, _stored in taken], failure)
+
+    async def _append(self, batches: list[Batch]) -> StoreFailed | None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._store.append, batches)
+        except StoreFailed as error:
+            return error
+        except Exception as error:
+            log.exception("a batch could not be stored")
+            return Unfit(f"{type(error).__name__}: {error}")
+        return None
 
     def _tell(self, batches: list[Batch], failure: StoreFailed | None) -> None:
         counts = self._counts
@@ -162,9 +175,13 @@ class Intake:
             counts.logs += sum(len(batch.logs) for batch in batches)
             counts.points += sum(len(batch.points) for batch in batches)
             counts.batches += len(batches)
+            counts.refused += sum(batch.rejected for batch in batches)
             counts.last = time.time()
             if self.failing:
                 log.warning("telemetry is stored again")
         self.failing = str(failure) if failure else ""
         for listener in list(self._listeners) if failure is None else ():
-            listener(replace(counts))
+            try:
+                listener(replace(counts))
+            except Exception:  # must not end the storing
+                log.exception("a listener failed")

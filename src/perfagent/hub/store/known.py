@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from perfagent.hub.store.rows import Operation, Resource, Series
+from perfagent.hub.store.rows import Operation, Resource, Series, identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from perfagent.hub.store.rows import Batch, SpanRow
+    from perfagent.hub.store.rows import Batch, PointRow, SpanRow
 
 OPERATIONS = 5000  # of one service; a program whose names hold identities would fill memory and page
-SERIES = 200_000
+SERIES = 200_000  # the upkeep forgets those that are silent longest before there are so many
 OTHER = "(other)"
 
 
@@ -22,14 +22,35 @@ class Fresh:
 
     Args:
         resources, operations, series: rows to be added, by identity.
+        described: the series of its points, by identity.
         moved: operations beyond the limit, and what their spans count as.
+        refused: series beyond the limit.
     """
 
     def __init__(self) -> None:
         self.resources: dict[int, Resource] = {}
         self.operations: dict[int, Operation] = {}
         self.series: dict[int, Series] = {}
+        self.described: dict[int, Series] = {}
         self.moved: dict[int, int] = {}
+        self.refused: set[int] = set()
+
+    def points(self, batches: Sequence[Batch]) -> Iterator[PointRow]:
+        """The points of the batches whose series may be stored."""
+        for batch in batches:
+            if self.refused:
+                yield from (point for point in batch.points if point.series not in self.refused)
+            else:
+                yield from batch.points
+
+    def tell_refused(self, batches: Sequence[Batch]) -> None:
+        """Counts in each batch what of it was left out."""
+        for batch in batches if self.refused else ():
+            left = sum(point.series in self.refused for point in batch.points)
+            if left:
+                batch.rejected += left
+                told = f"{left} points refused: the hub keeps {SERIES} series, drop attributes with many values"
+                batch.reason = f"{batch.reason}; {told}" if batch.reason else told
 
 
 class Known:
@@ -37,17 +58,20 @@ class Known:
 
     Args:
         resources: identities.
-        operations: identities and services.
-        series: every one's row.
+        operations: identities, services and names.
+        series: identities.
     """
 
     def __init__(
-        self, resources: Iterable[int], operations: Iterable[tuple[int, str]], series: Iterable[Series]
+        self, resources: Iterable[int], operations: Iterable[tuple[int, str, str]], series: Iterable[int]
     ) -> None:
-        self.series: dict[int, Series] = {one.id: one for one in series}
         self._resources = set(resources)
-        self._operations = dict(operations)
-        self._of_service = Counter(self._operations.values())
+        self._series = set(series)
+        self._operations: set[int] = set()
+        self._of_service: Counter[str] = Counter()
+        for key, service, name in operations:
+            self._operations.add(key)
+            self._of_service[service] += name != OTHER
 
     def fresh(self, batches: Sequence[Batch]) -> Fresh:
         """What these batches bring; nothing is known by it until `committed`."""
@@ -60,30 +84,32 @@ class Known:
             for key, operation in batch.operations.items():
                 if key not in self._operations and key not in fresh.operations:
                     self._admit(operation, fresh, counts)
-            for number, series in batch.series.items():
-                if number not in self.series and len(self.series) + len(fresh.series) < SERIES:
-                    fresh.series[number] = series
+            fresh.described.update(batch.series)
+        for key in fresh.described.keys() - self._series:
+            if len(self._series) + len(fresh.series) < SERIES:
+                fresh.series[key] = fresh.described[key]
+            else:
+                fresh.refused.add(key)
         return fresh
 
     def _admit(self, operation: Operation, fresh: Fresh, counts: Counter[str]) -> None:
-        if counts[operation.service] < OPERATIONS:
-            counts[operation.service] += 1
+        service, category, system = operation.service, operation.category, operation.system
+        if counts[service] < OPERATIONS or operation.name == OTHER:
+            counts[service] += operation.name != OTHER
             fresh.operations[operation.id] = operation
             return
-        number = hash((operation.service, operation.category)) & (1 << 62) - 1
-        other = Operation(number, operation.service, operation.category, OTHER, "", "")
-        fresh.moved[operation.id] = other.id
-        if other.id not in self._operations:
-            fresh.operations[other.id] = other
+        number = identity(service, category, OTHER, system, "")
+        fresh.moved[operation.id] = number
+        if number not in self._operations:
+            fresh.operations[number] = Operation(number, service, category, OTHER, system, "")
 
     def committed(self, fresh: Fresh) -> None:
         """Remembers what `fresh` told, once it is stored."""
         self._resources.update(fresh.resources)
-        self.series.update(fresh.series)
-        for key, operation in fresh.operations.items():
-            self._operations[key] = operation.service
-            if operation.name != OTHER:
-                self._of_service[operation.service] += 1
+        self._series.update(fresh.series)
+        self._operations.update(fresh.operations)
+        for operation in fresh.operations.values():
+            self._of_service[operation.service] += operation.name != OTHER
 
 
 def move(spans: list[SpanRow], moved: dict[int, int]) -> list[SpanRow]:

@@ -39,14 +39,15 @@ def connect(directory: Path, memory_mib: int, notes: list[str]) -> duckdb.DuckDB
         StoreUnavailable: why not, and what to do.
     """
     path = directory / FILE
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _open(path, memory_mib)
-    except (duckdb.Error, OSError) as error:
-        if not is_damage(error):
-            raise StoreUnavailable(_reason(path, error)) from error
-        notes.append(set_aside(path, error))
-        return _open(path, memory_mib)
+    for _ in range(2):  # the log may be set aside, then the file
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return _open(path, memory_mib)
+        except (duckdb.Error, OSError) as error:
+            if not is_damage(error):
+                raise StoreUnavailable(_reason(path, error)) from error
+            notes.append(set_aside(path, error))
+    return _open(path, memory_mib)
 
 
 def is_damage(error: BaseException) -> bool:
@@ -59,7 +60,7 @@ def _open(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
         "memory_limit": f"{memory_mib}MiB",
         "threads": min(2, os.cpu_count() or 1),  # more answer no sooner and take the machine from the program
         "temp_directory": str(path.parent / "overflow"),
-        "checkpoint_threshold": "64MiB",  # at the default of 16 every second of full speed is one of writing twice
+        "checkpoint_threshold": "1TiB",  # never by itself: see Database
         "preserve_insertion_order": False,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -75,15 +76,17 @@ def _open(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
 
 
 def set_aside(path: Path, error: BaseException) -> str:
-    """Renames the file and its log; returns a sentence about it."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
-    path.replace(aside)
-    log = path.with_name(f"{path.name}.wal")
-    if log.exists():
-        log.replace(aside.with_name(f"{aside.name}.wal"))
+    """Renames the log, where that alone is damaged, or the file with its log; returns a sentence about it."""
+    aside = f"corrupt-{time.strftime('%Y%m%d-%H%M%S')}"
     reason = str(error).splitlines()[0]
-    return f"{path} could not be read ({reason}); it was set aside as {aside.name}, and a new one was begun"
+    log = path.with_name(f"{path.name}.wal")
+    if "replaying WAL" in reason and log.exists():
+        log.replace(log.with_name(f"{log.name}.{aside}"))
+        return f"{log} could not be read ({reason}); what was stored last, up to some minutes, is lost"
+    path.replace(path.with_name(f"{path.name}.{aside}"))
+    if log.exists():
+        log.replace(path.with_name(f"{path.name}.{aside}.wal"))
+    return f"{path} could not be read ({reason}); it was set aside as {path.name}.{aside}, and a new one was begun"
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

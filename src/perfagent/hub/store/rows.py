@@ -5,8 +5,15 @@ Tuples and not objects: a span costs 16 us to decode and 4 us to store this way;
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+
+def identity(*parts: str) -> int:
+    """A 63-bit hash of texts: the same in every process and on every machine."""
+    joined = "\x00".join(parts).encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), "big") >> 1
 
 
 class SpanRow(NamedTuple):

@@ -38,5 +38,13 @@ def migrations() -> tuple[tuple[int, str], ...]:
     return tuple((int(file.name[:4]), file.read_text()) for file in sorted((HERE / "migrations").glob("*.sql")))
 
 
+def read_all() -> None:
+    """Reads every file now: an upgrade may replace them under a process that goes on with the code of before."""
+    for folder, read in (("queries", query), ("statements", statements)):
+        for file in sorted((HERE / folder).rglob("*.sql")):
+            read(str(file.relative_to(HERE / folder).with_suffix("")))
+    migrations()
+
+
 def _statement(text: str) -> Statement:
     return Statement(text, frozenset(_PARAMETER.findall(_COMMENT.sub("", text))))

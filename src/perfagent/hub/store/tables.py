@@ -48,6 +48,28 @@ DIFFERENCES = (
 RUNNING_FIELDS = tuple(name for name in PointRow._fields if name not in ("smallest", "largest", "exemplars"))
 POINTS = _schema(DIFFERENCES, **_POINT)
 RUNNING = _schema(RUNNING_FIELDS, **_POINT)
+SPAN_MINUTES = _schema(
+    ("minute", "operation", "status_code", "bucket", "calls", "errors", "total", "longest", "rows"),
+    **dict.fromkeys(("minute", "operation", "longest"), _WHOLE),
+    **dict.fromkeys(("calls", "errors", "total", "rows"), _NUMBER),
+    status_code=pa.uint16(),
+    bucket=pa.int16(),
+)
+LOG_MINUTES = _schema(
+    ("minute", "resource", "severity", "records"),
+    **dict.fromkeys(("minute", "resource", "records"), _WHOLE),
+    severity=pa.uint8(),
+)
+POINT_MINUTES = _schema(
+    (
+        "minute", "series", "points", "value", "last", "delta", "count", "total", "smallest", "largest", "buckets",
+        "first_bucket", "zeros",
+    ),
+    minute=_WHOLE,
+    points=_WHOLE,
+    last=_NUMBER,
+    **_POINT,
+)  # fmt: skip
 RESOURCES = _schema(Resource._fields, id=_WHOLE)
 OPERATIONS = _schema(Operation._fields, id=_WHOLE)
 SERIES = _schema(

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from perfagent.hub.store.errors import StoreFailed
+from perfagent.hub.store.known import SERIES
 
 if TYPE_CHECKING:
     from perfagent.hub.store.store import Store
@@ -35,6 +36,7 @@ class Upkeep:
         self._raw = settings.retention_hours * 3600
         self._hours = settings.retention_days * 86_400
         self._size = settings.retention_size * MIB
+        self._cleaned = 0.0  # the hour in which the old was forgotten last
 
     async def run(self) -> None:
         """Goes on for ever; a failure is logged and tried again a minute later."""
@@ -59,7 +61,10 @@ class Upkeep:
         self._merge(int(now))
         self._roll_up(int(now))
         self._store.run("trim_running", since_ns=int((now - 86_400) * 1e9))
-        self.forget(now, now - self._raw)
+        if now // 3600 != self._cleaned:
+            self.forget(now, now - self._raw)
+            self._forget_unused()
+            self._cleaned = now // 3600
         self._shrink(now)
 
     def _merge(self, now: int) -> None:
@@ -83,6 +88,14 @@ class Upkeep:
     def forget(self, now: float, raw: float) -> None:
         """Takes away spans, logs and points from before `raw`, and roll-ups past their time; both in epoch seconds."""
         self._store.run("forget", raw_ns=int(raw * 1e9), minutes=int(now - MINUTES_KEPT), hours=int(now - self._hours))
+
+    def _forget_unused(self) -> None:
+        """Takes away identities that nothing refers to, and the most silent series before there are too many."""
+        with self._store.database.writing:  # so that nobody takes one for known that has just gone
+            self._store.run("forget_unused")
+            if self._store.sizes()["series"] > 0.8 * SERIES:
+                self._store.run("forget_silent", most=SERIES // 4)
+            self._store.refresh()
 
     def _shrink(self, now: float) -> None:
         """Forgets the oldest twentieth of the spans, logs and points again and again while the file is too big."""
