@@ -106,10 +106,10 @@ class Visit:
 
     def wait(self, view: str) -> None:
         """Returns when a view shows its data."""
-        self.page.wait_for_selector(f"main [data-loaded={view}]", timeout=15_000)
+        self.page.wait_for_selector(f"main [data-loaded={view}][aria-busy=false]", timeout=15_000)
 
     def until(self, condition: str, timeout: float = 15) -> None:
-        """Returns when a JavaScript expression is true; the page's policy forbids Playwright's own way, which is eval."""
+        """Returns when a JavaScript expression is true; Playwright's own way is eval, which the policy forbids."""
         deadline = time.monotonic() + timeout
         while not self.page.evaluate(condition):
             assert time.monotonic() < deadline, f"not true within {timeout} s: {condition}"

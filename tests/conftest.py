@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytest_plugins = ["tests.hubs", "tests.servers", "tests.web", "tests.hub"]
+pytest_plugins = ["tests.hubs", "tests.servers", "tests.web", "tests.hub", "tests.browser"]
 
 
 class RunProgram(Protocol):

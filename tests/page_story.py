@@ -4,7 +4,7 @@ name and a trace of 1,500 spans. The figures that the page must show stand here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests import hub_story
 from tests.hub import counter, gauge, histogram, level, logs, metrics, record, resource, span, traces
@@ -63,7 +63,8 @@ def _big(shop: dict[str, object]) -> dict[str, object]:
 
 def _hostile(shop: dict[str, object]) -> dict[str, object]:
     trace = int(HOSTILE, 16)
-    root = span(0x9900, f"GET /{SCRIPT}", trace=trace, ms=30, **{SCRIPT: SCRIPT, "bidi": BIDI})
+    told: dict[str, Any] = {SCRIPT: SCRIPT, "bidi": BIDI}
+    root = span(0x9900, f"GET /{SCRIPT}", trace=trace, ms=30, **told)
     names = (BIDI, EMOJI, LONG, "\x00\x1b[31mred", "${7*7}{{7*7}}")
     below = [span(0x9901 + at, name, trace=trace, parent=0x9900, kind=1, ms=2) for at, name in enumerate(names)]
     return traces(shop, root, *below)

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from tests.hub import ServeHub
 
-pytest_plugins = ["tests.hub"]
-
 
 def last(values: list[float | None]) -> float | None:
     """The only value that a series has."""

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.hubs import Home
 
-pytest_plugins = ["tests.hubs"]
-
 
 class Running(NamedTuple):
     """A hub with the story in it, and the environment that finds it."""

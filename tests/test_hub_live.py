@@ -17,8 +17,6 @@ from tests.hub import PREFIX, ServedHub, events, resource, span, traces
 if TYPE_CHECKING:
     from tests.hub import ServeHub
 
-pytest_plugins = ["tests.hub"]
-
 
 def test_those_who_watch_get_snapshots_and_hear_of_what_is_stored(
     hub: ServedHub, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,6 @@ from tests.hub import ServedHub, counter, gauge, histogram, logs, metrics, recor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.hub"]
 
 ACCEPTANCE = "Schema-valid request rejected"
 EXAMPLES = 15  # of each operation in each mode, besides those that cover every constraint of the description

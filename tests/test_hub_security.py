@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tests.hub import ServeHub
 
-pytest_plugins = ["tests.hub"]
-
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:

@@ -19,7 +19,6 @@ from tests.hub import ServedHub, counter, gauge, histogram, metrics, resource, s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.hub"]
 
 MS = 1_000_000  # ns
 WIDTH = 2 ** (1 / 8) * 1.001  # of a bucket

@@ -3,7 +3,7 @@
 import { lostSince, signedOut } from './core/api.js';
 import { useCell } from './core/cell.js';
 import { clock } from './core/format.js';
-import { html, render, useEffect, useRef, useState } from './core/html.js';
+import { html, render, useEffect, useErrorBoundary, useRef, useState } from './core/html.js';
 import { useShortcuts } from './core/keys.js';
 import { start, togglePause } from './core/live.js';
 import { shift, widen } from './core/range.js';
@@ -61,7 +61,15 @@ function Host() {
   }, [path, loaded[name]]);
   if (!VIEWS[name]) return html`<${NoSuchView} />`;
   const View = loaded[name];
-  return View ? html`<${View} key=${path} subject=${parts[1]} />` : html`<${Loading} />`;
+  return View ? html`<${Guarded} key=${path}><${View} subject=${parts[1]} /></${Guarded}>` : html`<${Loading} />`;
+}
+
+/** A fault in one view takes none of the rest with it. */
+function Guarded({ children }) {
+  const [error, again] = useErrorBoundary((failure) => console.error(failure));
+  if (!error) return children;
+  return html`<${Empty} icon="high" title="This view failed"><p>${String(error)}</p>
+      <p><button type="button" onClick=${again}>Try again</button></p></${Empty}>`;
 }
 
 function NoSuchView() {
@@ -69,12 +77,14 @@ function NoSuchView() {
 }
 
 function Unreachable() {
-  return html`<${Empty} icon="high" title="This view could not be fetched"><p><button type="button" onClick=${() => location.reload()}>Load the page again</button></p></${Empty}>`;
+  return html`<${Empty} icon="high" title="This view could not be fetched">
+      <p><button type="button" onClick=${() => location.reload()}>Load the page again</button></p></${Empty}>`;
 }
 
 function Lost() {
   const since = useCell(lostSince);
-  return since ? html`<p class="lost" role="alert">The hub has not answered since ${clock(since / 1000, true)}. What you see is from then; the page goes on trying.</p>` : null;
+  return since ? html`<p class="lost" role="alert">The hub has not answered since ${clock(since / 1000,
+        true)}. What you see is from then; the page goes on trying.</p>` : null;
 }
 
 function App() {
@@ -84,7 +94,8 @@ function App() {
   const { path } = useCell(route);
   useEffect(() => setMenu(false), [path]);
   useShortcuts([
-    ...PLACES.map(([name, text, key]) => [`g ${key}`, text, () => go(link(name === 'overview' ? [] : [name])), 'Go to']),
+    ...PLACES.map(([name, text, key]) => [`g ${key}`, text, () => go(link(name === 'overview' ? [] : [name])),
+        'Go to']),
     ['/', 'Search in this view', focusSearch, 'Everywhere'],
     ['j', 'Next row', () => moveRow(1), 'Everywhere'],
     ['k', 'Row before', () => moveRow(-1), 'Everywhere'],
@@ -116,6 +127,9 @@ function focusSearch() {
   if (field) field.select();
   else go(link(['traces']));
 }
+
+// Every view is at hand before it is wanted, also when the hub goes away; the first one has painted by then.
+setTimeout(() => Object.values(VIEWS).forEach((load) => load().catch(() => {})), 1500);
 
 start();
 const root = document.getElementById('app');

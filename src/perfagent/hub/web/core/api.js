@@ -59,5 +59,6 @@ async function request(method, target, body, signal) {
   const answer = await response.json().catch(() => null);
   if (response.ok && answer?.status === 'success') return answer.data;
   const error = answer?.error ?? {};
-  throw new Refused(response.status, error.code ?? 'failed', error.message ?? `The hub answered ${response.status}.`, error.field);
+  throw new Refused(response.status, error.code ?? 'failed', error.message ?? `The hub answered ${response.status}.`,
+    error.field);
 }

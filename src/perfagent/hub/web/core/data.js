@@ -31,7 +31,8 @@ function pace(seconds, took) {
 // Nothing moves under a hand: not while text is selected or a button is pressed.
 let pressed = false;
 window.addEventListener('pointerdown', () => (pressed = true), true);
-for (const name of ['pointerup', 'pointercancel', 'dragend', 'blur']) window.addEventListener(name, () => (pressed = false), true);
+for (const name of ['pointerup', 'pointercancel', 'dragend', 'blur']) window.addEventListener(name,
+  () => (pressed = false), true);
 const busy = () => pressed || (getSelection()?.type === 'Range' && getSelection().toString() !== '');
 
 /**
@@ -58,7 +59,8 @@ export function useData(path, params = {}, live = true) {
       keep(key, data);
       setState({ key, data, error: null });
     } catch (error) {
-      if (error.name !== 'AbortError') setState((before) => ({ key, data: before.key === key ? before.data : undefined, error }));
+      if (error.name !== 'AbortError') setState((before) => ({ key, data: before.key === key ? before.data : undefined,
+            error }));
     }
     if (asking.current === control) asking.current = null;
     last.current = { at: performance.now(), took: performance.now() - began };
@@ -78,7 +80,7 @@ export function useData(path, params = {}, live = true) {
       const { relative, seconds } = range();
       const since = performance.now() - last.current.at;
       const wait = pace(seconds, last.current.took);
-      if (relative && since >= (waiting ? wait : wait * 5)) {
+      if ((relative || !('from' in params)) && since >= (waiting ? wait : wait * 5)) {
         waiting = false;
         ask();
       }
@@ -107,7 +109,8 @@ export function useList(path, params) {
   const more = async () => {
     setPages({ ...pages, key, items: extended ? pages.items : [], next, loading: true });
     const page = await get(path, { ...params, cursor: next }).catch(() => ({ items: [], next }));
-    setPages((now) => ({ key, items: [...(extended ? now.items : []), ...page.items], next: page.next, loading: false }));
+    setPages((now) => ({ key, items: [...(extended ? now.items : []), ...page.items], next: page.next,
+          loading: false }));
   };
   const items = first.data && [...first.data.items, ...(extended ? pages.items : [])];
   return { ...first, items, next, more, loadingMore: pages.key === key && pages.loading };

@@ -28,7 +28,8 @@ export function duration(ms) {
   if (Math.abs(ms) < 0.9995) return ms < 0.001 ? `<1${SPACE}µs` : `${digits(ms * 1000)}${SPACE}µs`;
   if (Math.abs(ms) < 59_995) return scaled(ms, 1000, ['ms', 's']);
   const seconds = Math.round(ms / 1000);
-  const [d, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  const [d, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60];
   if (d) return `${d}${SPACE}d${SPACE}${hours}${SPACE}h`;
   if (hours) return `${hours}${SPACE}h${SPACE}${String(minutes).padStart(2, '0')}${SPACE}m`;
   return `${minutes}${SPACE}m${SPACE}${String(seconds % 60).padStart(2, '0')}${SPACE}s`;
@@ -56,7 +57,8 @@ export function mean(value) {
 export function rate(value) {
   if (absent(value)) return NONE;
   if (value === 0) return '0/s';
-  return value < 0.01 ? '<0.01/s' : Math.abs(value) < 999.5 ? `${digits(value)}/s` : `${scaled(value / 1000, 1000, ['k', 'M'])}/s`;
+  return value < 0.01 ? '<0.01/s' : Math.abs(value) < 999.5 ? `${digits(value)}/s`
+    : `${scaled(value / 1000, 1000, ['k', 'M'])}/s`;
 }
 
 /** A ratio of 0..1 in percent, with more digits where little matters. */
@@ -64,7 +66,8 @@ export function percent(ratio) {
   if (absent(ratio)) return NONE;
   const value = ratio * 100;
   const size = Math.abs(value);
-  const text = size === 0 ? '0' : size < 0.01 ? '<0.01' : value.toFixed(size < 0.995 ? 2 : size < 9.95 || (size > 99 && size < 99.95) ? 1 : 0);
+  const text = size === 0 ? '0' : size < 0.01 ? '<0.01'
+    : value.toFixed(size < 0.995 ? 2 : size < 9.95 || (size > 99 && size < 99.95) ? 1 : 0);
   return `${text}${SPACE}%`;
 }
 
@@ -104,7 +107,8 @@ export function change(before, after) {
   if (absent(before) || absent(after) || before === 0) return null;
   const ratio = after / before - 1;
   if (Math.abs(ratio) < 0.005) return { ratio: 0, text: 'unchanged' };
-  const text = ratio >= 9.995 ? `×${digits(after / before)}` : `${ratio > 0 ? '+' : '−'}${Math.abs(ratio * 100).toFixed(0)}${SPACE}%`;
+  const text = ratio >= 9.995 ? `×${digits(after / before)}`
+    : `${ratio > 0 ? '+' : '−'}${Math.abs(ratio * 100).toFixed(0)}${SPACE}%`;
   return { ratio, text };
 }
 
@@ -113,7 +117,8 @@ const MINUTES = times({ hour: '2-digit', minute: '2-digit' });
 const WITH_SECONDS = times({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const WITH_THOUSANDTHS = times({ hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
 const DAY = times({ month: 'short', day: 'numeric' });
-const FULL = times({ year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, timeZoneName: 'short' });
+const FULL = times({ year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit',
+    second: '2-digit', fractionalSecondDigits: 3, timeZoneName: 'short' });
 const written = (format, seconds) => (absent(seconds) ? NONE : format.format(seconds * 1000));
 
 /** 14:05, or 14:05:31 where seconds matter. */
@@ -125,12 +130,14 @@ export const day = (seconds) => written(DAY, seconds);
 /** Date, time to the thousandth and zone. */
 export const full = (seconds) => written(FULL, seconds);
 /** The time alone today, with the date before it otherwise. */
-export const when = (seconds) => (absent(seconds) ? NONE : day(seconds) === day(Date.now() / 1000) ? clock(seconds, true) : `${day(seconds)} ${clock(seconds, true)}`);
+export const when = (seconds) => (absent(seconds) ? NONE : day(seconds) === day(Date.now() / 1000)
+  ? clock(seconds, true) : `${day(seconds)} ${clock(seconds, true)}`);
 
 /** 12 s ago, 3 m ago, 5 h ago, 2 d ago. */
 export function ago(seconds, now = Date.now() / 1000) {
   if (absent(seconds)) return NONE;
   const past = Math.max(0, now - seconds);
-  const [value, unit] = past < 60 ? [past, 's'] : past < 3600 ? [past / 60, 'm'] : past < 86400 ? [past / 3600, 'h'] : [past / 86400, 'd'];
+  const [value, unit] = past < 60 ? [past, 's'] : past < 3600 ? [past / 60, 'm'] : past < 86400 ? [past / 3600, 'h']
+    : [past / 86400, 'd'];
   return past < 2 ? 'now' : `${Math.floor(value)}${SPACE}${unit} ago`;
 }

@@ -34,7 +34,9 @@ export function useShortcuts(list) {
 
 /** Whether what has the focus takes letters for itself. */
 export function typing(target) {
-  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) && !/^(checkbox|radio|button)$/.test(target.type);
+  return target instanceof HTMLElement
+    && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+      && !/^(checkbox|radio|button)$/.test(target.type);
 }
 
 document.addEventListener('keydown', (event) => {

@@ -26,23 +26,27 @@ export function range(query = route.value.query) {
   if (!(moment(from) < moment(to))) [from, to] = [FIRST, 'now'];
   const begin = moment(from);
   const end = moment(to);
-  return { from, to, begin, end, seconds: end - begin, relative: to === 'now' && from.startsWith('-'), label: label(from, to) };
+  return { from, to, begin, end, seconds: end - begin, relative: to === 'now' && from.startsWith('-'),
+    label: label(from, to) };
 }
 
 function label(from, to) {
   const preset = to === 'now' && PRESETS.find(([value]) => value === from);
   if (preset) return preset[1];
-  if (to === 'now' && from.startsWith('-')) return `Last ${from.slice(1, -1)} ${{ s: 'seconds', m: 'minutes', h: 'hours', d: 'days', w: 'weeks' }[from.at(-1)]}`;
+  if (to === 'now' && from.startsWith('-')) return `Last ${from.slice(1, -1)} ${{ s: 'seconds', m: 'minutes',
+        h: 'hours', d: 'days', w: 'weeks' }[from.at(-1)]}`;
   const [begin, end] = [moment(from), moment(to)];
   const close = end - begin < 600;
   const dated = day(begin) === day(end) && day(end) === day(Date.now() / 1000) ? '' : `${day(begin)} `;
-  return `${dated}${clock(begin, close)} – ${day(begin) === day(end) ? '' : `${day(end)} `}${to === 'now' ? 'now' : clock(end, close)}`;
+  return `${dated}${clock(begin, close)} – ${day(begin) === day(end) ? '' : `${day(end)} `}${to === 'now' ? 'now'
+      : clock(end, close)}`;
 }
 
 /** Shows another range; Back leads to the one before. */
 export function setRange(from, to = 'now') {
   const plain = (value) => (typeof value === 'number' ? String(Math.round(value * 1000) / 1000) : value);
-  setQuery({ from: from === FIRST && to === 'now' ? null : plain(from), to: to === 'now' ? null : plain(to), cursor: null }, true);
+  setQuery({ from: from === FIRST && to === 'now' ? null : plain(from), to: to === 'now' ? null : plain(to),
+      cursor: null }, true);
 }
 
 /** Moves the range by its own width, times `steps`; one that would end in the future ends now. */

@@ -6,7 +6,8 @@ const FOLD = 5; // consecutive calls of one operation without children, from whi
 export function treeOf(spans) {
   const nodes = new Map();
   for (const span of spans) {
-    nodes.set(span.span_id, { id: span.span_id, span, parent: null, children: [], depth: 0, start: span.offset_ms, end: span.offset_ms + span.duration_ms, self: [], critical: [] });
+    nodes.set(span.span_id, { id: span.span_id, span, parent: null, children: [], depth: 0, start: span.offset_ms,
+        end: span.offset_ms + span.duration_ms, self: [], critical: [] });
   }
   const roots = [];
   for (const node of nodes.values()) {
@@ -96,13 +97,16 @@ function grouped(nodes) {
     const run = [nodes[at]];
     while (at + run.length < nodes.length && alike(nodes[at], nodes[at + run.length])) run.push(nodes[at + run.length]);
     at += run.length;
-    if (run.length >= FOLD) found.push({ id: `run-${run[0].id}`, run, span: run[0].span, depth: run[0].depth, start: run[0].start, end: Math.max(...run.map((node) => node.end)) });
+    if (run.length >= FOLD) found.push({ id: `run-${run[0].id}`, run, span: run[0].span, depth: run[0].depth,
+        start: run[0].start, end: Math.max(...run.map((node) => node.end)) });
     else found.push(...run);
   }
   return found;
 }
 
-const alike = (one, other) => !one.children.length && !other.children.length && one.span.operation === other.span.operation && one.span.name === other.span.name && other.span.status !== 'error' && one.span.status !== 'error';
+const alike = (one, other) => !one.children.length && !other.children.length
+  && one.span.operation === other.span.operation && one.span.name === other.span.name && other.span.status !== 'error'
+    && one.span.status !== 'error';
 
 /** Self time by what was done: {database, cache, calls, own work} in ms, of `categories` that the spans name. */
 export function selfTime(spans) {
@@ -117,7 +121,8 @@ export function byOperation(spans) {
   const found = new Map();
   for (const span of spans) {
     const key = `${span.service} ${span.operation} ${span.name}`;
-    const one = found.get(key) ?? { key, name: span.name, service: span.service, category: span.category, operation: span.operation, spans: 0, errors: 0, total_ms: 0, self_ms: 0, critical_ms: 0 };
+    const one = found.get(key) ?? { key, name: span.name, service: span.service, category: span.category,
+      operation: span.operation, spans: 0, errors: 0, total_ms: 0, self_ms: 0, critical_ms: 0 };
     one.spans += 1;
     one.errors += span.status === 'error' ? 1 : 0;
     one.total_ms += span.duration_ms;

@@ -14,7 +14,8 @@ export function plain(text) {
 
 /** One line of it, cut to what a table can show. */
 export function line(text, longest = LONGEST) {
-  const whole = plain(typeof text === 'string' && text.length > longest * 4 ? text.slice(0, longest * 4) : text).replace(/\s+/g, ' ').trim();
+  const whole = plain(typeof text === 'string' && text.length > longest * 4 ? text.slice(0, longest * 4) : text)
+    .replace(/\s+/g, ' ').trim();
   return whole.length > longest ? `${whole.slice(0, longest)}…` : whole;
 }
 

@@ -13,7 +13,10 @@ export function Attributes({ of, href, label = 'Attributes' }) {
   return html`<table class="attributes" aria-label=${label}><tbody>${pairs.map(([key, value]) => {
     const text = valueText(value);
     const address = href?.(key, value);
-    return html`<tr key=${key}><th scope="row">${plain(key).slice(0, LONG)}</th><td class=${text.length > LONG || text.includes('\n') ? 'long' : ''}>${address ? html`<a href=${address} title="Traces with this value">${text}</a>` : text}</td>
-      <td class="attribute-copy"><${Copy} text=${String(typeof value === 'string' ? value : JSON.stringify(value))} label=${`Copy ${plain(key).slice(0, 60)}`} /></td></tr>`;
+    return html`<tr key=${key}><th scope="row">${plain(key).slice(0, LONG)}</th>
+        <td class=${text.length > LONG || text.includes('\n') ? 'long' : ''}>
+            ${address ? html`<a href=${address} title="Traces with this value">${text}</a>` : text}</td>
+      <td class="attribute-copy"><${Copy} text=${String(typeof value === 'string' ? value : JSON.stringify(value))}
+            label=${`Copy ${plain(key).slice(0, 60)}`} /></td></tr>`;
   })}</tbody></table>`;
 }

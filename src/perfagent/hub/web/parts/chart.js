@@ -8,6 +8,13 @@ import { colour, palette } from '../core/theme.js';
 import uPlot from '../vendor/uplot.js';
 import { Icon } from './icon.js';
 
+/** Median, 95th and 99th percentile as the lines of a chart. */
+export const percentiles = (series) => [
+  { label: 'p50', values: series.p50_ms, colour: '--accent-3' },
+  { label: 'p95', values: series.p95_ms, colour: '--accent' },
+  { label: 'p99', values: series.p99_ms, colour: '--accent-2', dash: 2 },
+];
+
 const DASHES = [[], [5, 3], [2, 2], [8, 3, 2, 3]];
 const TABLE_ROWS = 60;
 const FONT = '11px Inter, "Segoe UI", Roboto, Arial, sans-serif';
@@ -22,7 +29,8 @@ const FONT = '11px Inter, "Segoe UI", Roboto, Arial, sans-serif';
  * @param {boolean} stacked whether the series add up, drawn as bars
  * @param {{time: number, label: string}[]} marks moments to point at
  */
-export function Chart({ label, time, series, unit = '', span, stacked = false, height = 148, marks = [], top, legend = true }) {
+export function Chart({ label, time, series, unit = '', span, stacked = false, height = 148, marks = [], top,
+    legend = true }) {
   const holder = useRef(null);
   const values = useRef([]);
   const moment = useRef(null);
@@ -31,13 +39,15 @@ export function Chart({ label, time, series, unit = '', span, stacked = false, h
   const colours = useCell(palette);
   const name = useId();
   const drawn = useMemo(() => (stacked ? pile(series) : series), [series, stacked]);
-  latest.current = { time, series, span, marks, unit };
-  const shape = JSON.stringify([series.map((one) => [one.label, one.colour, one.dash, one.fill]), unit, stacked, height, top, colours, asTable]);
+  latest.current = { time, series, span, marks, unit, stacked };
+  const shape = JSON.stringify([series.map((one) => [one.label, one.colour, one.dash, one.fill]), unit, stacked,
+      height, top, colours, asTable]);
 
   useLayoutEffect(() => {
     if (asTable) return undefined;
     const tell = (index) => showValues(values.current, moment.current, latest.current, index);
-    const plot = new uPlot(options({ drawn, stacked, height, top, latest, tell }), [time, ...drawn.map((one) => one.values)], holder.current);
+    const plot = new uPlot(options({ drawn, stacked, height, top, latest, tell }),
+      [time, ...drawn.map((one) => one.values)], holder.current);
     holder.current.plot = plot;
     const size = new ResizeObserver(() => plot.setSize({ width: Math.max(holder.current.clientWidth, 60), height }));
     size.observe(holder.current);
@@ -58,29 +68,39 @@ export function Chart({ label, time, series, unit = '', span, stacked = false, h
   return html`<figure class="chart" aria-labelledby=${name}>
     <figcaption>
       <span class="unseen" id=${name}>${label}</span>
-      ${legend && html`<ul class="legend">${series.map((one, index) => html`<li key=${one.label}><${Swatch} of=${one} block=${stacked} /><span class="legend-name" title=${one.label}>${one.label}</span> <b ref=${(node) => (values.current[index] = node)}></b></li>`)}</ul>`}
+      ${legend && html`<ul class="legend">${series.map((one, index) => html`<li key=${one.label}>
+        <${Swatch} of=${one} block=${stacked} />
+        <span class="legend-name" title=${one.label}>${one.label}</span>
+        <b ref=${(node) => (values.current[index] = node)}></b></li>`)}</ul>`}
       <span class="chart-moment" ref=${moment} aria-hidden="true"></span>
-      <button type="button" class="ghost" aria-pressed=${String(asTable)} title=${asTable ? 'Show as a chart' : 'Show as a table'} onClick=${() => setAsTable(!asTable)}>
+      <button type="button" class="ghost" aria-pressed=${String(asTable)}
+        title=${asTable ? 'Show as a chart' : 'Show as a table'} onClick=${() => setAsTable(!asTable)}>
         <${Icon} name=${asTable ? 'chart' : 'table'} label=${`${label} as a table`} size=${14} /></button>
     </figcaption>
     ${asTable
       ? html`<${Numbers} label=${label} time=${time} series=${series} unit=${unit} />`
-      : html`<div class="plot" ref=${holder} role="img" aria-label=${told(label, time, series, unit)} style=${{ height: `${height}px` }}></div>`}
+      : html`<div class="plot" ref=${holder} role="img" aria-label=${told(label, time, series, unit)}
+          style=${{ height: `${height}px` }}></div>`}
   </figure>`;
 }
 
 function Swatch({ of, block }) {
   const dash = DASHES[of.dash ?? 0];
   if (block) return html`<i class="swatch" style=${{ background: `var(${of.colour})` }}></i>`;
-  return html`<svg class="swatch-line" width="14" height="8" aria-hidden="true"><line x1="0" x2="14" y1="4" y2="4" style=${{ stroke: `var(${of.colour})` }} stroke-dasharray=${dash.join(' ')} /></svg>`;
+  return html`<svg class="swatch-line" width="14" height="8" aria-hidden="true">
+      <line x1="0" x2="14" y1="4" y2="4" style=${{ stroke: `var(${of.colour})` }} stroke-dasharray=${dash.join(' ')} />
+      </svg>`;
 }
 
-function showValues(nodes, moment, { time, series, unit }, index) {
+/** The values at the cursor; without one the latest, or the sums of what is piled up. */
+function showValues(nodes, moment, { time, series, unit, stacked }, index) {
   const at = index ?? lastKnown(series);
+  const idle = index === null || index === undefined;
   series.forEach((one, position) => {
-    if (nodes[position]) nodes[position].textContent = at === null ? '' : quantity(one.values[at], unit);
+    const shown = stacked && idle ? one.values.reduce((sum, value) => sum + (value ?? 0), 0) : one.values[at];
+    if (nodes[position]) nodes[position].textContent = at === null ? '' : quantity(shown, unit);
   });
-  if (moment) moment.textContent = index === null || index === undefined ? '' : clock(time[index], true);
+  if (moment) moment.textContent = idle ? '' : clock(time[index], true);
 }
 
 function lastKnown(series) {
@@ -93,7 +113,8 @@ function lastKnown(series) {
 // From the top of the pile down, so that each is drawn over the one that reaches higher.
 function pile(series) {
   let below = [];
-  const sums = series.map((one) => ({ ...one, fill: true, values: (below = one.values.map((value, index) => (value ?? 0) + (below[index] ?? 0))) }));
+  const sums = series.map((one) =>
+      ({ ...one, fill: true, values: (below = one.values.map((value, index) => (value ?? 0) + (below[index] ?? 0))) }));
   return sums.reverse();
 }
 
@@ -106,19 +127,21 @@ function options({ drawn, stacked, height, top, latest, tell }) {
     height,
     padding: [8, 16, 0, 0],
     legend: { show: false },
-    cursor: { sync: { key: 'page' }, y: false, drag: { x: true, y: false, setScale: false }, points: { size: 6, show: !stacked }, focus: { prox: -1 } },
-    scales: { x: { time: true, range: (plot, low, high) => latest.current.span ?? [low, high] }, y: { range: (plot, low, high) => [0, Math.max(top ?? 0, high > 0 ? high * 1.08 : 1)] } },
+    cursor: {
+      sync: { key: 'page', filters: { pub: (type) => type.startsWith('mouse') && !/down|up/.test(type) } }, // one zooms
+      y: false,
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 6, show: !stacked },
+    },
+    scales: {
+      x: { time: true, range: (plot, low, high) => latest.current.span ?? [low, high] },
+      y: { range: (plot, low, high) => [0, Math.max(top ?? 0, high > 0 ? high * 1.08 : 1)] },
+    },
     axes: [
-      { ...axis, size: 24, gap: 4, space: 70, values: (plot, splits, space, found, step) => splits.map((at) => dated(at, step)) },
-      { ...axis, size: widest, gap: 6, space: 34, values: (plot, splits) => splits.map((value) => tick(value, latest.current.unit)) },
+      { ...axis, size: 24, gap: 4, space: 70, values: (plot, splits, at, room, step) => splits.map((one) => dated(one, step)) },
+      { ...axis, size: widest, gap: 6, space: 34, values: (plot, splits) => splits.map((one) => tick(one, latest.current.unit)) },
     ],
-    series: [
-      {},
-      ...drawn.map((one) => {
-        const stroke = colour(one.colour);
-        return { label: one.label, stroke, width: stacked ? 0 : 1.5, dash: DASHES[one.dash ?? 0], fill: stacked ? stroke : one.fill ? faded(stroke) : undefined, paths: bars, points: { show: alone, size: 4, fill: stroke } };
-      }),
-    ],
+    series: [{}, ...drawn.map((one) => lineOf(one, stacked, bars))],
     hooks: {
       setCursor: [(plot) => tell(plot.cursor.idx)],
       setSelect: [(plot) => zoom(plot)],
@@ -127,19 +150,31 @@ function options({ drawn, stacked, height, top, latest, tell }) {
   };
 }
 
+function lineOf(one, stacked, paths) {
+  const stroke = colour(one.colour);
+  return {
+    label: one.label,
+    stroke,
+    width: stacked ? 0 : 1.5,
+    dash: DASHES[one.dash ?? 0],
+    fill: stacked ? stroke : one.fill ? faded(stroke) : undefined,
+    paths,
+    points: { show: false, filter: alone, size: 4, fill: stroke },
+  };
+}
+
 // A point between two gaps has no line to it: only those are drawn as dots.
-function alone(plot, position, first, last) {
+function alone(plot, position) {
   const values = plot.data[position];
-  const found = [];
-  for (let index = first; index <= last; index += 1) {
-    if (values[index] != null && values[index - 1] == null && values[index + 1] == null) found.push(index);
-  }
-  return found.length ? found : false;
+  const found = values.flatMap((value, at) => (value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
+  return found.length ? found : null;
 }
 
 const faded = (rgb) => rgb.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.12)');
-const tick = (value, unit) => quantity(value, unit).replace(/(\d)\.0+(?=\D|$)/, '$1').replace(/(\.\d*?)0+(?=\D|$)/, '$1');
-const dated = (at, step) => (step >= 86400 || (step >= 3600 && new Date(at * 1000).getHours() === 0) ? day(at) : clock(at, step < 60));
+const tick = (value, unit) => quantity(value, unit).replace(/(\d)\.0+(?=\D|$)/, '$1')
+  .replace(/(\.\d*?)0+(?=\D|$)/, '$1');
+const dated = (at, step) => (step >= 86400 || (step >= 3600 && new Date(at * 1000).getHours() === 0) ? day(at)
+  : clock(at, step < 60));
 
 function widest(plot, values, index) {
   if (!values) return plot.axes[index]._size ?? 40;
@@ -177,7 +212,8 @@ function told(label, time, series, unit) {
   const lines = series.map((one) => {
     const known = one.values.filter((value) => value !== null && value !== undefined);
     if (!known.length) return `${one.label} not measured`;
-    return `${one.label} lowest ${quantity(Math.min(...known), unit)}, highest ${quantity(Math.max(...known), unit)}, latest ${quantity(known.at(-1), unit)}`;
+    return `${one.label} lowest ${quantity(Math.min(...known), unit)}, highest ${quantity(Math.max(...known),
+          unit)}, latest ${quantity(known.at(-1), unit)}`;
   });
   return `${label} from ${clock(time[0])} to ${clock(time.at(-1))}: ${lines.join('; ')}`;
 }
@@ -187,7 +223,11 @@ function Numbers({ label, time, series, unit }) {
   const rows = time.map((at, index) => [at, index]).filter((row, index) => index % every === 0);
   return html`<div class="table numbers" tabindex="0" role="region" aria-label=${`${label}, values`}><table>
     <caption class="unseen">${label}${every > 1 ? `, every ${every}th value` : ''}</caption>
-    <thead><tr><th scope="col">Time</th>${series.map((one) => html`<th scope="col" class="right" key=${one.label}>${one.label}</th>`)}</tr></thead>
-    <tbody>${rows.reverse().map(([at, index]) => html`<tr key=${at}><th scope="row" title=${instant(at)}>${clock(at, true)}</th>${series.map((one) => html`<td class="right" key=${one.label}>${quantity(one.values[index], unit)}</td>`)}</tr>`)}</tbody>
+    <thead><tr><th scope="col">Time</th>${series.map((one) =>
+        html`<th scope="col" class="right" key=${one.label}>${one.label}</th>`)}</tr></thead>
+    <tbody>${rows.reverse()
+      .map(([at, index]) => html`<tr key=${at}><th scope="row" title=${instant(at)}>${clock(at, true)}</th>
+            ${series.map((one) => html`<td class="right" key=${one.label}>${quantity(one.values[index], unit)}</td>`)}
+            </tr>`)}</tbody>
   </table></div>`;
 }

@@ -11,7 +11,9 @@ export function Dialog({ title, close, children }) {
   }, []);
   const beside = (event) => event.target === dialog.current && close();
   return html`<dialog ref=${dialog} onClose=${close} onClick=${beside} aria-label=${title}>
-    <div class="dialog"><header><h2>${title}</h2><button type="button" class="ghost" onClick=${close}><${Icon} name="close" label="Close" /></button></header>${children}</div></dialog>`;
+    <div class="dialog"><header><h2>${title}</h2>
+          <button type="button" class="ghost" onClick=${close}><${Icon} name="close" label="Close" /></button></header>
+              ${children}</div></dialog>`;
 }
 
 /** Asks before something is changed. */

@@ -6,7 +6,8 @@ import { Icon } from './icon.js';
 
 /** A figure with its name. */
 export function Figure({ name, value, title, note, tone = '' }) {
-  return html`<div class="figure ${tone}" title=${title}><dt>${name}</dt><dd>${value}${note && html` <small>${note}</small>`}</dd></div>`;
+  return html`<div class="figure ${tone}" title=${title}><dt>${name}</dt>
+      <dd>${value}${note && html` <small>${note}</small>`}</dd></div>`;
 }
 
 /** Several of them in a row. */
@@ -24,14 +25,18 @@ export function Delta({ before, after, lower = null, than = 'than before', show 
   if (!found) return null;
   const worse = lower !== null && found.ratio !== 0 && found.ratio > 0 === lower && Math.abs(found.ratio) >= 0.1;
   const better = lower !== null && found.ratio !== 0 && found.ratio > 0 !== lower && Math.abs(found.ratio) >= 0.1;
-  const spoken = `${found.text} ${than}${show ? `, ${show(before)}` : ''}${worse ? ', worse' : better ? ', better' : ''}`;
+  const spoken = `${found.text} ${than}${show ? `, ${show(before)}` : ''}${worse ? ', worse' : better ? ', better'
+      : ''}`;
   return html`<span class="delta ${worse ? 'warn' : better ? 'good' : 'quiet'}" title=${spoken}>
-    ${found.ratio !== 0 && html`<${Icon} name=${found.ratio > 0 ? 'up' : 'down'} size=${12} />`}<span aria-hidden="true">${found.text}</span><span class="unseen">${spoken}</span></span>`;
+    ${found.ratio !== 0 && html`<${Icon} name=${found.ratio > 0 ? 'up' : 'down'} size=${12} />`}
+      <span aria-hidden="true">${found.text}</span><span class="unseen">${spoken}</span></span>`;
 }
 
 /** A share of a whole, 0..1, as a bar behind its text. */
 export function Share({ ratio, children, tone = '' }) {
-  return html`<span class="share ${tone}"><i style=${{ backgroundSize: `${Math.max(0, Math.min(1, ratio || 0)) * 100}% 100%` }}></i><span>${children}</span></span>`;
+  return html`<span class="share ${tone}">
+      <i style=${{ backgroundSize: `${Math.max(0, Math.min(1, ratio || 0)) * 100}% 100%` }}></i><span>${children}
+        </span></span>`;
 }
 
 /**
@@ -43,7 +48,12 @@ export function Parts({ label, parts }) {
   const whole = parts.reduce((sum, part) => sum + (part.value || 0), 0) || 1;
   const seen = parts.filter((part) => part.value > 0);
   return html`<div class="parts">
-    <div class="parts-bar" aria-hidden="true">${seen.map((part) => html`<i key=${part.label} style=${{ flexGrow: Math.max(part.value / whole, 0.004), background: `var(${part.colour})` }} title=${`${part.label}: ${part.text}`}></i>`)}</div>
-    <ul aria-label=${label}>${seen.map((part) => html`<li key=${part.label}><i class="swatch" style=${{ background: `var(${part.colour})` }}></i>${part.label} <b>${part.text}</b> <span class="quiet">${percent(part.value / whole)}</span></li>`)}</ul>
+    <div class="parts-bar" aria-hidden="true">
+        ${seen.map((part) => html`<i key=${part.label}
+              style=${{ flexGrow: Math.max(part.value / whole, 0.004), background: `var(${part.colour})` }}
+                title=${`${part.label}: ${part.text}`}></i>`)}</div>
+    <ul aria-label=${label}>${seen.map((part) => html`<li key=${part.label}>
+          <i class="swatch" style=${{ background: `var(${part.colour})` }}></i>${part.label} <b>${part.text}
+            </b> <span class="quiet">${percent(part.value / whole)}</span></li>`)}</ul>
   </div>`;
 }

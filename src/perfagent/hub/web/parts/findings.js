@@ -10,7 +10,8 @@ import { Severity } from './severity.js';
 
 /** Findings, the worst first as the hub has them. */
 export function Findings({ items }) {
-  return html`<ul class="findings">${items.map((one, index) => html`<${Finding} key=${`${one.kind} ${one.title} ${index}`} of=${one} />`)}</ul>`;
+  return html`<ul class="findings">
+      ${items.map((one, index) => html`<${Finding} key=${`${one.kind} ${one.title} ${index}`} of=${one} />`)}</ul>`;
 }
 
 function Finding({ of: { severity, title, evidence, impact, recommendation, service, link } }) {
@@ -19,9 +20,12 @@ function Finding({ of: { severity, title, evidence, impact, recommendation, serv
   return html`<li class="finding">
     <${Severity} level=${severity} />
     <div>
-      <h3>${address ? html`<a href=${address}>${name}</a>` : name} ${service && html`<${Service} name=${service} />`}</h3>
-      <p>${line(evidence, 400)}${impact && impact !== evidence && html` <span class="quiet">${line(impact, 300)}</span>`}</p>
-      ${recommendation && html`<p class="advice"><${Icon} name="arrow" size=${13} /> ${plain(recommendation).slice(0, 400)}</p>`}
+      <h3>${address ? html`<a href=${address}>${name}</a>` : name} ${service && html`<${Service} name=${service} />`}
+          </h3>
+      <p>${line(evidence, 400)}${impact && impact !== evidence && html` <span class="quiet">${line(impact, 300)}
+          </span>`}</p>
+      ${recommendation && html`<p class="advice">
+            <${Icon} name="arrow" size=${13} /> ${plain(recommendation).slice(0, 400)}</p>`}
     </div></li>`;
 }
 
@@ -37,7 +41,8 @@ const KINDS = {
 
 /** Changes; each tells before and after where it has figures. */
 export function Changes({ items }) {
-  return html`<ul class="changes">${items.map((one, index) => html`<${Change} key=${`${one.kind} ${one.subject} ${index}`} of=${one} />`)}</ul>`;
+  return html`<ul class="changes">
+      ${items.map((one, index) => html`<${Change} key=${`${one.kind} ${one.subject} ${index}`} of=${one} />`)}</ul>`;
 }
 
 function Change({ of: { kind, subject, link, before, after, unit, text } }) {
@@ -48,7 +53,11 @@ function Change({ of: { kind, subject, link, before, after, unit, text } }) {
   return html`<li title=${line(text, 400)}>
     <span class="mark ${tone}"><${Icon} name=${icon} /><span>${word}</span></span>
     <span class="change-subject">${address ? html`<a href=${address}>${name}</a>` : name}</span>
-    <span class="change-figures">${figures ? html`<span class="quiet">${inUnit(before, unit)}</span> <span aria-label="became">→</span> <b>${inUnit(after, unit)}</b>` : html`<span class="quiet">${before && after ? `${line(before, 40)} → ${line(after, 40)}` : subject ? line(text, 120) : ''}</span>`}</span></li>`;
+    <span class="change-figures">${figures ? html`<span class="quiet">${inUnit(before, unit)}
+        </span> <span aria-label="became">→</span> <b>${inUnit(after, unit)}
+        </b>` : html`<span class="quiet">${before && after ? `${line(before, 40)} → ${line(after, 40)}` : subject
+          ? line(text, 120) : ''}</span>`}</span></li>`;
 }
 
-const inUnit = (value, unit) => (unit === 'ms' ? duration(value) : unit === 'ratio' ? percent(value) : quantity(value, unit ?? ''));
+const inUnit = (value, unit) => (unit === 'ms' ? duration(value) : unit === 'ratio' ? percent(value)
+  : quantity(value, unit ?? ''));

@@ -6,7 +6,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from '../core/html
 import { go, link } from '../core/route.js';
 import { colour, palette } from '../core/theme.js';
 
-const [LEFT, BOTTOM, HEIGHT] = [58, 22, 190]; // px
+const [LEFT, BOTTOM, HIGHEST, ROW] = [58, 22, 168, 20]; // px; rows are at most so high
 const STEPS = 8;
 
 /**
@@ -45,10 +45,15 @@ export function HeatMap({ map, operation, until, what = 'requests' }) {
   };
   return html`<figure class="heatmap">
     <div class="heatmap-box">
-      <canvas ref=${canvas} tabindex="0" role="application" aria-roledescription="heat map" aria-label=${`Durations over time, ${count(grid.total)} ${what}. Arrow keys choose a cell, Enter opens its traces.`}
-        onPointerMove=${(event) => setCell(at(event))} onPointerLeave=${() => setCell(null)} onClick=${(event) => open(at(event))} onKeyDown=${key} onBlur=${() => setCell(null)}></canvas>
+      <canvas ref=${canvas} tabindex="0" role="application" aria-roledescription="heat map"
+            aria-label=${`Durations over time, ${count(grid.total)} ${what}. Arrow keys choose a cell, Enter opens its traces.`}
+        onPointerMove=${(event) => setCell(at(event))} onPointerLeave=${() => setCell(null)} onClick=${(event) =>
+            open(at(event))} onKeyDown=${key} onBlur=${() => setCell(null)}></canvas>
     </div>
-    <figcaption role="status">${cell ? told(grid, cell, what) : html`<span>Fewer</span> <span class="scale" aria-hidden="true">${Array.from({ length: STEPS }, (_, step) => html`<i key=${step} style=${{ opacity: (step + 1) / STEPS }}></i>`)}</span> <span>more ${what}; a cell leads to its traces</span>`}</figcaption>
+    <figcaption role="status">${cell ? told(grid, cell, what)
+      : html`<span>Fewer</span> <span class="scale" aria-hidden="true">
+          ${Array.from({ length: STEPS }, (_, step) => html`<i key=${step} style=${{ opacity: (step + 1) / STEPS }}>
+                </i>`)}</span> <span>more ${what}; a cell leads to its traces</span>`}</figcaption>
   </figure>`;
 }
 
@@ -59,10 +64,12 @@ function gridOf({ time, bounds_ms: bounds, counts }, until) {
   const sums = bounds.map((_, row) => counts.reduce((sum, column) => sum + (column[row] ?? 0), 0));
   const first = sums.findIndex((sum) => sum > 0);
   const last = sums.findLastIndex((sum) => sum > 0);
-  const [low, rows] = [Math.max(0, first - 1), first < 0 ? 0 : Math.min(bounds.length - 1, last + 1) - Math.max(0, first - 1) + 1];
+  const [low, rows] = [Math.max(0, first - 1), first < 0 ? 0 : Math.min(bounds.length - 1, last + 1) - Math.max(0,
+      first - 1) + 1];
   const step = time.length > 1 ? time[1] - time[0] : Math.max(1, until - time[0]);
   return {
     rows,
+    high: Math.min(HIGHEST, rows * ROW),
     columns: first < 0 ? 0 : time.length,
     total: sums.reduce((sum, one) => sum + one, 0),
     most: Math.max(1, ...counts.flat()),
@@ -76,7 +83,7 @@ function gridOf({ time, bounds_ms: bounds, counts }, until) {
 
 function place(grid, width, x, y) {
   const column = Math.floor(((x - LEFT) / (width - LEFT)) * grid.columns);
-  const row = Math.floor((1 - y / (HEIGHT - BOTTOM)) * grid.rows);
+  const row = Math.floor((1 - y / grid.high) * grid.rows);
   return column < 0 || row < 0 || column >= grid.columns || row >= grid.rows ? null : { column, row };
 }
 
@@ -86,18 +93,19 @@ function told(grid, cell, what) {
 }
 
 function address(grid, { column, row }, operation) {
-  return link(['traces'], { operation, from: grid.from(column), to: grid.to(column), min_ms: grid.below(row) || null, max_ms: grid.above(row), sort: 'slowest' });
+  return link(['traces'], { operation, from: grid.from(column), to: grid.to(column), min_ms: grid.below(row) || null,
+      max_ms: grid.above(row), sort: 'slowest' });
 }
 
 function draw(canvas, grid, width, cell) {
   if (!canvas) return;
   const scale = devicePixelRatio;
-  Object.assign(canvas, { width: width * scale, height: HEIGHT * scale });
-  Object.assign(canvas.style, { width: `${width}px`, height: `${HEIGHT}px` });
+  Object.assign(canvas, { width: width * scale, height: (grid.high + BOTTOM) * scale });
+  Object.assign(canvas.style, { width: `${width}px`, height: `${grid.high + BOTTOM}px` });
   const pen = canvas.getContext('2d');
   pen.scale(scale, scale);
   pen.font = '11px Inter, "Segoe UI", Roboto, Arial, sans-serif';
-  const [wide, high] = [(width - LEFT) / grid.columns, (HEIGHT - BOTTOM) / grid.rows];
+  const [wide, high] = [(width - LEFT) / grid.columns, grid.high / grid.rows];
   const [accent, muted, line] = [colour('--accent'), colour('--muted'), colour('--line')];
   const gap = wide > 4 ? 1 : 0;
   pen.fillStyle = accent;
@@ -106,7 +114,8 @@ function draw(canvas, grid, width, cell) {
       const found = grid.count({ column, row });
       if (!found) continue;
       pen.globalAlpha = Math.ceil((Math.log1p(found) / Math.log1p(grid.most)) * STEPS) / STEPS;
-      pen.fillRect(LEFT + column * wide, HEIGHT - BOTTOM - (row + 1) * high, Math.max(wide - gap, 1), Math.max(high - (high > 4 ? 1 : 0), 1));
+      pen.fillRect(LEFT + column * wide, grid.high - (row + 1) * high, Math.max(wide - gap, 1),
+        Math.max(high - (high > 4 ? 1 : 0), 1));
     }
   }
   pen.globalAlpha = 1;
@@ -114,7 +123,7 @@ function draw(canvas, grid, width, cell) {
   if (!cell) return;
   pen.strokeStyle = colour('--text');
   pen.lineWidth = 1.5;
-  pen.strokeRect(LEFT + cell.column * wide, HEIGHT - BOTTOM - (cell.row + 1) * high, wide, high);
+  pen.strokeRect(LEFT + cell.column * wide, grid.high - (cell.row + 1) * high, wide, high);
 }
 
 function axes(pen, grid, { width, wide, high, muted, line }) {
@@ -123,20 +132,20 @@ function axes(pen, grid, { width, wide, high, muted, line }) {
   pen.textAlign = 'right';
   const every = Math.max(1, Math.ceil(22 / high));
   for (let row = 0; row < grid.rows; row += every) {
-    const y = HEIGHT - BOTTOM - (row + 1) * high;
+    const y = grid.high - (row + 1) * high;
     pen.fillText(duration(grid.above(row)), LEFT - 8, Math.max(6, y));
     pen.fillStyle = line;
     pen.fillRect(LEFT - 4, Math.round(y), 3, 1);
     pen.fillStyle = muted;
   }
   pen.fillStyle = line;
-  pen.fillRect(LEFT, HEIGHT - BOTTOM, width - LEFT, 1);
+  pen.fillRect(LEFT, grid.high, width - LEFT, 1);
   pen.fillStyle = muted;
   pen.textBaseline = 'alphabetic';
   pen.textAlign = 'center';
   const stride = Math.max(1, Math.ceil(80 / wide));
   for (let column = Math.floor(stride / 2); column < grid.columns; column += stride) {
     const x = LEFT + column * wide;
-    if (x > LEFT + 14 && x < width - 22) pen.fillText(clock(grid.from(column)), x, HEIGHT - 6);
+    if (x > LEFT + 14 && x < width - 22) pen.fillText(clock(grid.from(column)), x, grid.high + BOTTOM - 6);
   }
 }

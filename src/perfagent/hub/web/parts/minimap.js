@@ -34,10 +34,17 @@ export function Minimap({ nodes, end, frame, onFrame, colours }) {
     if (to - from > 0.005) onFrame([from * end, to * end]);
   };
   const seen = drag ? [Math.min(...drag), Math.max(...drag)] : frame && [frame[0] / end, frame[1] / end];
-  return html`<div class="minimap"><span class="minimap-note">${frame ? html`${duration(frame[1] - frame[0])} of ${duration(end)} <button type="button" class="ghost" onClick=${() => onFrame(null)}>Show all</button>` : html`<span class="quiet">Drag to see a part</span>`}</span>
-    <div class="minimap-box" onPointerDown=${down} onPointerMove=${drag ? (event) => setDrag([drag[0], part(event)]) : undefined} onPointerUp=${drag ? up : undefined} onPointerCancel=${() => setDrag(null)} onDblClick=${() => onFrame(null)}>
+  return html`<div class="minimap"><span class="minimap-note">
+        ${frame ? html`${duration(frame[1] - frame[0])} of ${duration(end)} <button type="button" class="ghost"
+              onClick=${() => onFrame(null)}>Show all</button>` : html`<span class="quiet">Drag to see a part</span>`}
+                </span>
+    <div class="minimap-box" onPointerDown=${down}
+        onPointerMove=${drag ? (event) => setDrag([drag[0], part(event)]) : undefined}
+            onPointerUp=${drag ? up : undefined} onPointerCancel=${() => setDrag(null)}
+                onDblClick=${() => onFrame(null)}>
       <canvas ref=${canvas} aria-hidden="true"></canvas>
-      ${seen && html`<i class="minimap-shade" style=${{ left: 0, width: `${seen[0] * 100}%` }}></i><i class="minimap-shade" style=${{ left: `${seen[1] * 100}%`, right: 0 }}></i>`}
+      ${seen && html`<i class="minimap-shade" style=${{ left: 0, width: `${seen[0] * 100}%` }}></i>
+          <i class="minimap-shade" style=${{ left: `${seen[1] * 100}%`, right: 0 }}></i>`}
     </div></div>`;
 }
 
@@ -51,7 +58,8 @@ function draw(canvas, nodes, end, width, colours) {
   let row = 0;
   for (const node of nodes.values()) {
     pen.fillStyle = colour(node.span.status === 'error' ? '--bad' : colours.get(node.span.service));
-    pen.fillRect((node.start / end) * width, 4 + row * ((HEIGHT - 8) / Math.max(nodes.size, (HEIGHT - 8) / 4)), Math.max(1, ((node.end - node.start) / end) * width), Math.max(high - 0.5, 0.5));
+    pen.fillRect((node.start / end) * width, 4 + row * ((HEIGHT - 8) / Math.max(nodes.size, (HEIGHT - 8) / 4)),
+      Math.max(1, ((node.end - node.start) / end) * width), Math.max(high - 0.5, 0.5));
     row += 1;
   }
 }

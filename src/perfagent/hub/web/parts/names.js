@@ -12,7 +12,9 @@ export function Name({ name, service }) {
   const chosen = useCell(route).query.get('service');
   const shown = line(name) || '(no name)';
   const method = METHOD.exec(shown)?.[1];
-  return html`<span class="name" title=${plain(name).slice(0, 500)}>${method && html`<span class="method">${method}</span> `}<bdi>${method ? shown.slice(method.length + 1) : shown}</bdi>${service && !chosen && html` <${Service} name=${service} />`}</span>`;
+  return html`<span class="name" title=${plain(name).slice(0, 500)}>
+      ${method && html`<span class="method">${method}</span> `}<bdi>${method ? shown.slice(method.length + 1) : shown}
+        </bdi>${service && !chosen && html` <${Service} name=${service} />`}</span>`;
 }
 
 /** A service's name, small. */
@@ -24,5 +26,6 @@ export function Service({ name }) {
 export function Place({ caller, file, line: number, name }) {
   const [where, ...rest] = caller ? line(caller).split(' ') : [[file, number].filter(Boolean).join(':'), name ?? ''];
   if (!where) return html`<span class="quiet">unknown</span>`;
-  return html`<span class="place"><code>${line(where)}</code> <span class="quiet">${line(rest.join(' '))}</span></span>`;
+  return html`<span class="place"><code>${line(where)}</code> <span class="quiet">${line(rest.join(' '))}</span>
+    </span>`;
 }

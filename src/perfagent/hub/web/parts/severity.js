@@ -26,7 +26,8 @@ const LOGS = [
 ];
 
 function Mark({ icon, tone, word, hidden }) {
-  return html`<span class="mark ${tone}"><${Icon} name=${icon} label=${hidden ? word : undefined} />${!hidden && html`<span>${word}</span>`}</span>`;
+  return html`<span class="mark ${tone}"><${Icon} name=${icon} label=${hidden ? word : undefined} />
+      ${!hidden && html`<span>${word}</span>`}</span>`;
 }
 
 /** Healthy, Degraded, Unhealthy or Idle. */

@@ -10,7 +10,9 @@ export function Spark({ values, top, tone = '' }) {
   if (known.length < 2) return html`<svg class="spark" width=${WIDTH} height=${HEIGHT} aria-hidden="true"></svg>`;
   const most = top ?? Math.max(...known);
   const step = WIDTH / (known.length - 1);
-  const points = known.map((value, index) => `${(index * step).toFixed(1)},${(HEIGHT - 1.5 - (most ? value / most : 0) * (HEIGHT - 3)).toFixed(1)}`).join(' ');
-  return html`<svg class="spark ${tone}" width=${WIDTH} height=${HEIGHT} viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} aria-hidden="true">
+  const points = known.map((value, index) =>
+      `${(index * step).toFixed(1)},${(HEIGHT - 1.5 - (most ? value / most : 0) * (HEIGHT - 3)).toFixed(1)}`).join(' ');
+  return html`<svg class="spark ${tone}" width=${WIDTH} height=${HEIGHT} viewBox=${`0 0 ${WIDTH} ${HEIGHT}`}
+      aria-hidden="true">
     <polygon points=${`0,${HEIGHT} ${points} ${WIDTH},${HEIGHT}`} /><polyline points=${points} /></svg>`;
 }

@@ -6,7 +6,8 @@ import { Icon } from './icon.js';
 
 /** A command to type, with a button that copies it. */
 export function Command({ text }) {
-  return html`<span class="command"><code>${text}</code><${Copy} text=${text} label=${`Copy the command ${text}`} /></span>`;
+  return html`<span class="command"><code>${text}</code><${Copy} text=${text} label=${`Copy the command ${text}`} />
+    </span>`;
 }
 
 /** A button that copies a text; says so for a moment. */
@@ -34,7 +35,8 @@ export function NothingHere({ what, icon, children }) {
   return html`<${Empty} icon=${icon} title=${`No ${what}: ${label.charAt(0).toLowerCase()}${label.slice(1)}`}>
     ${children}
     <p class="row-of-buttons">
-      ${seconds < 86400 && html`<button type="button" onClick=${() => setRange('-24h')}>Show the last 24 hours</button>`}
+      ${seconds < 86400 && html`<button type="button"
+            onClick=${() => setRange('-24h')}>Show the last 24 hours</button>`}
       <button type="button" onClick=${widen}>Twice the range</button>
     </p></${Empty}>`;
 }
@@ -46,7 +48,8 @@ export function FirstSteps() {
     <p><${Command} text="perfagent run python app.py" /></p>
     <p>Any OpenTelemetry SDK can send here, too:</p>
     <p><${Command} text=${`OTEL_EXPORTER_OTLP_ENDPOINT=${location.origin}`} /></p>
-    <p class="quiet">This page shows it a moment after it arrives. If nothing does, <code>perfagent doctor</code> finds the step that is broken.</p></${Empty}>`;
+    <p class="quiet">This page shows it a moment after it arrives. If nothing does, <code>perfagent doctor</code> finds the step that is broken.</p>
+    </${Empty}>`;
 }
 
 /** The hub wants a sign-in. */
@@ -59,7 +62,8 @@ export function SignedOut() {
 
 /** What the hub said no with. */
 export function Failed({ error, again }) {
-  const title = error.status === 404 ? 'Not here' : error.status === 403 ? 'Not allowed' : error.status === 0 ? 'The hub is away' : 'The hub could not answer';
+  const title = error.status === 404 ? 'Not here' : error.status === 403 ? 'Not allowed' : error.status === 0
+    ? 'The hub is away' : 'The hub could not answer';
   return html`<${Empty} icon="high" title=${title}>
     <p>${error.message}</p>
     ${error.status === 404 && html`<p>It may be older than what the hub keeps.</p>`}
@@ -69,5 +73,6 @@ export function Failed({ error, again }) {
 
 /** Grey shapes of what is on its way; shown after a moment, so that what is fast does not flicker. */
 export function Loading({ rows = 6 }) {
-  return html`<div class="loading" role="status"><span class="unseen">Loading…</span>${Array.from({ length: rows }, (_, index) => html`<i key=${index}></i>`)}</div>`;
+  return html`<div class="loading" role="status"><span class="unseen">Loading…</span>
+      ${Array.from({ length: rows }, (_, index) => html`<i key=${index}></i>`)}</div>`;
 }

@@ -28,10 +28,13 @@ export function Table({ caption, columns, rows, id, href, sorted, list, primary 
   return html`<div class="table" tabindex=${href ? undefined : 0} role="region" aria-label=${caption}>
     <table data-primary=${primary ? 'true' : undefined} onKeyDown=${arrows}>
       <caption class="unseen">${caption}</caption>
-      <thead><tr>${columns.map((column) => html`<${Heading} key=${column.key} column=${column} sorts=${sorted && column.value} by=${by} ascending=${ascending} />`)}</tr></thead>
-      <tbody>${shown.map((row) => html`<${Row} key=${id(row)} row=${row} columns=${columns} address=${href?.(row)} className=${rowClass?.(row)} />`)}</tbody>
+      <thead><tr>${columns.map((column) => html`<${Heading} key=${column.key} column=${column}
+        sorts=${sorted && column.value} by=${by} ascending=${ascending} />`)}</tr></thead>
+      <tbody>${shown.map((row) => html`<${Row} key=${id(row)} row=${row} columns=${columns} address=${href?.(row)}
+            className=${rowClass?.(row)} />`)}</tbody>
     </table>
-    ${list?.next && html`<p class="more"><button type="button" onClick=${list.more} disabled=${list.loadingMore}>${list.loadingMore ? 'Loading…' : 'Show more'}</button>
+    ${list?.next && html`<p class="more"><button type="button" onClick=${list.more} disabled=${list.loadingMore}>
+          ${list.loadingMore ? 'Loading…' : 'Show more'}</button>
       ${incomplete && html`<span class="quiet">Sorted among the ${rows.length} that are shown</span>`}</p>`}
   </div>`;
 }
@@ -54,9 +57,11 @@ function Heading({ column, sorts, by, ascending }) {
   if (!sorts) return html`<th scope="col" class=${classes} title=${column.title}>${column.label}</th>`;
   const active = by === column.key;
   const next = active ? !ascending : Boolean(column.rising);
-  const sort = () => setQuery({ sort: column.key, order: next === Boolean(column.rising) ? null : next ? 'asc' : 'desc' });
-  return html`<th scope="col" class=${classes} aria-sort=${active ? (ascending ? 'ascending' : 'descending') : undefined} title=${column.title}>
-    <button type="button" onClick=${sort}>${column.label}<${Icon} name=${active && ascending ? 'up' : 'down'} size=${12} /></button></th>`;
+  const order = next === Boolean(column.rising) ? null : next ? 'asc' : 'desc';
+  const direction = ascending ? 'ascending' : 'descending';
+  return html`<th scope="col" class=${classes} aria-sort=${active ? direction : undefined} title=${column.title}>
+    <button type="button" onClick=${() => setQuery({ sort: column.key, order })}>
+      ${column.label}<${Icon} name=${active && ascending ? 'up' : 'down'} size=${12} /></button></th>`;
 }
 
 function Row({ row, columns, address, className = '' }) {
@@ -69,11 +74,12 @@ function Row({ row, columns, address, className = '' }) {
     const content = column.cell(row);
     const classes = classesOf(column);
     if (index > 0 || column.plain) return html`<td key=${column.key} class=${classes}>${content}</td>`;
-    return html`<th key=${column.key} scope="row" class=${classes}>${address ? html`<a href=${address}>${content}</a>` : content}</th>`;
+    const leading = address ? html`<a href=${address}>${content}</a>` : content;
+    return html`<th key=${column.key} scope="row" class=${classes}>${leading}</th>`;
   })}</tr>`;
 }
 
-const classesOf = (column) => `${column.right ? 'right' : ''} ${column.wide ? 'wide' : ''} ${column.grow ? 'grow' : ''}`;
+const classesOf = (column) => ['right', 'wide', 'grow'].filter((name) => column[name]).join(' ');
 
 const MOVES = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, Home: -Infinity, End: Infinity };
 
@@ -93,5 +99,6 @@ function focusRow(table, row, step) {
 /** Puts the focus on the next row of the view's main table, or the one before. */
 export function moveRow(step) {
   const table = document.querySelector('table[data-primary]');
-  if (table) focusRow(table, document.activeElement?.closest('tr'), document.activeElement?.closest('table') === table ? step : 1);
+  if (table) focusRow(table, document.activeElement?.closest('tr'),
+    document.activeElement?.closest('table') === table ? step : 1);
 }

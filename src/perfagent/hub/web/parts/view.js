@@ -16,10 +16,13 @@ export function View({ name, title, label = title, crumbs = [], actions, source,
     document.title = `${line(label, 80)} · perfagent`;
   }, [label]);
   const { data, error, loading, reload } = source;
-  return html`<section class="view view-${name}" data-loaded=${data ? name : undefined} aria-busy=${String(Boolean(loading))}>
+  return html`<section class="view view-${name}" data-loaded=${data ? name : undefined}
+      aria-busy=${String(Boolean(loading))}>
     <header class="view-head">
       <div class="titles">
-        ${crumbs.length > 0 && html`<nav aria-label="Above this"><ol class="crumbs">${crumbs.map(([text, address]) => html`<li key=${address}><a href=${address}>${text}</a></li>`)}</ol></nav>`}
+        ${crumbs.length > 0 && html`<nav aria-label="Above this">
+              <ol class="crumbs">${crumbs.map(([text, address]) => html`<li key=${address}><a href=${address}>${text}
+                    </a></li>`)}</ol></nav>`}
         <h1 tabindex="-1">${title}</h1>
       </div>
       ${actions && html`<div class="actions">${actions}</div>`}
@@ -32,7 +35,8 @@ export function View({ name, title, label = title, crumbs = [], actions, source,
 /** A part of a view with a heading of its own. */
 export function Panel({ title, note, actions, wide, className = '', children }) {
   return html`<section class="panel ${className} ${wide ? 'wide' : ''}">
-    ${title && html`<header><h2>${title}</h2>${note && html`<p class="note">${note}</p>`}${actions && html`<div class="actions">${actions}</div>`}</header>`}
+    ${title && html`<header><h2>${title}</h2>${note && html`<p class="note">${note}</p>`}
+          ${actions && html`<div class="actions">${actions}</div>`}</header>`}
     ${children}
   </section>`;
 }

@@ -25,7 +25,8 @@ export function Waterfall({ trace }) {
   const [critical, setCritical] = useState(true);
   const scroller = useRef(null);
   const rows = useMemo(() => rowsOf(tree.roots, folded, unfolded), [tree, folded, unfolded]);
-  const colours = useMemo(() => new Map([...new Set(trace.spans.map((span) => span.service))].map((name, index) => [name, `--c${(index % COLOURS) + 1}`])), [trace]);
+  const colours = useMemo(() => new Map([...new Set(trace.spans.map((span) => span.service))].map((name,
+        index) => [name, `--c${(index % COLOURS) + 1}`])), [trace]);
   const repeated = useMemo(() => repeatedOf(trace), [trace]);
   const found = useMemo(() => matches(trace.spans, query.get('find')), [trace, query.get('find')]);
 
@@ -59,41 +60,54 @@ export function Waterfall({ trace }) {
 
   const key = (event) => {
     const row = rows[at];
-    const move = { ArrowDown: at + 1, ArrowUp: at - 1, j: at + 1, k: at - 1, Home: 0, End: rows.length - 1, PageDown: at + 15, PageUp: at - 15 }[event.key];
+    const move = { ArrowDown: at + 1, ArrowUp: at - 1, j: at + 1, k: at - 1, Home: 0, End: rows.length - 1,
+      PageDown: at + 15, PageUp: at - 15 }[event.key];
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (move !== undefined) choose(rows[Math.max(0, Math.min(rows.length - 1, move))].id);
     else if (event.key === 'Escape') choose(null);
     else if (!row) return;
-    else if (event.key === 'ArrowRight') isOpen(row, folded, unfolded) || !below(row) ? choose(rows[Math.min(rows.length - 1, at + 1)].id) : toggle(row);
-    else if (event.key === 'ArrowLeft') isOpen(row, folded, unfolded) && below(row) ? toggle(row) : row.parent && choose(row.parent.id);
+    else if (event.key === 'ArrowRight') isOpen(row, folded, unfolded) || !below(row)
+      ? choose(rows[Math.min(rows.length - 1, at + 1)].id) : toggle(row);
+    else if (event.key === 'ArrowLeft') isOpen(row, folded, unfolded) && below(row) ? toggle(row) : row.parent
+      && choose(row.parent.id);
     else if (event.key === 'Enter' || event.key === ' ') below(row) && toggle(row);
     else return;
     event.preventDefault();
     event.stopPropagation();
   };
-  const window_ = frame ?? [0, Math.max(tree.end, 0.001)];
+  const inner = () => [...tree.nodes.values()].filter((one) => one.depth > 0 && one.children.length);
+  const foldAll = () => setFolded(new Set(folded.size ? [] : inner().map((one) => one.id)));
+  const leave = () => {
+    choose(null);
+    scroller.current?.focus();
+  };
+  const inSight = frame ?? [0, Math.max(tree.end, 0.001)];
   const node = chosen && rows[at];
   return html`<div class="waterfall ${node ? 'with-panel' : ''}">
     <div class="waterfall-tools">
       <${TextFilter} name="find" label="Search in this trace" placeholder="Search in this trace" />
-      ${found && html`<span role="status" class="quiet">${count(found.size)} of ${count(trace.spans.length)} spans</span>`}
-      <label class="switch"><input type="checkbox" checked=${critical} onChange=${() => setCritical(!critical)} /> Critical path</label>
-      <button type="button" class="ghost" onClick=${() => setFolded(folded.size ? new Set() : new Set([...tree.nodes.values()].filter((one) => one.depth > 0 && one.children.length).map((one) => one.id)))}>${folded.size ? 'Unfold all' : 'Fold all'}</button>
-      <ul class="service-legend" aria-label="Services">${[...colours].map(([name, colour]) => html`<li key=${name}><i class="swatch" style=${{ background: `var(${colour})` }}></i><bdi>${line(name, 40)}</bdi></li>`)}</ul>
+      ${found && html`<span role="status" class="quiet">
+            ${count(found.size)} of ${count(trace.spans.length)} spans</span>`}
+      <label class="switch">
+        <input type="checkbox" checked=${critical} onChange=${() => setCritical(!critical)} /> Critical path</label>
+      <button type="button" class="ghost" onClick=${foldAll}>${folded.size ? 'Unfold all' : 'Fold all'}</button>
+      <ul class="service-legend" aria-label="Services">${[...colours].map(([name, colour]) => html`<li key=${name}>
+        <i class="swatch" style=${{ background: `var(${colour})` }}></i><bdi>${line(name, 40)}</bdi></li>`)}</ul>
     </div>
     <${Minimap} nodes=${tree.nodes} end=${tree.end} frame=${frame} onFrame=${setFrame} colours=${colours} />
-    <${Axis} frame=${window_} />
-    <${Rows} rows=${rows} at=${at} scroller=${scroller} onKey=${key} ...${{ window_, colours, repeated, found, critical, folded, unfolded, choose, toggle }} />
-    ${node && html`<${SpanPanel} key=${node.id} node=${node} trace=${trace} repeated=${repeated.get(node.id)} close=${() => {
-      choose(null);
-      scroller.current?.focus();
-    }} />`}
+    <${Axis} frame=${inSight} />
+    <${Rows} rows=${rows} at=${at} scroller=${scroller} onKey=${key}
+        ...${{ frame: inSight, colours, repeated, found, critical, folded, unfolded, choose, toggle }} />
+    ${node && html`<${SpanPanel} key=${node.id} node=${node} trace=${trace} repeated=${repeated.get(node.id)}
+      close=${leave} />`}
   </div>`;
 }
 
 function Axis({ frame: [from, to] }) {
   const marks = [0, 0.25, 0.5, 0.75, 1];
-  return html`<div class="waterfall-axis" aria-hidden="true"><span></span><div>${marks.map((part) => html`<span key=${part} style=${{ left: `${part * 100}%` }}>${duration(from + part * (to - from))}</span>`)}</div></div>`;
+  return html`<div class="waterfall-axis" aria-hidden="true"><span></span>
+      <div>${marks.map((part) => html`<span key=${part} style=${{ left: `${part * 100}%` }}>
+            ${duration(from + part * (to - from))}</span>`)}</div></div>`;
 }
 
 /** The rows in sight, as a tree for those who hear it. */
@@ -117,13 +131,17 @@ function Rows({ rows, at, scroller, onKey, ...rest }) {
     else if ((at + 1) * ROW > scrollTop + clientHeight) scroller.current.scrollTop = (at + 1) * ROW - clientHeight;
   }, [at]);
   const [first, last] = view;
-  return html`<div class="waterfall-rows" ref=${scroller} role="tree" tabindex="0" aria-label="Spans" style=${{ maxHeight: `${rows.length * ROW + 2}px` }} aria-activedescendant=${at >= 0 ? `span-${rows[at].id}` : undefined} onScroll=${measure} onKeyDown=${onKey}>
+  return html`<div class="waterfall-rows" ref=${scroller} role="tree" tabindex="0" aria-label="Spans"
+      style=${{ maxHeight: `${rows.length * ROW + 2}px` }}
+        aria-activedescendant=${at >= 0 ? `span-${rows[at].id}` : undefined} onScroll=${measure} onKeyDown=${onKey}>
     <div class="waterfall-space" role="presentation" style=${{ height: `${rows.length * ROW}px` }}>
-      ${rows.slice(first, last).map((row, index) => html`<${Row} key=${row.id} row=${row} position=${first + index} total=${rows.length} chosen=${first + index === at} ...${rest} />`)}
+      ${rows.slice(first, last).map((row, index) => html`<${Row} key=${row.id} row=${row} position=${first + index}
+            total=${rows.length} chosen=${first + index === at} ...${rest} />`)}
     </div></div>`;
 }
 
-function Row({ row, position, total, chosen, window_, colours, repeated, found, critical, folded, unfolded, choose, toggle }) {
+function Row({ row, position, total, chosen, frame, colours, repeated, found, critical, folded, unfolded, choose,
+    toggle }) {
   const { span } = row;
   const open = isOpen(row, folded, unfolded);
   const failed = row.run ? row.run.some((node) => node.span.status === 'error') : span.status === 'error';
@@ -131,9 +149,13 @@ function Row({ row, position, total, chosen, window_, colours, repeated, found, 
   const faint = found && !(row.run ? row.run.some((node) => found.has(node.id)) : found.has(row.id));
   const times = row.run ? row.run.length : repeated.get(row.id);
   const name = line(span.name, 160) || '(no name)';
-  return html`<div id=${`span-${row.id}`} role="treeitem" class="span ${chosen ? 'chosen' : ''} ${faint ? 'faint' : ''}" style=${{ top: `${position * ROW}px` }}
-    aria-level=${row.depth + 1} aria-posinset=${position + 1} aria-setsize=${total} aria-selected=${String(chosen)} aria-expanded=${below(row) ? String(open) : undefined}
-    aria-label=${`${row.run ? `${row.run.length} times ` : ''}${name}, ${line(span.service, 40)}, ${duration(length)}${failed ? ', failed' : ''}`} onClick=${() => choose(row.id)} onDblClick=${() => below(row) && toggle(row)}>
+  return html`<div id=${`span-${row.id}`} role="treeitem"
+      class="span ${chosen ? 'chosen' : ''} ${faint ? 'faint' : ''}" style=${{ top: `${position * ROW}px` }}
+    aria-level=${row.depth + 1} aria-posinset=${position + 1} aria-setsize=${total} aria-selected=${String(chosen)}
+      aria-expanded=${below(row) ? String(open) : undefined}
+    aria-label=${`${row.run ? `${row.run.length} times `
+          : ''}${name}, ${line(span.service, 40)}, ${duration(length)}${failed ? ', failed' : ''}`}
+            onClick=${() => choose(row.id)} onDblClick=${() => below(row) && toggle(row)}>
     <div class="span-name" style=${{ paddingLeft: `${Math.min(row.depth, 24) * 12 + 4}px` }}>
       ${below(row) ? html`<button type="button" class="fold" tabindex="-1" aria-hidden="true" onClick=${(event) => {
         event.stopPropagation();
@@ -141,24 +163,30 @@ function Row({ row, position, total, chosen, window_, colours, repeated, found, 
       }}><${Icon} name=${open ? 'down' : 'right'} size=${12} /></button>` : html`<i class="fold"></i>`}
       <i class="service-stripe" style=${{ background: `var(${colours.get(span.service)})` }}></i>
       ${failed && html`<span class="bad"><${Icon} name="critical" size=${13} label="failed" /></span>`}
-      ${times > 1 && html`<span class="times ${row.run || times >= 10 ? 'warn' : ''}" title=${`${times} times in this trace`}>${times}×</span>`}
+      ${times > 1 && html`<span class="times ${row.run || times >= 10 ? 'warn' : ''}"
+            title=${`${times} times in this trace`}>${times}×</span>`}
       <span class="span-text"><bdi>${name}</bdi></span>
     </div>
     <span class="span-length">${duration(length)}</span>
-    <div class="span-time"><${Bar} row=${row} frame=${window_} colour=${colours.get(span.service)} critical=${critical} /></div></div>`;
+    <div class="span-time"><${Bar} row=${row} frame=${frame} colour=${colours.get(span.service)}
+          critical=${critical} /></div></div>`;
 }
 
 /** The span in time: pale where it waits for its children, full where it works itself, underlined on the critical path. */
 function Bar({ row, frame: [from, to], colour, critical }) {
   const at = (time) => ((time - from) / (to - from)) * 100;
-  const clipped = ([begin, end]) => ({ left: `${Math.max(0, at(begin))}%`, width: `max(1px, ${Math.max(0, Math.min(100, at(end)) - Math.max(0, at(begin)))}%)` });
+  const clipped = ([begin, end]) => ({ left: `${Math.max(0, at(begin))}%`,
+      width: `max(1px, ${Math.max(0, Math.min(100, at(end)) - Math.max(0, at(begin)))}%)` });
   const inSight = ([begin, end]) => end >= from && begin <= to;
   if (!inSight([row.start, row.end])) return null;
   const own = row.run ? row.run.map((node) => [node.start, node.end]) : row.self;
   const path = row.run ? row.run.flatMap((node) => node.critical) : row.critical;
   return html`<i class="bar-whole" style=${{ ...clipped([row.start, row.end]), background: `var(${colour})` }}></i>
-    ${own.filter(inSight).slice(0, 200).map((part, index) => html`<i key=${index} class="bar-self" style=${{ ...clipped(part), background: `var(${colour})` }}></i>`)}
-    ${critical && path.filter(inSight).slice(0, 200).map((part, index) => html`<i key=${`c${index}`} class="bar-critical" style=${clipped(part)}></i>`)}`;
+    ${own.filter(inSight).slice(0, 200).map((part,
+          index) => html`<i key=${index} class="bar-self" style=${{ ...clipped(part), background: `var(${colour})` }}>
+            </i>`)}
+    ${critical && path.filter(inSight).slice(0, 200)
+      .map((part, index) => html`<i key=${`c${index}`} class="bar-critical" style=${clipped(part)}></i>`)}`;
 }
 
 const below = (row) => Boolean(row.run) || row.children.length > 0;
@@ -185,13 +213,16 @@ function shown(tree, id, folded, unfolded) {
 /** How often the query of each span ran under the same parent, where that is more than once. */
 function repeatedOf({ spans, repeated }) {
   const times = new Map(repeated.map((one) => [`${one.operation} ${one.parent_id}`, one.times]));
-  return new Map(spans.map((span) => [span.span_id, times.get(`${span.operation} ${span.parent_id}`)]).filter(([, found]) => found));
+  return new Map(spans.map((span) => [span.span_id, times.get(`${span.operation} ${span.parent_id}`)])
+    .filter(([, found]) => found));
 }
 
 /** Ids of the spans that hold a text in name, service, query or attributes; null without a text. */
 function matches(spans, text) {
   if (!text) return null;
   const wanted = text.toLowerCase();
-  const holds = (value) => String(typeof value === 'object' ? JSON.stringify(value) : value).toLowerCase().includes(wanted);
-  return new Set(spans.filter((span) => holds(span.name) || holds(span.service) || holds(span.caller ?? '') || Object.values(span.attributes ?? {}).some(holds)).map((span) => span.span_id));
+  const holds = (value) => String(typeof value === 'object' ? JSON.stringify(value) : value).toLowerCase()
+    .includes(wanted);
+  return new Set(spans.filter((span) => holds(span.name) || holds(span.service) || holds(span.caller ?? '')
+      || Object.values(span.attributes ?? {}).some(holds)).map((span) => span.span_id));
 }

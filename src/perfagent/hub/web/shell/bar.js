@@ -13,7 +13,8 @@ import { Icon } from '../parts/icon.js';
 
 export function Bar({ menu, menuOpen }) {
   return html`<header class="bar">
-    <button type="button" class="ghost menu" onClick=${menu} aria-expanded=${String(menuOpen)} aria-controls="nav"><${Icon} name="menu" label="Views" /></button>
+    <button type="button" class="ghost menu" onClick=${menu} aria-expanded=${String(menuOpen)} aria-controls="nav">
+        <${Icon} name="menu" label="Views" /></button>
     <${Now} />
     <${Service} />
     <${Range} />
@@ -28,7 +29,11 @@ function Now() {
   const service = query.get('service');
   const shown = service ? now?.services?.find((one) => one.service === service) : now;
   if (!shown) return html`<p class="now"></p>`;
-  return html`<p class="now" title="The last seconds"><span>now</span> <b>${rate(shown.requests_per_second)}</b> <b class=${shown.error_ratio > 0 ? 'bad' : ''}>${percent(shown.error_ratio)} errors</b> <b>p95 ${duration(shown.p95_ms)}</b></p>`;
+  const { requests_per_second: requests, error_ratio: errors, p95_ms: p95 } = shown;
+  return html`<p class="now" title="The last seconds"><span>now</span>
+    <b>${rate(requests)}</b>
+    ${requests > 0 && html`<b class=${errors > 0 ? 'bad' : ''}>${percent(errors)} errors</b><b>p95 ${duration(p95)}</b>`}
+  </p>`;
 }
 
 function Service() {
@@ -37,8 +42,9 @@ function Service() {
   const { data } = useData('services', { from, to });
   const chosen = query.get('service') ?? '';
   const names = [...new Set([...(data?.items ?? []).map((one) => one.service), ...(chosen ? [chosen] : [])])].sort();
+  const choose = (event) => setQuery({ service: event.currentTarget.value || null, cursor: null }, true);
   return html`<label class="field service"><span class="unseen">Service</span>
-    <select id="service" value=${chosen} onChange=${(event) => setQuery({ service: event.currentTarget.value || null, cursor: null }, true)}>
+    <select id="service" value=${chosen} onChange=${choose}>
       <option value="" selected=${!chosen}>All services</option>
       ${names.map((name) => html`<option key=${name} value=${name} selected=${name === chosen}>${line(name, 60)}</option>`)}
     </select></label>`;
@@ -72,16 +78,24 @@ function Range() {
     }
   };
   return html`<div class="range" ref=${box} onKeyDown=${key}>
-    <button type="button" id="range" aria-expanded=${String(open)} aria-haspopup="dialog" onClick=${() => setOpen(!open)}><${Icon} name="clock" /><span>${now.label}</span><${Icon} name="down" size=${12} /></button>
+    <button type="button" id="range" aria-expanded=${String(open)} aria-haspopup="dialog" onClick=${() => setOpen(!open)}>
+      <${Icon} name="clock" /><span>${now.label}</span><${Icon} name="down" size=${12} /></button>
     ${open && html`<div class="popover" role="dialog" aria-label="Time range">
-      <div class="presets">${PRESETS.map(([value, text]) => html`<button key=${value} type="button" aria-pressed=${String(now.to === 'now' && now.from === value)} onClick=${() => choose(value)}>${text}</button>`)}</div>
+      <div class="presets">${PRESETS.map(([value, text]) => html`<button key=${value} type="button"
+        aria-pressed=${String(now.to === 'now' && now.from === value)} onClick=${() => choose(value)}>${text}</button>`)}
+      </div>
       <${Custom} now=${now} done=${done} />
-      <div class="row-of-buttons"><button type="button" class="ghost" onClick=${() => shift(-1)}>Earlier</button><button type="button" class="ghost" onClick=${() => shift(1)} disabled=${now.to === 'now'}>Later</button><button type="button" class="ghost" onClick=${widen}><${Icon} name="out" />Widen</button></div>
+      <div class="row-of-buttons">
+        <button type="button" class="ghost" onClick=${() => shift(-1)}>Earlier</button>
+        <button type="button" class="ghost" onClick=${() => shift(1)} disabled=${now.to === 'now'}>Later</button>
+        <button type="button" class="ghost" onClick=${widen}><${Icon} name="out" />Widen</button>
+      </div>
     </div>`}</div>`;
 }
 
 // What <input type="datetime-local"> takes: local time without a zone.
-const local = (seconds) => new Date(seconds * 1000 - new Date(seconds * 1000).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+const local = (seconds) => new Date(seconds * 1000 - new Date(seconds * 1000).getTimezoneOffset() * 60_000)
+  .toISOString().slice(0, 19);
 
 function Custom({ now, done }) {
   const [wrong, setWrong] = useState('');
@@ -108,6 +122,8 @@ function Live() {
   const fixed = !range(query).relative;
   const label = state === 'paused' ? 'Resume' : 'Pause';
   const told = fixed && state === 'on' ? 'Past' : TOLD[state];
-  return html`<button type="button" class="live ${fixed ? 'fixed' : state}" onClick=${togglePause} aria-label=${`${label}: ${told}`} title=${fixed ? 'This range lies in the past; it does not move' : `${label} (p)`}>
+  return html`<button type="button" class="live ${fixed ? 'fixed' : state}" onClick=${togglePause}
+      aria-label=${`${label}: ${told}`} title=${fixed ? 'This range lies in the past; it does not move'
+        : `${label} (p)`}>
     <${Icon} name=${state === 'paused' ? 'play' : 'pause'} size=${14} /><i></i><span>${told}</span></button>`;
 }

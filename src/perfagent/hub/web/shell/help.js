@@ -16,8 +16,12 @@ export function Help({ close }) {
   const on = useCell(keysOn);
   const groups = grouped([...shortcuts(), ...FIXED]);
   return html`<${Dialog} title="Keyboard shortcuts" close=${close}>
-    <div class="shortcuts">${[...groups].map(([group, list]) => html`<section key=${group}><h3>${group}</h3><dl>${list.map(([keys, label]) => html`<div key=${keys}><dt>${keys.split(' ').map((key) => html`<kbd key=${key}>${key}</kbd>`)}</dt><dd>${label}</dd></div>`)}</dl></section>`)}</div>
-    <label class="switch"><input type="checkbox" checked=${on} onChange=${() => keysOn.set(!on)} /> Single keys do something</label></${Dialog}>`;
+    <div class="shortcuts">${[...groups].map(([group, list]) => html`<section key=${group}><h3>${group}</h3>
+          <dl>${list.map(([keys, label]) => html`<div key=${keys}>
+                <dt>${keys.split(' ').map((key) => html`<kbd key=${key}>${key}</kbd>`)}</dt><dd>${label}</dd></div>`)}
+                </dl></section>`)}</div>
+    <label class="switch"><input type="checkbox" checked=${on}
+          onChange=${() => keysOn.set(!on)} /> Single keys do something</label></${Dialog}>`;
 }
 
 function grouped(list) {

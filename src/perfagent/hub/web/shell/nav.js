@@ -37,20 +37,27 @@ export function Nav({ open, close, help }) {
   return html`<div class="nav ${open ? 'open' : ''}" onKeyDown=${key}>
     <div class="shade" onClick=${close}></div>
     <nav id="nav" aria-label="Views">
-      <p class="brand"><svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><rect width="32" height="32" rx="8" /><path d="M6 18h5l4-10 5 16 3.5-9H26" /></svg>perfagent
-        <button type="button" class="ghost nav-close" onClick=${close}><${Icon} name="close" label="Close the navigation" /></button></p>
+      <p class="brand"><svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true">
+            <rect width="32" height="32" rx="8" /><path d="M6 18h5l4-10 5 16 3.5-9H26" /></svg>perfagent
+        <button type="button" class="ghost nav-close" onClick=${close}>
+              <${Icon} name="close" label="Close the navigation" /></button></p>
       ${GROUPS.map(([group, names]) => html`<div key=${group} class="nav-group">
         ${group && html`<p class="nav-title" id=${`nav-${group}`}>${group}</p>`}
-        <ul aria-labelledby=${group ? `nav-${group}` : undefined}>${names.map((name) => html`<${Place} key=${name} name=${name} here=${here === name} close=${close} />`)}</ul>
+        <ul aria-labelledby=${group ? `nav-${group}` : undefined}>
+            ${names.map((name) => html`<${Place} key=${name} name=${name} here=${here === name} close=${close} />`)}
+              </ul>
       </div>`)}
       <div class="nav-foot">
-        <button type="button" class="ghost" onClick=${switchTheme}><${Icon} name=${dark() ? 'sun' : 'moon'} />${dark() ? 'Light' : 'Dark'}</button>
-        <button type="button" class="ghost" onClick=${help} title="Keyboard shortcuts (?)"><${Icon} name="keys" />Keys</button>
+        <button type="button" class="ghost" onClick=${switchTheme}><${Icon} name=${dark() ? 'sun' : 'moon'} />${dark()
+          ? 'Light' : 'Dark'}</button>
+        <button type="button" class="ghost" onClick=${help} title="Keyboard shortcuts (?)">
+              <${Icon} name="keys" />Keys</button>
       </div>
     </nav></div>`;
 }
 
 function Place({ name, here, close }) {
   const [, text, key] = PLACES.find(([one]) => one === name);
-  return html`<li><a href=${link(name === 'overview' ? [] : [name])} aria-current=${here ? 'page' : undefined} title=${`g ${key}`} onClick=${close}><${Icon} name=${name} />${text}</a></li>`;
+  return html`<li><a href=${link(name === 'overview' ? [] : [name])} aria-current=${here ? 'page' : undefined}
+        title=${`g ${key}`} onClick=${close}><${Icon} name=${name} />${text}</a></li>`;
 }

@@ -18,10 +18,12 @@ export default function EndpointsView() {
   const [by] = sorting(query, 'total');
   const q = query.get('q');
   const list = useList('endpoints', { ...filters, q, sort: SORTS.includes(by) ? by : 'total', limit: 200 });
-  return html`<${View} name="endpoints" title="Endpoints" source=${list} actions=${html`<${TextFilter} name="q" label="Search endpoints" placeholder="Search endpoints" />`}>
+  return html`<${View} name="endpoints" title="Endpoints" source=${list}
+      actions=${html`<${TextFilter} name="q" label="Search endpoints" placeholder="Search endpoints" />`}>
     ${() => list.items.length
       ? html`<${Endpoints} caption="Endpoints" items=${list.items} sorted="total" list=${list} primary=${true} />`
       : q
-        ? html`<${Empty} title="No endpoint has that in its name"><p>The search looks for a part of the name, such as <code>/orders</code>.</p></${Empty}>`
+        ? html`<${Empty} title="No endpoint has that in its name">
+            <p>The search looks for a part of the name, such as <code>/orders</code>.</p></${Empty}>`
         : html`<${NothingHere} what="requests" icon="endpoints" />`}</${View}>`;
 }

@@ -15,7 +15,8 @@ import { Panel, View } from '../parts/view.js';
 export default function HubView() {
   useCell(role);
   const source = useData('hub');
-  return html`<${View} name="hub" title="Hub" source=${source}>${(data) => html`<${Content} data=${data} />`}</${View}>`;
+  return html`<${View} name="hub" title="Hub" source=${source}>${(data) => html`<${Content} data=${data} />`}
+    </${View}>`;
 }
 
 const KINDS = [
@@ -38,40 +39,58 @@ function Content({ data }) {
     ${data.notes.map((note) => html`<p key=${note} class="notice warn"><${Icon} name="high" /> ${plain(note)}</p>`)}
     <${Figures}>
       <${Figure} name="Running for" value=${duration(data.uptime_seconds * 1000)} title=${full(data.started)} />
-      <${Figure} name="Database" value=${bytes(data.database_bytes)} note=${retention?.bytes ? `of ${bytes(retention.bytes)}` : ''} />
-      <${Figure} name="Oldest span" value=${data.oldest === null ? 'none' : ago(data.oldest)} title=${full(data.oldest)} />
-      <${Figure} name="Memory" value=${bytes(data.memory_bytes)} /><${Figure} name="CPU" value=${percent(data.cpu_ratio)} note="of one core" />
+      <${Figure} name="Database" value=${bytes(data.database_bytes)}
+          note=${retention?.bytes ? `of ${bytes(retention.bytes)}` : ''} />
+      <${Figure} name="Oldest span" value=${data.oldest === null ? 'none' : ago(data.oldest)}
+          title=${full(data.oldest)} />
+      <${Figure} name="Memory" value=${bytes(data.memory_bytes)} />
+        <${Figure} name="CPU" value=${percent(data.cpu_ratio)} note="of one core" />
       <${Figure} name="Waiting" value=${bytes(data.queue_bytes)} title="Requests that wait to be stored" />
-      <${Figure} name="Refused" value=${count(lost)} tone=${lost ? 'warn' : ''} title=${`${whole(received.refused)} refused because of a limit or their form, ${whole(received.failed)} could not be written`} />
+      <${Figure} name="Refused" value=${count(lost)} tone=${lost ? 'warn' : ''}
+          title=${`${whole(received.refused)} refused because of a limit or their form, ${whole(received.failed)} could not be written`} />
       <${Figure} name="Watching" value=${count(data.subscribers)} note=${data.subscribers === 1 ? 'page' : 'pages'} />
     </${Figures}>
     <div class="columns">
-      <${Panel} title="What arrives"><${Table} caption="What the hub receives and keeps" columns=${columns} rows=${KINDS} id=${([key]) => key} /></${Panel}>
+      <${Panel} title="What arrives"><${Table} caption="What the hub receives and keeps" columns=${columns}
+            rows=${KINDS} id=${([key]) => key} /></${Panel}>
       <${Panel} title="Where it is">
         <table class="attributes" aria-label="About the hub"><tbody>
-          <${Line} name="Address" value=${data.address} copy=${true} /><${Line} name="Send OTLP to" value=${`OTEL_EXPORTER_OTLP_ENDPOINT=${data.address}`} copy=${true} />
-          <${Line} name="Folder" value=${data.directory} copy=${true} /><${Line} name="Version" value=${`${data.version}, schema ${data.schema}`} />
-          <${Line} name="Keeps" value=${retention ? `all of ${retention.hours} h, by the hour ${retention.days} d, at most ${bytes(retention.bytes)}` : ''} />
+          <${Line} name="Address" value=${data.address} copy=${true} />
+                <${Line} name="Send OTLP to" value=${`OTEL_EXPORTER_OTLP_ENDPOINT=${data.address}`} copy=${true} />
+          <${Line} name="Folder" value=${data.directory} copy=${true} />
+                <${Line} name="Version" value=${`${data.version}, schema ${data.schema}`} />
+          <${Line} name="Keeps" value=${retention
+            ? `all of ${retention.hours} h, by the hour ${retention.days} d, at most ${bytes(retention.bytes)}` : ''} />
           <${Line} name="Series" value=${`${whole(counts.series)} series, ${whole(counts.operations)} operations`} />
         </tbody></table>
-        ${retention?.bytes && html`<p class="fill"><${Share} ratio=${data.database_bytes / retention.bytes}>${percent(data.database_bytes / retention.bytes)} of its room</${Share}></p>`}
+        ${retention?.bytes && html`<p class="fill">
+              <${Share} ratio=${data.database_bytes / retention.bytes}>
+                  ${percent(data.database_bytes / retention.bytes)} of its room</${Share}></p>`}
       </${Panel}>
     </div>
     ${may('admin') && html`<${Audit} />`}`;
 }
 
 function Line({ name, value, copy }) {
-  return html`<tr><th scope="row">${name}</th><td>${line(value, 200)}</td><td class="attribute-copy">${copy && html`<${Copy} text=${value} label=${`Copy: ${name}`} />`}</td></tr>`;
+  return html`<tr><th scope="row">${name}</th><td>${line(value, 200)}</td>
+      <td class="attribute-copy">${copy && html`<${Copy} text=${value} label=${`Copy: ${name}`} />`}</td></tr>`;
 }
 
 function Audit() {
   const { data } = useData('audit', { limit: 50 });
   if (!data) return null;
   const columns = [
-    { key: 'action', label: 'What', grow: true, cell: (one) => html`${line(one.action, 60)} <span class="quiet">${line(one.subject, 80)}</span>` },
+    { key: 'action', label: 'What', grow: true,
+      cell: (one) => html`${line(one.action, 60)} <span class="quiet">${line(one.subject, 80)}</span>` },
     { key: 'role', label: 'Role', cell: (one) => line(one.role, 20) },
-    { key: 'change', label: 'Change', wide: true, cell: (one) => html`<span class="quiet">${one.before === null ? '' : `${line(valueText(one.before), 80)} → `}${one.after === null ? '' : line(valueText(one.after), 80)}</span>` },
-    { key: 'time', label: 'When', right: true, cell: (one) => html`<time title=${full(one.time)}>${when(one.time)}</time>` },
+    { key: 'change', label: 'Change', wide: true,
+      cell: (one) => html`<span class="quiet">${one.before === null ? '' : `${line(valueText(one.before), 80)} → `}
+          ${one.after === null ? '' : line(valueText(one.after), 80)}</span>` },
+    { key: 'time', label: 'When', right: true,
+      cell: (one) => html`<time title=${full(one.time)}>${when(one.time)}</time>` },
   ];
-  return html`<${Panel} title="Who changed what">${data.items.length ? html`<${Table} caption="Audit" columns=${columns} rows=${data.items} id=${(one) => `${one.time} ${one.action} ${one.subject}`} />` : html`<p class="quiet">Nothing was changed yet.</p>`}</${Panel}>`;
+  return html`<${Panel} title="Who changed what">
+      ${data.items.length ? html`<${Table} caption="Audit" columns=${columns} rows=${data.items}
+            id=${(one) => `${one.time} ${one.action} ${one.subject}`} />`
+              : html`<p class="quiet">Nothing was changed yet.</p>`}</${Panel}>`;
 }

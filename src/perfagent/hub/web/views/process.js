@@ -26,8 +26,11 @@ export default function ProcessView({ subject }) {
   const { service, ...within } = useFilters();
   const source = useData(`processes/${encodeURIComponent(subject)}`, within);
   const one = source.data?.process;
-  const title = one ? html`<bdi>${line(one.service, 60)}</bdi> <${Service} name=${one.pid ? `process ${one.pid}` : line(one.instance, 36)} />` : 'Process';
-  return html`<${View} name="process" title=${title} label=${one?.service ?? 'Process'} crumbs=${[['Processes', link(['processes'])]]} source=${source} actions=${one && html`<${Alive} of=${one} />`}>${(data) => html`<${Content} data=${data} instance=${subject} />`}</${View}>`;
+  const title = one ? html`<bdi>${line(one.service, 60)}
+    </bdi> <${Service} name=${one.pid ? `process ${one.pid}` : line(one.instance, 36)} />` : 'Process';
+  return html`<${View} name="process" title=${title} label=${one?.service ?? 'Process'}
+      crumbs=${[['Processes', link(['processes'])]]} source=${source} actions=${one && html`<${Alive} of=${one} />`}>
+        ${(data) => html`<${Content} data=${data} instance=${subject} />`}</${View}>`;
 }
 
 function Content({ data: { process: one, series, attributes, range }, instance }) {
@@ -36,14 +39,23 @@ function Content({ data: { process: one, series, attributes, range }, instance }
   return html`
     <${Figures}>
       <${Figure} name="Requests" value=${rate(one.requests_per_second)} />
-      <${Figure} name="CPU" value=${percent(one.cpu_ratio)} /><${Figure} name="Memory" value=${bytes(one.memory_bytes)} />
+      <${Figure} name="CPU" value=${percent(one.cpu_ratio)} />
+        <${Figure} name="Memory" value=${bytes(one.memory_bytes)} />
       <${Figure} name="Loop lag p99" value=${duration(one.lag_p99_ms)} />
-      <${Figure} name="GC" value=${duration(one.gc_p99_ms)} note=${one.gc_collections_per_minute === null ? '' : `${mean(one.gc_collections_per_minute)} a minute`} />
+      <${Figure} name="GC" value=${duration(one.gc_p99_ms)}
+          note=${one.gc_collections_per_minute === null ? '' : `${mean(one.gc_collections_per_minute)} a minute`} />
       <${Figure} name="Started" value=${ago(one.started)} title=${full(one.started)} />
-      <${Figure} name="Exported" value=${count(one.exported)} note=${one.dropped ? `${count(one.dropped)} dropped` : ''} tone=${one.dropped ? 'warn' : ''} title="Spans, logs and points that its agent has sent" />
-      ${one.internal_errors > 0 && html`<${Figure} name="Agent's errors" value=${count(one.internal_errors)} tone="warn" />`}
+      <${Figure} name="Exported" value=${count(one.exported)}
+          note=${one.dropped ? `${count(one.dropped)} dropped` : ''} tone=${one.dropped ? 'warn' : ''}
+              title="Spans, logs and points that its agent has sent" />
+      ${one.internal_errors > 0 && html`<${Figure} name="Agent's errors" value=${count(one.internal_errors)}
+            tone="warn" />`}
     </${Figures}>
-    ${measured.length ? html`<div class="columns thirds">${measured.map(([key, label, unit, name]) => html`<${Panel} key=${key} title=${label}><${Chart} label=${label} time=${series.time} span=${span} unit=${unit} series=${[{ label: name, values: series[key], colour: '--accent', fill: true }]} /></${Panel}>`)}</div>` : html`<p class="quiet">No vital signs in this range.</p>`}
+    ${measured.length ? html`<div class="columns thirds">
+          ${measured.map(([key, label, unit, name]) => html`<${Panel} key=${key} title=${label}>
+                <${Chart} label=${label} time=${series.time} span=${span} unit=${unit}
+                    series=${[{ label: name, values: series[key], colour: '--accent', fill: true }]} /></${Panel}>`)}
+                      </div>` : html`<p class="quiet">No vital signs in this range.</p>`}
     <${Commands} instance=${instance} />
     <${Panel} title="What it is"><${Attributes} of=${attributes} label="Attributes of the process" /></${Panel}>`;
 }

@@ -5,7 +5,7 @@ import { count, duration, mean, percent } from '../core/format.js';
 import { html } from '../core/html.js';
 import { link } from '../core/route.js';
 import { line } from '../core/text.js';
-import { Chart } from '../parts/chart.js';
+import { Chart, percentiles } from '../parts/chart.js';
 import { Figure, Figures, Share } from '../parts/figure.js';
 import { HeatMap } from '../parts/heatmap.js';
 import { Icon } from '../parts/icon.js';
@@ -20,7 +20,9 @@ export default function QueryView({ subject }) {
   const source = useData(`queries/${encodeURIComponent(subject)}`, useFilters());
   const one = source.data?.query;
   const name = one ? line(one.summary || one.text, 120) : 'Query';
-  return html`<${View} name="query" title=${one ? html`<bdi>${name}</bdi> <${Service} name=${one.service} />` : name} label=${name} crumbs=${[['Queries', link(['queries'])]]} source=${source}>${(data) => html`<${Content} data=${data} />`}</${View}>`;
+  return html`<${View} name="query" title=${one ? html`<bdi>${name}</bdi> <${Service} name=${one.service} />` : name}
+      label=${name} crumbs=${[['Queries', link(['queries'])]]} source=${source}>
+        ${(data) => html`<${Content} data=${data} />`}</${View}>`;
 }
 
 function Content({ data }) {
@@ -30,37 +32,53 @@ function Content({ data }) {
     <${Figures}>
       <${Figure} name="Calls" value=${count(one.calls)} />
       <${Figure} name="Time in all" value=${duration(one.total_ms)} note=${percent(one.share)} />
-      <${Figure} name="Mean" value=${duration(one.mean_ms)} /><${Figure} name="p95" value=${duration(one.p95_ms)} /><${Figure} name="Longest" value=${duration(one.max_ms)} />
+      <${Figure} name="Mean" value=${duration(one.mean_ms)} /><${Figure} name="p95" value=${duration(one.p95_ms)} />
+        <${Figure} name="Longest" value=${duration(one.max_ms)} />
       <${Figure} name="Rows a call" value=${mean(one.rows_per_call)} />
       <${Figure} name="Errors" value=${count(one.errors)} tone=${one.errors ? 'bad' : ''} />
     </${Figures}>
-    ${one.repeated >= 10 && html`<p class="notice warn"><${Icon} name="repeat" /> Up to ${count(one.repeated)} times within one trace: a query in a loop. One query with <code>IN (…)</code> or a join would do the same in one call.</p>`}
-    <${Panel} title="Statement" note=${one.system} actions=${html`<${Copy} text=${one.text} label="Copy the statement" />`}><${Sql} text=${one.text} block=${true} /></${Panel}>
+    ${one.repeated >= 10 && html`<p class="notice warn"><${Icon}
+          name="repeat" /> Up to ${count(one.repeated)} times within one trace: a query in a loop. One query with <code>IN (…)</code> or a join would do the same in one call.</p>`}
+    <${Panel} title="Statement" note=${one.system} actions=${html`<${Copy} text=${one.text}
+          label="Copy the statement" />`}><${Sql} text=${one.text} block=${true} /></${Panel}>
     <div class="columns">
-      <${Panel} title="Called from">${data.callers.length ? html`<${Callers} items=${data.callers} calls=${one.calls} />` : html`<p class="quiet">The program's place was not recorded.</p>`}</${Panel}>
-      <${Panel} title="Endpoints that call it">${data.endpoints.length ? html`<${EndpointsOf} items=${data.endpoints} />` : html`<p class="quiet">None is known in this range.</p>`}</${Panel}>
+      <${Panel} title="Called from">${data.callers.length ? html`<${Callers} items=${data.callers}
+            calls=${one.calls} />` : html`<p class="quiet">The program's place was not recorded.</p>`}</${Panel}>
+      <${Panel} title="Endpoints that call it">${data.endpoints.length
+        ? html`<${EndpointsOf} items=${data.endpoints} />` : html`<p class="quiet">None is known in this range.</p>`}
+          </${Panel}>
     </div>
-    ${data.heatmap && html`<${Panel} title="How long calls took" wide=${true}><${HeatMap} map=${data.heatmap} operation=${one.operation} until=${range?.to ?? Date.now() / 1000} what="calls" /></${Panel}>`}
+    ${data.heatmap && html`<${Panel} title="How long calls took" wide=${true}>
+          <${HeatMap} map=${data.heatmap} operation=${one.operation} until=${range?.to
+            ?? Date.now() / 1000} what="calls" /></${Panel}>`}
     <div class="columns">
-      <${Panel} title="Duration"><${Chart} label="Duration" time=${series.time} span=${span} unit="ms" series=${[{ label: 'p50', values: series.p50_ms, colour: '--accent-3' }, { label: 'p95', values: series.p95_ms, colour: '--accent' }, { label: 'p99', values: series.p99_ms, colour: '--accent-2', dash: 2 }]} /></${Panel}>
-      <${Panel} title="Rate"><${Chart} label="Calls a second" time=${series.time} span=${span} unit="/s" series=${[{ label: 'calls', values: series.rate, colour: '--accent', fill: true }]} /></${Panel}>
+      <${Panel} title="Duration"><${Chart} label="Duration" time=${series.time} span=${span} unit="ms"
+            series=${percentiles(series)} /></${Panel}>
+      <${Panel} title="Rate"><${Chart} label="Calls a second" time=${series.time} span=${span} unit="/s"
+            series=${[{ label: 'calls', values: series.rate, colour: '--accent', fill: true }]} /></${Panel}>
     </div>
-    <${Panel} title="Slowest calls">${data.slowest.length ? html`<${Traces} caption="Traces with the slowest calls of this query" items=${data.slowest} named=${false} primary=${true} />` : html`<p class="quiet">None is kept of this range.</p>`}</${Panel}>`;
+    <${Panel} title="Slowest calls">${data.slowest.length ? html`<${Traces}
+          caption="Traces with the slowest calls of this query" items=${data.slowest} named=${false}
+            primary=${true} />` : html`<p class="quiet">None is kept of this range.</p>`}</${Panel}>`;
 }
 
 function Callers({ items, calls }) {
   const columns = [
     { key: 'caller', label: 'Place', grow: true, cell: (one) => html`<${Place} caller=${one.caller} />` },
-    { key: 'calls', label: 'Calls', right: true, cell: (one) => html`<${Share} ratio=${one.calls / calls}>${count(one.calls)}</${Share}>` },
+    { key: 'calls', label: 'Calls', right: true, cell: (one) =>
+        html`<${Share} ratio=${one.calls / calls}>${count(one.calls)}</${Share}>` },
   ];
-  return html`<${Table} caption="Places in the program that call this query" columns=${columns} rows=${items} id=${(one) => one.caller} />`;
+  return html`<${Table} caption="Places in the program that call this query" columns=${columns} rows=${items}
+      id=${(one) => one.caller} />`;
 }
 
 function EndpointsOf({ items }) {
   const columns = [
     { key: 'name', label: 'Endpoint', grow: true, cell: (one) => html`<${Name} name=${one.name} />` },
-    { key: 'per', label: 'A request', right: true, title: 'Calls in a mean request', cell: (one) => mean(one.calls_per_request) },
+    { key: 'per', label: 'A request', right: true, title: 'Calls in a mean request',
+      cell: (one) => mean(one.calls_per_request) },
     { key: 'calls', label: 'Calls', right: true, cell: (one) => count(one.calls) },
   ];
-  return html`<${Table} caption="Endpoints that call this query" columns=${columns} rows=${items} id=${(one) => one.operation} href=${(one) => link(['endpoints', one.operation])} />`;
+  return html`<${Table} caption="Endpoints that call this query" columns=${columns} rows=${items}
+      id=${(one) => one.operation} href=${(one) => link(['endpoints', one.operation])} />`;
 }

@@ -3,9 +3,8 @@
 import { useCell } from '../core/cell.js';
 import { useFilters, useList } from '../core/data.js';
 import { html, useState } from '../core/html.js';
-import { link, route, setQuery } from '../core/route.js';
-import { line } from '../core/text.js';
-import { ChoiceFilter, SegmentFilter, TextFilter } from '../parts/fields.js';
+import { route, setQuery } from '../core/route.js';
+import { Chips, ChoiceFilter, SegmentFilter, TextFilter, ValueChips } from '../parts/fields.js';
 import { Icon } from '../parts/icon.js';
 import { Empty, NothingHere } from '../parts/states.js';
 import { Dots, Traces } from '../parts/traces.js';
@@ -30,14 +29,18 @@ export default function TracesView() {
   const attributes = query.getAll('attribute');
   const list = useList('traces', { ...filters, ...chosen, attribute: attributes, sort: query.get('sort'), limit: 100 });
   const filtered = attributes.length > 0 || SINGLE.some((key) => chosen[key]);
-  return html`<${View} name="traces" title="Traces" source=${list.error?.field ? { ...list, data: list.data ?? { items: [] }, error: null } : list}>
+  return html`<${View} name="traces" title="Traces" source=${list.error?.field
+      ? { ...list, data: list.data ?? { items: [] }, error: null } : list}>
     ${() => html`
       <${Filters} attributes=${attributes} operation=${chosen.operation} />
       ${list.error && html`<p class="notice warn" role="alert">${list.error.message}</p>`}
       ${list.items?.length
-        ? html`<${Dots} items=${list.items} /><${Traces} caption="Traces" items=${list.items} list=${list} primary=${true} />`
+        ? html`<${Dots} items=${list.items} /><${Traces} caption="Traces" items=${list.items} list=${list}
+            primary=${true} />`
         : filtered
-          ? html`<${Empty} title="No trace matches"><p>Every filter must hold at once.</p><p class="row-of-buttons"><button type="button" onClick=${clear}>Clear the filters</button></p></${Empty}>`
+          ? html`<${Empty} title="No trace matches"><p>Every filter must hold at once.</p>
+              <p class="row-of-buttons"><button type="button" onClick=${clear}>Clear the filters</button></p>
+              </${Empty}>`
           : html`<${NothingHere} what="traces" icon="traces" />`}`}</${View}>`;
 }
 
@@ -54,7 +57,7 @@ function Filters({ attributes, operation }) {
     <${TextFilter} name="code" label="Status" kind="number" width="narrow" />
     <${ChoiceFilter} name="sort" label="Order" options=${SORT} hiddenLabel=${true} />
     <${AttributeFilter} attributes=${attributes} />
-    ${operation && html`<ul class="chips"><li><span class="chip">one endpoint <button type="button" class="ghost" onClick=${() => setQuery({ operation: null, cursor: null })}><${Icon} name="close" label="Of every endpoint" size=${12} /></button></span></li></ul>`}
+    ${operation && html`<${Chips} items=${[['one endpoint', () => setQuery({ operation: null, cursor: null })]]} />`}
   </div>`;
 }
 
@@ -71,10 +74,10 @@ function AttributeFilter({ attributes }) {
     return undefined;
   };
   return html`<form class="attribute-filter" onSubmit=${add}>
-    ${attributes.length < MOST_ATTRIBUTES && html`<label class="field"><span class="unseen">Attribute, as key=value</span><input name="attribute" placeholder="key=value" autocomplete="off" spellcheck=${false} /></label><button type="submit"><${Icon} name="plus" size=${13} />Attribute</button>`}
-    <ul class="chips">${attributes.map((text) => html`<li key=${text}><span class="chip">${line(text, 80)} <button type="button" class="ghost" onClick=${() => setQuery({ attribute: attributes.filter((one) => one !== text), cursor: null })}><${Icon} name="close" label=${`Without ${line(text, 80)}`} size=${12} /></button></span></li>`)}</ul>
+    ${attributes.length < MOST_ATTRIBUTES && html`<label class="field">
+          <span class="unseen">Attribute, as key=value</span>
+            <input name="attribute" placeholder="key=value" autocomplete="off" spellcheck=${false} /></label>
+            <button type="submit"><${Icon} name="plus" size=${13} />Attribute</button>`}
+    <${ValueChips} name="attribute" values=${attributes} />
     ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}</form>`;
 }
-
-/** Where traces with the same value of an attribute are. */
-export const alike = (key, value) => link(['traces'], { attribute: `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}` });
