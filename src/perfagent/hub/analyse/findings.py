@@ -105,7 +105,7 @@ def _repeated(facts: Facts) -> Iterator[Finding]:
         how = severity(one.share, N_PLUS_ONE) or "low"
         if how == "low" and one.mean >= MANY:
             how = "medium"  # it grows with the data, however quick each is today
-        where = f", from {one.caller}" if one.caller else ""
+        where = f", from {words.place(one.caller)}" if one.caller else ""
         part = one.requests / one.seen if one.seen else 0.0
         what = {"db": "the same query", "cache": "the same look-up"}.get(one.inner.category, "the same call")
         advice = {

@@ -41,6 +41,12 @@ def times(value: float) -> str:
     return "once" if value == 1 else f"{count(value)} times"
 
 
+def place(caller: str) -> str:
+    """Where a call came from, with the last two parts of its file's path: "shop/orders.py:35 list_orders"."""
+    file, space, function = caller.partition(" ")
+    return "/".join(file.rsplit("/", 2)[-2:]) + space + function
+
+
 def shorten(text: str, width: int = 120) -> str:
     """A text in one line that fits."""
     line = " ".join(text.split())

@@ -36,7 +36,7 @@ function Content({ data }) {
         ${data.findings.length ? html`<${Findings} items=${data.findings} />`
           : html`<p class="calm"><${Icon} name="good" /> Nothing stands out in this range.</p>`}
       </${Panel}></div><div>
-      <${Changed} changes=${data.changes} />
+      <${Changed} changes=${data.changes} compared=${data.before.requests !== null || data.range.to - data.range.from > HOURS} />
       <${Panel} title="Slowest endpoints" actions=${html`<a href=${link(['endpoints'],
             { sort: 'p95' })}>All endpoints</a>`}>
         ${data.slowest.length ? html`<${Endpoints} caption="Slowest endpoints" items=${data.slowest}
@@ -136,13 +136,17 @@ const SINCE = [
   ['start', 'Since the last start'],
 ];
 
-function Changed({ changes }) {
+const HOURS = 7000; // s; a longer range has an hour and the one before it inside
+const CALM = { hour: 'Much as in the hour before.', start: 'Much as before the last start.' };
+
+/** `compared`: whether the hub knows of an hour before. */
+function Changed({ changes, compared }) {
   const [since, setSince] = useState('hour');
   const items = changes[since] ?? [];
   return html`<${Panel} title="What changed" actions=${html`<${Segments} label="Since when" options=${SINCE}
         value=${since} onChoose=${setSince} />`}>
     ${items.length ? html`<${Changes} items=${items} />` : html`<p class="calm">
-          <${Icon} name="good" /> ${since === 'hour' ? 'Much as in the hour before.'
-            : 'Much as before the last start.'}</p>`}
+          ${compared && html`<${Icon} name="good" /> `}${compared ? CALM[since]
+            : 'The hub does not know of an hour before yet.'}</p>`}
   </${Panel}>`;
 }
