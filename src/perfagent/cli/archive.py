@@ -37,6 +37,7 @@ def main(settings: Settings, asked: Namespace) -> int:
         print(f"perfagent: {error}", file=sys.stderr)
         return 2
     folder = Path(asked.folder).expanduser().absolute()
+    os.umask(0o077)  # what is exported tells of statements and of users' doings
     place = lock.take(settings)  # no hub may begin meanwhile
     try:
         if isinstance(place, Found):

@@ -44,6 +44,10 @@ def stop(settings: Settings) -> int:
     if found is None:
         print(f"perfagent: no hub runs in {folder}")
         return 0
+    if not _is_ours(found.pid):
+        reason = "as where the folder is shared with a container: end the hub there"
+        print(f"perfagent: process {found.pid} of the hub is another one here, {reason}", file=sys.stderr)
+        return 1
     try:
         os.kill(found.pid, signal.SIGTERM)
     except OSError as error:
@@ -57,6 +61,17 @@ def stop(settings: Settings) -> int:
         time.sleep(0.02)
     print("perfagent: the hub has ended; what it stored stays")
     return 0
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether a process can be a hub of this user: a container may number its processes on its own."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"perfagent" in file.read(65_536)
+    except FileNotFoundError:
+        return not os.path.isdir("/proc/self")  # no Linux: nobody can tell
+    except OSError:
+        return True
 
 
 def status(settings: Settings, output: str) -> int:

@@ -88,7 +88,8 @@ class Client:
             raise NoHubError(f"no hub runs (none holds {directory}/hub.lock): {START}; or name one with --url")
         if own is None or (url and not _same(url, own.address)):
             return cls(url, token or settings.hub_token, timeout)
-        return cls._own(directory, url or own.address, token, timeout)
+        # Not `url`: on its host's other address, such as [::1], another user may listen, who would get the token.
+        return cls._own(directory, own.address, token, timeout)
 
     @classmethod
     def own(cls, settings: Settings, timeout: float = 10, role: str = "viewer") -> Client:

@@ -73,9 +73,11 @@ def secret(directory: str) -> bytes:
     path = os.path.join(directory, "secret")
     try:
         with open(path, "rb") as file:
-            found = file.read()
+            found = file.read(64)
+            if os.fstat(file.fileno()).st_mode & 0o077:  # as a copy of a home folder may leave it
+                os.fchmod(file.fileno(), 0o600)
         if len(found) >= 32:
-            return found[:64]  # as long as a key of BLAKE2 may be
+            return found  # at most as long as a key of BLAKE2 may be
         os.unlink(path)  # cut short by a full disk: a short secret could be guessed
     except FileNotFoundError:
         pass

@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 import threading
+from collections import Counter
 from logging.handlers import RotatingFileHandler
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from perfagent.hub.lock import log_path
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 SIZE = 1 << 20  # bytes of hub.log, and of hub.log.1, which holds what was before
+OFTEN = (
+    5  # times that one message is logged in PERIOD; a sender that fails a thousand times a second would push out all
+)
+PERIOD = 60.0  # seconds
 
 log = logging.getLogger("perfagent.hub")
 
@@ -41,6 +47,9 @@ def begin(directory: str, foreground: bool) -> None:
         shown.setFormatter(Plain())
         shown.setLevel(logging.WARNING)
         handlers.append(shown)
+    seldom = Seldom()
+    for handler in handlers:
+        handler.addFilter(seldom)
     logging.basicConfig(handlers=handlers, level=logging.WARNING, force=True)
     log.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a full disk must not print a traceback for each line that is not logged
@@ -69,6 +78,31 @@ class Journal(RotatingFileHandler):
         if self.takes_output:
             for descriptor in (1, 2):
                 os.dup2(self.stream.fileno(), descriptor)
+
+
+class Seldom(logging.Filter):
+    """Keeps one message from filling the log: the first few of each minute are there, then how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since = monotonic()
+        self._times: Counter[tuple[str, int, str]] = Counter()
+        self._last: tuple[logging.LogRecord, bool] | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is logged; several handlers ask for the same one."""
+        if self._last is not None and self._last[0] is record:
+            return self._last[1]
+        if monotonic() - self._since > PERIOD:
+            self._since = monotonic()
+            self._times.clear()
+        kind = (record.name, record.levelno, record.getMessage()[:40])
+        self._times[kind] += 1
+        shown = self._times[kind] <= OFTEN
+        if self._times[kind] == OFTEN:
+            record.msg, record.args = f"{record.getMessage()} (not logged again in this minute)", ()
+        self._last = record, shown
+        return shown
 
 
 class Plain(logging.Formatter):

@@ -197,9 +197,14 @@ def _open(folder: str) -> int:
     """The lock file, made where there is none; raises Unavailable."""
     try:
         os.makedirs(folder, 0o700, exist_ok=True)
-        if os.stat(folder).st_uid != os.geteuid():  # as under sudo: files of root's would lock the user out
+        status = os.stat(folder)
+        if status.st_uid != os.geteuid():  # as under sudo: files of root's would lock the user out
             raise Unavailable(
                 f"the hub's folder {folder} belongs to another user; set PERFAGENT_HUB_DIR to a folder of your own", 5
+            )
+        if status.st_mode & 0o002:  # whoever puts a secret or a link there reads along, or has files overwritten
+            raise Unavailable(
+                f"every user may write to the hub's folder {folder}: `chmod 700` it, or set PERFAGENT_HUB_DIR", 5
             )
         return os.open(os.path.join(folder, "hub.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

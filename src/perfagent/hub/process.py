@@ -11,13 +11,13 @@ import signal
 import socket
 import threading
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from perfagent import __version__
-from perfagent.hub import journal
+from perfagent.hub import connection, journal
 from perfagent.hub.access import Access, secret
 from perfagent.hub.control.commands import Commands
 from perfagent.hub.hub import Hub
@@ -84,6 +84,7 @@ def serve(
         Unavailable: nothing can be written to the folder.
     """
     os.umask(0o077)
+    connection.allow_many()
     directory = Path(place.folder)
     try:
         journal.begin(place.folder, foreground)
@@ -185,9 +186,10 @@ class Service:
         self._server = Server(
             uvicorn.Config(
                 self._visitors,
-                http="httptools",
+                http=connection.Connection,
                 ws="none",
                 lifespan="on",
+                proxy_headers=False,  # anybody here could say that it is somebody else
                 access_log=False,
                 log_config=None,
                 server_header=False,
@@ -254,11 +256,15 @@ class Service:
         log.info("answers after %.1f s", time() - self._hub.started)
         if self._ready is not None:
             self._ready(self._hub)
+        last, quiet = self._last(), monotonic()
         while True:
             await asyncio.sleep(LOOK)
+            # What counts is that the moment changes, for a clock may be set, and a laptop sleeps for longer than this.
+            if last != (last := self._last()) or self._visitors.present:
+                quiet = monotonic()
             if self._is_orphan():
                 self.stop("its lock file is gone, so nobody would find it")
-            elif self._idle and not self._visitors.present and time() - self._last() > self._idle:
+            elif self._idle and monotonic() - quiet > self._idle:
                 self.stop(f"nobody sent or asked anything for {self._idle} s (PERFAGENT_HUB_IDLE)")
 
     def _last(self) -> float:

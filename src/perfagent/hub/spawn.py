@@ -209,7 +209,10 @@ def _detach(words: list[str], environ: dict[str, str], place: Place, log: int) -
     """
     between = os.fork()
     if between:
-        os.waitpid(between, 0)
+        try:
+            os.waitpid(between, 0)
+        except ChildProcessError:  # it has ended, and where SIGCHLD is ignored nobody is told how
+            pass
         return
     try:
         os.setsid()  # neither the terminal's Ctrl-C nor its end reaches the hub

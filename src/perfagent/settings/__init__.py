@@ -301,18 +301,14 @@ class Settings:
         "PERFAGENT_HUB_ALLOWED_HOSTS", (), "Further Host names that the hub answers to, as behind a proxy."
     )
     hub_body = Whole("PERFAGENT_HUB_MAX_BODY", 67_108_864, "Largest request, unpacked, that the hub reads.", "By", 1024)
-    hub_queue = Whole(
-        "PERFAGENT_HUB_QUEUE", 134_217_728, "Most bytes of requests that wait to be stored.", "By", 1024
-    )
+    hub_queue = Whole("PERFAGENT_HUB_QUEUE", 134_217_728, "Most bytes of requests that wait to be stored.", "By", 1024)
     hub_rate = Whole(
         "PERFAGENT_HUB_RATE", 100_000, "Most items a second that one sender may store; more are refused.", "items/s", 1
     )
     hub_memory = Whole("PERFAGENT_HUB_MEMORY", 512, "Memory of the database.", "MiB", 64)
     retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
     retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
-    retention_size = Whole(
-        "PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64
-    )
+    retention_size = Whole("PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64)
     control = Choice(
         "PERFAGENT_CONTROL",
         "auto",

@@ -13,7 +13,7 @@ from perfagent.hub.receive import wire
 from perfagent.hub.receive.operations import DECIDING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from perfagent.hub.receive.limits import Limits, Receipt
 
@@ -63,6 +63,8 @@ class Attributes(dict[bytes, Attribute]):
         return found
 
     def _read(self, raw: bytes) -> Attribute:
+        if len(raw) > 4 * (self._limits.key + self._limits.value):  # more than what is kept, in any language
+            return self._long(raw)
         message = wire.KeyValue.FromString(raw)
         key, cuts = text(message.key, self._limits.key)
         value, more = limited(plain(message.value), self._limits.value)
@@ -70,12 +72,20 @@ class Attributes(dict[bytes, Attribute]):
         self._cut += cuts + more
         return Attribute(next(self._tokens) if key in DECIDING else 0, key, shown, value)
 
+    def _long(self, raw: bytes) -> Attribute:
+        """One that is cut whatever it holds: a list of 20 million items would be built for 13 s and 1.5 GB before."""
+        message = wire.LongKeyValue.FromString(raw)
+        key, _ = text(message.key, self._limits.key)
+        value = long(b"".join(message.value), self._limits.value)
+        self._cut += 1
+        return Attribute(next(self._tokens) if key in DECIDING else 0, key, f"{dumps(key)}:{dumps(value)}", value)
+
     def cut(self) -> int:
         """How many names and values were cut since it was asked last; these are not remembered, but read each time."""
         found, self._cut = self._cut, 0
         return found
 
-    def object(self, raws: Iterable[bytes], receipt: Receipt, dropped: int = 0, suffix: str = "") -> str:
+    def object(self, raws: Sequence[bytes], receipt: Receipt, dropped: int = 0, suffix: str = "") -> str:
         """A JSON object of the attributes in their order; of two with one key the last counts.
 
         Args:
@@ -84,15 +94,17 @@ class Attributes(dict[bytes, Attribute]):
             dropped: attributes that the sender has left out already.
             suffix: what comes last in the object, such as the scope's attributes.
         """
-        return self.joined([self[raw] for raw in raws], receipt, dropped, suffix)
+        found, left = self.read(raws, receipt)
+        return self.joined(found, dropped + left, suffix)
 
-    def joined(self, found: list[Attribute], receipt: Receipt, dropped: int = 0, suffix: str = "") -> str:
+    def read(self, raws: Sequence[bytes], receipt: Receipt) -> tuple[list[Attribute], int]:
+        """The attributes up to the limit, and how many are beyond it: those are not even read."""
+        left = max(len(raws) - self._limits.count, 0)
+        receipt.cut += left
+        return [self[raw] for raw in (raws[: self._limits.count] if left else raws)], left
+
+    def joined(self, found: list[Attribute], dropped: int = 0, suffix: str = "") -> str:
         """`object`, of attributes that are read already."""
-        limit = self._limits.count
-        if len(found) > limit:
-            receipt.cut += len(found) - limit
-            dropped += len(found) - limit
-            del found[limit:]
         parts = list({attribute[1]: attribute[2] for attribute in found}.values())
         if dropped:
             parts.append(f'"otel.dropped_attributes_count":{dropped}')
@@ -100,13 +112,9 @@ class Attributes(dict[bytes, Attribute]):
             parts.append(suffix)
         return "{" + ",".join(parts) + "}"
 
-    def dict(self, raws: Iterable[bytes], receipt: Receipt) -> dict[str, Any]:
+    def dict(self, raws: Sequence[bytes], receipt: Receipt) -> dict[str, Any]:
         """The attributes as values, by their keys."""
-        found = [self[raw] for raw in raws]
-        limit = self._limits.count
-        if len(found) > limit:
-            receipt.cut += len(found) - limit
-        return {attribute.key: attribute.value for attribute in found[:limit]}
+        return {attribute.key: attribute.value for attribute in self.read(raws, receipt)[0]}
 
 
 def text(raw: bytes, limit: int) -> tuple[str, int]:
@@ -115,6 +123,14 @@ def text(raw: bytes, limit: int) -> tuple[str, int]:
     if len(decoded) <= limit:
         return decoded, 0
     return decoded[:limit], 1
+
+
+def long(raw: bytes, limit: int) -> str:
+    """What is shown of the bytes of an `AnyValue` that is longer than what is kept: of a text its beginning."""
+    value = wire.LongText.FromString(raw)
+    if value.HasField("string_value"):
+        return text(value.string_value[: 4 * limit], limit)[0]
+    return f"({len(raw)} bytes)"
 
 
 def plain(value: Any) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from perfagent.hub.receive import wire
 from perfagent.hub.receive.attributes import Attributes, dumps, text
-from perfagent.hub.receive.limits import Limits, Rate, Receipt
+from perfagent.hub.receive.limits import Limits, Malformed, Rate, Receipt
 from perfagent.hub.receive.operations import identity
 from perfagent.hub.store.rows import Resource
 
@@ -19,8 +19,19 @@ if TYPE_CHECKING:
     from perfagent.hub.receive.wire import Part
     from perfagent.hub.store.rows import Series
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 ENTRIES = 20_000
 """Shapes and series that are remembered; then all are forgotten, which costs 10 us each to learn again."""
+BYTES = 16_777_216
+"""The same by size, for a name may have 4 MiB: of what a key holds, and 300 for the rest of an entry."""
+SENDER = 1_048_576
+"""Bytes of a resource or a scope."""
+MEMBERS = 500_000
+"""Operations and series of all owners that are counted, 60 MB; then all are counted anew."""
+NAME = 255
+"""Characters of a service, an instance, a version or an environment."""
 
 RANDOM = re.compile(rb";?rv:[0-9a-f]*")
 
@@ -31,6 +42,20 @@ class Scope(NamedTuple):
     name: str
     suffix: str  # its name, version and attributes as members of a JSON object
     suffix_of_log: str  # the same without the name, for which the logs have a column
+
+
+class Memory(dict[K, V]):
+    """What was learnt, until it is too much."""
+
+    _bytes = 0
+
+    def learn(self, key: K, value: V, size: int) -> None:
+        """Remembers a value; `size` is that of its key, in bytes."""
+        self._bytes += size + 300
+        if len(self) >= ENTRIES or self._bytes > BYTES:
+            self.clear()
+            self._bytes = size
+        self[key] = value
 
 
 class Known:
@@ -44,12 +69,13 @@ class Known:
         self.limits = limits or Limits()
         self.rate = Rate(self.limits.rate)
         self.attributes = Attributes(self.limits)
-        self.shapes: dict[tuple[Any, ...], Shape] = {}
-        self.series: dict[tuple[Any, ...], Series] = {}
-        self._resources: dict[bytes, Resource] = {}
-        self._scopes: dict[bytes, Scope] = {}
-        self._weights: dict[bytes, float] = {}
+        self.shapes: Memory[tuple[Any, ...], Shape] = Memory()
+        self.series: Memory[tuple[Any, ...], Series] = Memory()
+        self._resources: Memory[bytes, Resource] = Memory()
+        self._scopes: Memory[bytes, Scope] = Memory()
+        self._weights: Memory[bytes, float] = Memory()
         self._members: dict[object, set[int]] = {}
+        self._counted = 0
 
     def receipt(self, noun: str, size: int, now: int | None = None) -> Receipt:
         """The account of a new request."""
@@ -66,15 +92,17 @@ class Known:
         """Who sent: its service, its instance, and all that it tells of itself."""
         found = self._resources.get(raw)
         if found is None:
+            _check(raw)
             message = wire.Resource.FromString(raw)
             found = resource(self.attributes.dict(message.attributes, receipt))
-            _remember(self._resources, raw, found)
+            self._resources.learn(raw, found, len(raw))
         return found
 
     def scope(self, raw: bytes, receipt: Receipt) -> Scope:
         """The library that made the items."""
         found = self._scopes.get(raw)
         if found is None:
+            _check(raw)
             message = wire.Scope.FromString(raw)
             name, _ = text(message.name, self.limits.key)
             version, _ = text(message.version, self.limits.key)
@@ -84,7 +112,7 @@ class Known:
             members = {f"otel.scope.{key}": value for key, value in told.items()}
             without = dumps(members)[1:-1]
             found = Scope(name, dumps({"otel.scope.name": name, **members})[1:-1] if name else without, without)
-            _remember(self._scopes, raw, found)
+            self._scopes.learn(raw, found, len(raw))
         return found
 
     def weight(self, tracestate: bytes) -> float:
@@ -95,7 +123,7 @@ class Known:
         found = self._weights.get(alike)
         if found is None:
             found = weight(alike.decode("ascii", "replace"))
-            _remember(self._weights, alike, found)
+            self._weights.learn(alike, found, len(alike))
         return found
 
     def admits(self, owner: object, member: int, most: int) -> bool:
@@ -103,27 +131,26 @@ class Known:
         members = self._members.get(owner)
         if members is None:
             if len(self._members) >= ENTRIES:
-                self._members.clear()
+                self._forget_members()
             members = self._members[owner] = set()
         if member not in members:
             if len(members) >= most:
                 return False
+            if self._counted >= MEMBERS:
+                self._forget_members()
+                members = self._members[owner] = set()
             members.add(member)
+            self._counted += 1
         return True
 
-    def learn_shape(self, key: tuple[Any, ...], shape: Shape) -> None:
-        """Remembers what spans with this key are."""
-        _remember(self.shapes, key, shape)
-
-    def learn_series(self, key: tuple[Any, ...], series: Series) -> None:
-        """Remembers the series of points with this key."""
-        _remember(self.series, key, series)
+    def _forget_members(self) -> None:
+        self._members.clear()
+        self._counted = 0
 
 
-def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:
-    if len(memory) >= ENTRIES:
-        memory.clear()
-    memory[key] = value
+def _check(raw: bytes) -> None:
+    if len(raw) > SENDER:
+        raise Malformed(f"a resource or a scope has {len(raw)} bytes; {SENDER} are read")
 
 
 def resource(attributes: dict[str, Any]) -> Resource:
@@ -139,10 +166,10 @@ def resource(attributes: dict[str, Any]) -> Resource:
         instance = ":".join(str(told[name]) for name in names if told.get(name)) or service
     return Resource(
         identity(shown),
-        service,
-        str(instance),
-        str(told.get("service.version") or ""),
-        str(told.get("deployment.environment.name") or told.get("deployment.environment") or ""),
+        service[:NAME],
+        str(instance)[:NAME],
+        str(told.get("service.version") or "")[:NAME],
+        str(told.get("deployment.environment.name") or told.get("deployment.environment") or "")[:NAME],
         shown,
     )
 
@@ -160,7 +187,7 @@ def weight(tracestate: str) -> float:
         fields = dict(field.partition(":")[::2] for field in value.split(";"))
         threshold, power = fields.get("th", ""), fields.get("p", "")
         try:
-            if threshold and len(threshold) <= 14:
+            if threshold and len(threshold) <= 14 and threshold.isalnum():
                 kept = (1 << 56) - int(threshold.ljust(14, "0"), 16)
                 return math.ldexp(1.0, 56) / kept
             if power and 0 <= int(power) <= 62:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 DAY = 86_400_000_000_000
 HOUR = 3_600_000_000_000
+LARGEST = 4_194_304
+"""Bytes of a span or a log record: one that holds all that is kept of it has fewer, and a larger one stops the loop."""
+TOO_LARGE = f"larger than {LARGEST} bytes"
+LARGEST_POINT = 262_144
+"""Bytes of a metric point: 30,000 buckets."""
 SENDERS = 10_000
 """Senders whose rate is remembered; the one that was silent longest is forgotten first, and begins anew."""
 

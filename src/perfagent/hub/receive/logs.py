@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfagent.hub.receive import wire
-from perfagent.hub.receive.attributes import dumps, limited, plain, text
+from perfagent.hub.receive.attributes import dumps, limited, long, plain, text
 from perfagent.hub.receive.known import Known
+from perfagent.hub.receive.limits import LARGEST, TOO_LARGE
 from perfagent.hub.store.rows import LogRow
 
 if TYPE_CHECKING:
@@ -43,14 +44,17 @@ def steps(parts: Iterable[Part], known: Known, receipt: Receipt) -> Iterator[Non
 
 def _read(raws: Sequence[bytes], resource: Resource, scope: Scope, known: Known, receipt: Receipt) -> None:
     for raw in raws:
+        if len(raw) > LARGEST:
+            receipt.refuse(TOO_LARGE)
+            continue
         record = wire.LogRecord.FromString(raw)
         time = record.time or record.observed_time or receipt.now  # the moment it was observed is now, if nobody says
         if receipt.misses(time):
             continue
-        attributes = [known.attributes[attribute] for attribute in record.attributes]
+        attributes, left = known.attributes.read(record.attributes, receipt)
         event, body, severity = _text(record.event_name, receipt) or _event(attributes), "", record.severity_number
-        if record.HasField("body"):
-            body = _body(record.body, receipt)
+        if record.body:
+            body = _body(b"".join(record.body), receipt)
         trace_id, span_id = record.trace_id, record.span_id
         receipt.batch.logs.append(
             LogRow(
@@ -61,7 +65,7 @@ def _read(raws: Sequence[bytes], resource: Resource, scope: Scope, known: Known,
                 _text(record.severity_text, receipt),
                 event or None,
                 body,
-                known.attributes.joined(attributes, receipt, record.dropped_attributes_count, scope.suffix_of_log),
+                known.attributes.joined(attributes, record.dropped_attributes_count + left, scope.suffix_of_log),
                 # "If the field is invalid … assume that it is not associated with a trace" (opentelemetry-proto)
                 trace_id if len(trace_id) == 16 and any(trace_id) else None,
                 span_id if len(span_id) == 8 and any(span_id) else None,
@@ -85,9 +89,12 @@ def _event(attributes: list[Attribute]) -> str:
     return ""
 
 
-def _body(value: object, receipt: Receipt) -> str:
+def _body(raw: bytes, receipt: Receipt) -> str:
     """A text as it is, all else as JSON."""
-    content = plain(value)
+    if len(raw) > 4 * receipt.limits.value:
+        receipt.cut += 1
+        return long(raw, receipt.limits.value)
+    content = plain(wire.AnyValue.FromString(raw))
     if content is None:
         return ""
     shown, cut = limited(content if isinstance(content, str) else dumps(content), receipt.limits.value)

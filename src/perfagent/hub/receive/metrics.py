@@ -10,6 +10,7 @@ from perfagent.hub.receive import wire
 from perfagent.hub.receive.attributes import dumps, number, text
 from perfagent.hub.receive.exponential import SCALES, rescaled
 from perfagent.hub.receive.known import Known
+from perfagent.hub.receive.limits import LARGEST_POINT
 from perfagent.hub.receive.series import series_of
 from perfagent.hub.store.rows import PointRow
 
@@ -73,6 +74,9 @@ def steps(parts: Iterable[Part], known: Known, receipt: Receipt) -> Iterator[Non
             read = _READERS[kind]
             for start in range(0, allowed, CHUNK):
                 for point in points[start : min(start + CHUNK, allowed)]:
+                    if len(point) > LARGEST_POINT:
+                        receipt.refuse(f"larger than {LARGEST_POINT} bytes")
+                        continue
                     read(point, metric, known, receipt)
                 receipt.cut += known.attributes.cut()
                 yield
@@ -225,7 +229,7 @@ def _series(
         if not known.admits((metric.resource.id, metric.scope, metric.name), found.id, SERIES):
             receipt.refuse(f"of further series: one metric of one process has at most {SERIES} sets of attributes")
             return None
-        known.learn_series(key, found)
+        known.series.learn(key, found, sum(map(len, raws)) + 8 * len(bounds or ()))
     return found
 
 

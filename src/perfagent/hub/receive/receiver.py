@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from hashlib import blake2b
 from time import perf_counter, time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +14,7 @@ from perfagent.hub.receive import logs, metrics, traces, wire
 from perfagent.hub.receive.body import Room
 from perfagent.hub.receive.known import Known
 from perfagent.hub.receive.limits import Limits, Malformed
+from perfagent.hub.store.rows import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +22,13 @@ if TYPE_CHECKING:
     from perfagent.hub.hub import Hub
     from perfagent.hub.receive.limits import Receipt
     from perfagent.hub.receive.wire import Part
-    from perfagent.hub.store.rows import Batch
 
 PAUSE = 0.002
 """Seconds that decoding takes before the event loop's other tasks run. In turns, and not in a thread, for one would
 wait for the interpreter's lock just as the loop does. What keeps the loop longest is 0.1 s for a request of 40 MiB,
 100,000 spans, and 10 ms for one of 2,000 spans."""
+RECENT = 2_048
+"""Requests whose sender may come with them again."""
 LARGE = 262_144
 """Bytes from which bodies are decoded one after the other, so that ten of them pause as often as one."""
 
@@ -60,9 +64,14 @@ class Receiver:
         self.room = Room(hub.settings.hub_queue, limits.body)
         self._known = Known(limits)
         self._turn = asyncio.Lock()
+        self._recent: OrderedDict[bytes, Batch] = OrderedDict()
+        self._under_way: dict[bytes, asyncio.Task[Batch]] = {}
 
     async def take(self, signal: Signal, body: bytes, json: bool = False) -> Batch:
         """Decodes and stores a request; returns when it is committed.
+
+        One of spans or points that came before is not stored again: a sender whose patience of 10 s is over while a
+        disk stalls or a laptop sleeps sends it anew, and all of it counted twice. 0.7 us a KiB.
 
         Args:
             signal: what it holds.
@@ -74,6 +83,31 @@ class Receiver:
             Overloaded, StoreFailed: as `Intake.put`; nothing of it is stored, and the sender should try again.
         """
         self.hub.last_activity = time()
+        if signal.name == "logs":  # two records without a time may well be equal
+            return await self._store(signal, body, json)
+        digest = blake2b(body, digest_size=16).digest()
+        if digest in self._recent:
+            return self._recent[digest]
+        task = self._under_way.get(digest)
+        if task is None:
+            # A task, for a sender that gives up must not leave its next attempt without an answer.
+            task = self._under_way[digest] = asyncio.create_task(self._store(signal, body, json))
+            task.add_done_callback(lambda stored: self._settle(digest, stored))
+        return await asyncio.shield(task)
+
+    def _settle(self, digest: bytes, stored: asyncio.Task[Batch]) -> None:
+        """Remembers what was answered to a request that is stored; one that is not shall come again."""
+        del self._under_way[digest]
+        if stored.cancelled() or stored.exception() is not None:
+            return
+        batch = stored.result()
+        if batch.items:
+            told = Batch(resources=batch.resources, rejected=batch.rejected, reason=batch.reason)
+            self._recent[digest] = told
+            if len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
+
+    async def _store(self, signal: Signal, body: bytes, json: bool) -> Batch:
         receipt = self._known.receipt(signal.noun, len(body))
         try:
             await self._decode(signal.steps(self._parts(signal, body, json), self._known, receipt), len(body))

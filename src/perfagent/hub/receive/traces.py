@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from perfagent.hub.receive import operations, wire
 from perfagent.hub.receive.attributes import dumps, text
 from perfagent.hub.receive.known import Known
+from perfagent.hub.receive.limits import LARGEST, TOO_LARGE
 from perfagent.hub.store.rows import SpanRow
 
 if TYPE_CHECKING:
@@ -63,20 +64,25 @@ def _read(raws: Sequence[bytes], resource: Resource, scope: Scope, known: Known,
     make = tuple.__new__  # SpanRow() is a Python function that does the same: 0.5 us
     parse, limit, earliest, latest = wire.Span.FromString, known.limits.count, receipt.earliest, receipt.latest
     for raw in raws:
+        if len(raw) > LARGEST:
+            receipt.refuse(TOO_LARGE)
+            continue
         span = parse(raw)
         trace_id, span_id, parent_id, started, ended = (
             span.trace_id, span.span_id, span.parent_span_id, span.start, span.end,
         )  # fmt: skip
         if (
             len(trace_id) != 16 or len(span_id) != 8 or trace_id == NO_TRACE or span_id == NO_SPAN
-            or not earliest <= started <= latest or not ended or len(parent_id) not in (0, 8)
+            or not earliest <= started <= latest or not 0 < ended <= latest or len(parent_id) not in (0, 8)
         ):  # fmt: skip
             _refuse(span, receipt)
             continue
-        found = [remembered[attribute] for attribute in span.attributes]
-        dropped, state = span.dropped_attributes_count, span.trace_state
-        if len(found) > limit:
-            dropped += _cut(found, limit, receipt)
+        attributes, dropped, state = span.attributes, span.dropped_attributes_count, span.trace_state
+        if len(attributes) > limit:
+            receipt.cut += len(attributes) - limit
+            dropped += len(attributes) - limit
+            attributes = attributes[:limit]
+        found = [remembered[attribute] for attribute in attributes]
         name, kind = span.name, span.kind
         key = (service, kind, name, *[attribute[0] for attribute in found if attribute[0]])
         shape = shapes.get(key) or _learn(key, service, kind, name, found, known)
@@ -125,14 +131,7 @@ def _refuse(span: Any, receipt: Receipt) -> None:
     elif len(span.parent_span_id) not in (0, 8):
         receipt.refuse("with a parent's id of other than 8 bytes")
     elif not receipt.misses(span.start):
-        receipt.refuse("without an end")
-
-
-def _cut(found: list[Attribute], limit: int, receipt: Receipt) -> int:
-    left = len(found) - limit
-    del found[limit:]
-    receipt.cut += left
-    return left
+        receipt.refuse("that ends more than a day in the future" if span.end else "without an end")
 
 
 def _unusual(state: bytes, dropped: int) -> str:
@@ -154,7 +153,7 @@ def _object(members: dict[str, str], scope: Scope) -> str:
 def _learn(key: tuple[Any, ...], service: str, kind: int, name: bytes, found: list[Attribute], known: Known) -> Shape:
     attributes = {attribute.key: attribute.value for attribute in found if attribute.token}
     shape = _admitted(operations.shape(service, kind, name.decode("utf-8", "replace"), attributes), known)
-    known.learn_shape(key, shape)
+    known.shapes.learn(key, shape, len(name) + len(shape.operation.text))
     return shape
 
 
@@ -167,7 +166,7 @@ def _remote(key: tuple[Any, ...], shape: Shape, service: str, kind: int, found: 
     better = known.shapes.get(known_as)
     if better is None:
         better = _admitted(operations.shape(service, kind, shape.name, attributes, host), known)
-        known.learn_shape(known_as, better)
+        known.shapes.learn(known_as, better, len(key[2]) + len(host))
     return better
 
 
