@@ -97,7 +97,7 @@ def test_a_collector_that_hangs_does_not_keep_the_program_from_ending(
     began = time.monotonic()
     assert program.wait() == 0
     assert time.monotonic() - began < 4  # the promise is 2 s; a loaded machine gets as much again
-    assert "are lost" in program.stderr
+    assert "may be lost" in program.stderr
 
 
 def test_nobody_listening_is_said_once(run_program: RunProgram, receiver: Receiver) -> None:
