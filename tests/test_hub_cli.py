@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.hubs import Home
 
+pytestmark = pytest.mark.slow
+
 
 class Running(NamedTuple):
     """A hub with the story in it, and the environment that finds it."""
@@ -305,7 +307,6 @@ def test_top_fits_a_small_terminal_and_obeys_no_color(hub: Running) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", screen.written)
 
 
-@pytest.mark.slow
 def test_top_waits_for_a_hub_that_goes_away(home: Home, free_port: int) -> None:
     env = home.env(PERFAGENT_HUB_PORT=str(free_port))
     start = ["perfagent", "hub", "--background"]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.otlp import Receiver
     from tests.program import Program
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import functools, logging, sqlite3, sys, time
 
@@ -297,7 +299,6 @@ def test_a_hub_elsewhere_is_obeyed_with_the_key_and_learns_nothing_else(
     assert hasattr(program, "pid")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.otlp import Receiver
 
+pytestmark = pytest.mark.slow
+
 STEPS = ["interpreter", "agent", "libraries", "sampling", "destination", "hub", "receiver", "span sent", "span stored"]
 
 
@@ -49,7 +51,6 @@ def test_a_span_of_the_programs_interpreter_is_found_in_the_store(examined: Any,
     assert steps["span stored"]["ok"]
 
 
-@pytest.mark.slow
 def test_the_sdk_pipelines_span_is_found_in_the_store_too(examined: Any) -> None:
     status, steps = examined(PERFAGENT_PIPELINE="sdk")
     assert status == 0
@@ -87,7 +88,6 @@ def test_an_interpreter_that_does_not_exist_is_the_first_broken_step(examined: A
     assert steps["span stored"]["ok"] is None
 
 
-@pytest.mark.slow
 def test_a_hub_that_hangs_is_told_apart_from_one_that_answers(
     examined: Any, home: Home, run_program: RunProgram
 ) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import RunProgram
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 QUERY = "import sqlite3; sqlite3.connect(':memory:').execute('select 1')"
 
@@ -175,7 +177,6 @@ def test_a_sampling_threshold_below_zero_is_none() -> None:
     assert weight("ot=th:8") == 2.0
 
 
-@pytest.mark.slow
 def test_a_request_of_a_quarter_mebibyte_cannot_take_a_gibibyte(running: Home) -> None:
     base = peak(running.hub.pid)
     bombs = (body(b"\x12\x00" * 30_000_000), body(span(b"\x4a\x00" * 30_000_000)))

@@ -22,6 +22,8 @@ from benchmarks.otlp import Template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 PERFAGENT = Path(sys.executable).with_name("perfagent")
 
 

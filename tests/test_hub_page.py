@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
+pytestmark = pytest.mark.slow
+
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 # Each view: its address, and texts that it must show.
@@ -80,16 +82,13 @@ def _shows(browser: Browser, hub: ServedHub, addresses: dict[str, str], view: st
         assert visit.page.evaluate("window.broken") is None
 
 
-@pytest.mark.parametrize(
-    "view", [view if view == "overview" else pytest.param(view, marks=pytest.mark.slow) for view in VIEWS]
-)
+@pytest.mark.parametrize("view", VIEWS)
 def test_a_view_shows_what_was_sent_and_nothing_fails(
     browser: Browser, hub: ServedHub, addresses: dict[str, str], view: str
 ) -> None:
     _shows(browser, hub, addresses, view, "light")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["dark", "narrow", "narrow-dark"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_holds_in_the_dark_and_on_a_phone(
