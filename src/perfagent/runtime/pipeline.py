@@ -306,11 +306,13 @@ class Pipeline:
         """Appends to the backlog; the oldest payloads give way where it is full."""
         backlog = self._backlog
         backlog.append(payload)
-        items = sum(waiting.count for waiting in backlog)
+        # Points are few and the newest of their kind alone; if they took room, the drops that they tell of would be
+        # followed by some that they do not.
+        items = sum(waiting.count for waiting in backlog if waiting.signal != "metrics")
         size = sum(len(waiting.body) for waiting in backlog)
         while len(backlog) > 1 and (items > outbox.limit or size > BACKLOG_BYTES):
             oldest = backlog.popleft()
-            items -= oldest.count
+            items -= oldest.count if oldest.signal != "metrics" else 0
             size -= len(oldest.body)
             self._lose(oldest, "queue_full")
 
