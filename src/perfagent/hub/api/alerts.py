@@ -7,7 +7,7 @@ from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from perfagent.hub.analyse import words
 from perfagent.hub.analyse.thresholds import DEFAULTS, Episode, Threshold, changed, episodes
@@ -104,7 +104,7 @@ class Limits(Model):
     items: list[Limit]
 
 
-Number = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False, strict=True)]
 
 
 class NewLimit(Model):
@@ -116,6 +116,14 @@ class NewLimit(Model):
     violations: Annotated[int, Field(ge=1, le=1440)] | None = Field(default=None, examples=[3])
     cooldown_minutes: Annotated[int, Field(ge=0, le=10_080)] | None = Field(default=None, examples=[15])
     enabled: Annotated[bool, Field(strict=True)] | None = Field(default=None, examples=[True])
+
+    @field_validator("violations", "cooldown_minutes", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """What JSON calls a number: 3 and 3.0, and neither "3" nor true, which pydantic would take as well."""
+        if isinstance(value, (str, bool)):
+            raise ValueError("a whole number is wanted")
+        return value
 
 
 class NewLimits(Model):
