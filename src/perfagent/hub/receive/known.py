@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from perfagent.hub.receive import wire
 from perfagent.hub.receive.attributes import Attributes, dumps, text
 from perfagent.hub.receive.limits import Limits, Malformed, Rate, Receipt
-from perfagent.hub.receive.operations import identity
-from perfagent.hub.store.rows import Resource
+from perfagent.hub.store.rows import Resource, identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

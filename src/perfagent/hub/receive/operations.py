@@ -6,12 +6,11 @@ which SDKs of other languages still send. Names of high cardinality are never ma
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from perfagent.hub.receive.statements import normalised, summary
-from perfagent.hub.store.rows import Operation
+from perfagent.hub.store.rows import Operation, identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,12 +96,6 @@ def shape(service: str, kind: int, name: str, attributes: Mapping[str, Any], hos
 def operation(service: str, category: str, name: str, system: str = "", text: str = "") -> Operation:
     """The operation with its identity."""
     return Operation(identity(service, category, name, system, text), service, category, name, system, text)
-
-
-def identity(*parts: str) -> int:
-    """A 63-bit hash of texts: the same in every process and on every machine."""
-    joined = "\x00".join(parts).encode("utf-8", "replace")
-    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), "big") >> 1
 
 
 def classify(kind: int, name: str, attributes: Mapping[str, Any], host: str) -> tuple[str, str, str, str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfagent.hub.receive.attributes import dumps
-from perfagent.hub.receive.operations import identity
-from perfagent.hub.store.rows import Series
+from perfagent.hub.store.rows import Series, identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
