@@ -1,32 +1,27 @@
-"""A real OpenTelemetry Collector between a program and the hub; `tools/collector.sh` builds one."""
+"""A real OpenTelemetry Collector between a program and the hub; `python -m tools.stack build collector` makes one."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.program import Program, find_free_port
+from tests.servers import missing
+from tools.stack.build import is_built, program
+from tools.stack.parts import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-VERSION = "0.159.0"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "perfagent-stack" / f"collector-{VERSION}"
+    from pathlib import Path
 
 
 def find_collector() -> str:
-    """The newest `otelcol*` of the cache folder, else one on PATH; skips the test where there is none."""
-    built = sorted(CACHE.glob("otelcol*"), key=lambda path: path.stat().st_mtime)
+    """The Collector of the stack's cache, else one on PATH; skips the test where there is none."""
+    if is_built(PARTS["collector"]):
+        return str(program(PARTS["collector"]))
     on_path = [found for name in ("otelcol", "otelcol-contrib") if (found := shutil.which(name))]
-    for candidate in [*map(str, reversed(built)), *on_path]:
-        if os.access(candidate, os.X_OK):
-            return candidate
-    pytest.skip(f"no otelcol* in {CACHE} or on PATH; tools/collector.sh builds one in 3 to 5 minutes")
+    return on_path[0] if on_path else missing("otelcol", "python -m tools.stack build collector (5 to 10 minutes)")
 
 
 class Collector:
