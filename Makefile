@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-all check bench docs clean
+.PHONY: help env demo stack test test-all check bench docs clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ env: $(VENV)/.ready ## make the environment in .venv
 
 demo: env ## a shop under the agent, with traffic, and what was found
 	$(BIN)/python -m examples.demo
+
+stack: env ## Collector, Prometheus, Alertmanager, Jaeger, hub and shop as processes; Ctrl-C stops them
+	$(BIN)/python -m tools.stack up
 
 test: env ## the fast tests
 	$(BIN)/python -m pytest -m "not slow"

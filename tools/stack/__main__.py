@@ -1,29 +1,100 @@
-"""`python -m tools.stack build [PART …]` makes the programs of the stack in a cache folder."""
+"""The production stack on this machine, without containers.
+
+`up` starts the Collector, two gateways, Prometheus, Alertmanager, Jaeger, a hub that reads them, and a shop under
+perfagent with visitors, prints their addresses, and stops all of it on Ctrl-C. `build` makes their programs in a cache
+folder, which `up` does by itself where some are missing.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.stack.build import BuildError, build, folder
 from tools.stack.parts import PARTS
+from tools.stack.process import StackError
+from tools.stack.programs import Programs
+from tools.stack.stack import NEEDS, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tools.stack.process import Process
 
 
 def main() -> int:
     """Runs one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tools.stack", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.stack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     building = commands.add_parser("build", help="make what is missing of the programs")
-    building.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all when left out")
+    building.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when left out")
+    running = commands.add_parser("up", help="start everything, and stop it on Ctrl-C")
+    running.add_argument("--directory", type=Path, help="for data and logs, kept; a temporary one when left out")
+    running.add_argument("--seconds", type=float, default=float("inf"), help="stop by itself after so long")
+    running.add_argument("--rate", type=float, default=5, help="visitors of the shop a second; 0 for no shop")
     wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's way to say Ctrl-C
     try:
-        for name in wanted.parts or PARTS:
-            build(PARTS[name])
-            print(f"{name}: {folder(PARTS[name])}")
-    except BuildError as error:
+        return _build(wanted.parts) if wanted.command == "build" else _up(wanted)
+    except (BuildError, StackError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 0 if wanted.command == "up" else 130
+
+
+def _build(names: Iterable[str]) -> int:
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise BuildError(f"there is no part {', '.join(unknown)}; there are: {', '.join(PARTS)}")
+    for name in names or PARTS:
+        build(PARTS[name])
+        print(f"{name}: {folder(PARTS[name])}")
     return 0
+
+
+def _up(wanted: argparse.Namespace) -> int:
+    for name in NEEDS:
+        build(PARTS[name])
+    with contextlib.ExitStack() as stack:
+        directory = wanted.directory or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="perfagent-stack-"))
+        )
+        programs = Programs(directory.absolute(), fixed=True)
+        parts = stack.enter_context(Stack(directory.absolute(), fixed=True, addresses=programs.addresses))
+        stack.enter_context(programs.running(parts, rate=wanted.rate))
+        running = [*parts.processes, *programs.processes]
+        _tell(running, directory)
+        _watch(running, wanted.seconds)
+        print("\nstopping …", flush=True)
+    print("stopped")
+    return 0
+
+
+def _tell(running: list[Process], directory: Path) -> None:
+    width = max(len(purpose) for process in running for purpose in process.addresses)
+    for process in running:
+        for purpose, address in process.addresses.items():
+            print(f"{process.name:<14}{purpose:<{width + 2}}{address}")
+    print(f"{'logs':<14}{directory}/*.log\n\nCtrl-C stops all of it.", flush=True)
+
+
+def _watch(running: list[Process], seconds: float) -> None:
+    """Returns after so long; raises StackError when a part ends by itself."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for process in running:
+            if not process.running:
+                raise StackError(f"{process.name} ended by itself:\n{process.said()}")
+        time.sleep(min(0.5, seconds))
 
 
 if __name__ == "__main__":
