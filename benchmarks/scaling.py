@@ -1,8 +1,8 @@
 """What a span costs on its way through the stack: `python -m benchmarks.scaling`.
 
 The real programs with the files of collector/ (`python -m tools.stack build`) take distinct spans at a steady rate.
-Their CPU time and memory are read from /proc, the disk from their folders. What one process under the agent adds to Prometheus
-is measured with the shop. docs/explanation/scaling.md is made of these figures.
+Their CPU time and memory are read from /proc, the disk from their folders. What one process under the agent adds to
+Prometheus is measured with the shop. docs/explanation/scaling.md is made of these figures.
 """
 
 from __future__ import annotations
