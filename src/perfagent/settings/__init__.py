@@ -10,7 +10,7 @@ import os
 import sys
 
 from perfagent.settings import file
-from perfagent.settings.options import Choice, Flag, Option, Pairs, Text, Whole, Words
+from perfagent.settings.options import Choice, Flag, Json, Option, Pairs, Text, Whole, Words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -306,6 +306,13 @@ class Settings:
         "PERFAGENT_HUB_RATE", 100_000, "Most items a second that one sender may store; more are refused.", "items/s", 1
     )
     hub_memory = Whole("PERFAGENT_HUB_MEMORY", 512, "Memory of the database.", "MiB", 64)
+    hub_thresholds = Json(
+        "PERFAGENT_ALERT_THRESHOLDS",
+        "",
+        "Limits that differ from the defaults, for the hub and `perfagent rules export`, such as "
+        '{"error_rate_percent": {"warning": 2, "violations": 1}}; what is changed at run time wins. In a settings file also a table.',
+        others=("PERFORMANCE_ALERT_THRESHOLDS",),
+    )
     retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
     retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
     retention_size = Whole("PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64)

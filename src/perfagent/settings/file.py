@@ -54,5 +54,9 @@ def _as_text(value: object) -> str:
     if isinstance(value, list):
         return ",".join(str(part) for part in value)
     if isinstance(value, dict):
+        if any(isinstance(part, dict) for part in value.values()):
+            import json
+
+            return json.dumps(value, default=str)
         return ",".join(f"{key}={part}" for key, part in value.items())
     return str(value)

@@ -172,3 +172,20 @@ class Pairs(Option):
 
     def __get__(self, settings: Settings, owner: type) -> dict[str, str]:
         return self.read(settings)  # type: ignore[return-value]
+
+
+class Json(Option):
+    """A JSON object, kept as its text: who uses it knows what may be in it."""
+
+    accepts = "a JSON object"
+
+    def parse(self, text: str) -> str:
+        """The text, or ValueError where it is no object."""
+        import json
+
+        if not isinstance(json.loads(text), dict):
+            raise ValueError
+        return text
+
+    def __get__(self, settings: Settings, owner: type) -> str:
+        return self.read(settings)  # type: ignore[return-value]

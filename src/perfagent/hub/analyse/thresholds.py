@@ -1,10 +1,13 @@
 """The limits: one table, what may be changed in it, and since when a series of minutes violates one.
 
-The table is the only definition of a limit: alerts and the health score read it.
+The table is the only definition of a limit: alerts and the health score read it, and so does `perfagent rules export`,
+by the expressions of `perfagent.hub.rules.figures`. Standard library alone, for that command runs without the hub.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +26,7 @@ class Threshold:
         unit: "ms", "%" or "".
         warning, critical: the limits; None for none.
         comparison: which side of a limit violates it.
-        violations: minutes in a row that must violate it.
+        violations: minutes in a row that must violate it; 0 is as good as 1.
         cooldown_minutes: an alert that returns within so long is the same alert.
         measure: what is measured, each minute and for each service.
     """
@@ -106,8 +109,72 @@ DEFAULTS: Thresholds = {
             "time until the largest content was painted in browsers (LCP), 95th percentile",
         ),
         Threshold(
-            "health_check", "Health check failed", "", None, 0, "1 where a health check passed, 0 where it failed",
+            "health_check", "Health check failed", "", None, 0,
+            "1 where the requests to a health route (/health, /healthz, /livez, /readyz …) passed in a minute, 0 where "
+            "one failed; in Prometheus also 0 where a program or a part of the stack cannot be scraped",
             comparison="equal",
+        ),
+        Threshold(
+            "gc_pause_percent", "Garbage collection takes long", "%", 5, 20,
+            "share of a minute in which the garbage collector stopped a process (perfagent.gc.pause)",
+        ),
+        Threshold(
+            "restarts", "Processes end young", "", 2, 5,
+            "processes of the last 15 minutes that were at most 10 minutes old when they reported last, 2 minutes ago "
+            "or longer (process.uptime)",
+            violations=1,
+        ),
+        Threshold(
+            "replication_lag_ms", "Replica behind", "ms", 10_000, 60_000,
+            "how far a replica is behind its primary (replication_lag_seconds)",
+        ),
+        Threshold(
+            "open_breakers", "Circuit breaker open", "", 0, None,
+            "circuit breakers that opened in the last hour and are open (circuit_breaker_state_transitions_total)",
+            violations=1,
+        ),
+        Threshold(
+            "error_budget_remaining_percent", "Error budget nearly spent", "%", 25, 1,
+            "errors that a service may still make of all that it may make (service_error_budget_remaining, "
+            "service_errors_total)",
+            comparison="less", violations=1,
+        ),
+        Threshold(
+            "deprecated_calls_per_minute", "Deprecated code is called", "", 0, None,
+            "calls of deprecated functions in a minute (deprecated_function_calls_total)",
+            violations=1, cooldown_minutes=60,
+        ),
+        Threshold(
+            "deprecated_calls_growth_percent", "Deprecated code is called more often", "%", 50, None,
+            "how many more calls of deprecated functions an hour with at least 20 of them has than the hour before it",
+            cooldown_minutes=60,
+        ),
+        Threshold(
+            "telemetry_dropped_percent", "Telemetry is lost", "%", 0, 5,
+            "spans, points and log records that an agent lost of all that it had in the last minutes, up to 5 "
+            "(perfagent.telemetry.dropped)",
+        ),
+        # The rest is in Prometheus alone. A hub is often on a developer's machine, where programs stop all the time,
+        # and the page shows them as idle; and the Collector's own figures are scraped, they never come by a hub.
+        Threshold(
+            "telemetry_silence_minutes", "A service is silent", "", 5, None,
+            "minutes since a service reported last, of those that did within the hour; in Prometheus alone",
+            violations=1,
+        ),
+        Threshold(
+            "collector_lost_items_per_minute", "A Collector loses telemetry", "", 0, None,
+            "items that a Collector could not send or queue, a minute (otelcol_exporter_send_failed, "
+            "otelcol_exporter_enqueue_failed); in Prometheus alone",
+        ),
+        Threshold(
+            "collector_refused_items_per_minute", "A Collector refuses telemetry", "", 0, None,
+            "items that a Collector had no memory for or could not hand on, a minute; their senders keep them and try "
+            "again (otelcol_receiver_refused, otelcol_processor_memory_limiter_refused); in Prometheus alone",
+        ),
+        Threshold(
+            "collector_queue_percent", "A Collector's queue is nearly full", "%", 50, 80,
+            "items that wait in the queue of an exporter of those that it holds (otelcol_exporter_queue_size and "
+            "_capacity); in Prometheus alone",
         ),
     )
 }  # fmt: skip
@@ -134,6 +201,52 @@ def changed(thresholds: Thresholds, changes: Mapping[str, Mapping[str, Any]]) ->
                 )
         result[name] = one
     return result
+
+
+NUMBER = "a number from 0, or null for no limit"
+MOST_MINUTES = {"violations": 1440, "cooldown_minutes": 10_080}
+EXAMPLE = '{"error_rate_percent": {"warning": 2, "critical": 5, "violations": 1}}'
+
+
+def parse(text: str) -> dict[str, dict[str, Any]]:
+    """The changes that PERFAGENT_ALERT_THRESHOLDS asks for, as `changed` takes them; none for an empty text.
+
+    Args:
+        text: a JSON object of thresholds by name, each an object of some of the fields in `CHANGEABLE`.
+
+    Raises:
+        ValueError: names what is off, and says what is accepted.
+    """
+    try:
+        document = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise ValueError(f"{text[:80]!r} is no JSON ({error}); give an object such as {EXAMPLE}") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"{text[:80]!r} is no object; give one such as {EXAMPLE}")
+    for name, fields in document.items():
+        if name not in DEFAULTS:
+            raise ValueError(f"{name!r} is no threshold; there are: {', '.join(DEFAULTS)}")
+        if not isinstance(fields, dict):
+            raise ValueError(f"{name}={fields!r} is no object; give one such as {EXAMPLE}")
+        for field, value in fields.items():
+            accepted = _accepted(field, value)
+            if accepted:
+                raise ValueError(f"{name}.{field}={json.dumps(value)} is not accepted: {accepted}")
+    changed(DEFAULTS, document)
+    return document
+
+
+def _accepted(field: str, value: object) -> str:
+    """What the field accepts, where the value is not it; else ""."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    if field in ("warning", "critical"):
+        return "" if number or value is None else NUMBER
+    if field in MOST_MINUTES:
+        most = MOST_MINUTES[field]
+        return "" if number and isinstance(value, int) and value <= most else f"a whole number from 0 to {most}"
+    if field == "enabled":
+        return "" if isinstance(value, bool) else "true or false"
+    return f"one of the fields {', '.join(CHANGEABLE)}"
 
 
 @dataclass(slots=True)
@@ -164,17 +277,18 @@ def episodes(threshold: Threshold, times: Sequence[int], values: Sequence[float 
     """
     found: list[Episode] = []
     row: list[tuple[int, float]] = []
+    least = max(threshold.violations, 1)
     for time, value in zip(times, values, strict=True):
         if value is None:
             continue
         if threshold.violates(value, threshold.warning) or threshold.violates(value, threshold.critical):
             row.append((time, value))
-            if len(row) == threshold.violations:
+            if len(row) == least:
                 _begin(found, threshold, row)
-            elif len(row) > threshold.violations:
+            elif len(row) > least:
                 _go_on(found[-1], threshold, row)
         else:
-            if len(row) >= threshold.violations:
+            if len(row) >= least:
                 found[-1].until = time
             row.clear()
     return found
@@ -192,7 +306,7 @@ def _begin(found: list[Episode], threshold: Threshold, row: list[tuple[int, floa
 
 
 def _go_on(episode: Episode, threshold: Threshold, row: list[tuple[int, float]]) -> None:
-    newest = [value for _, value in row[-threshold.violations :]]
+    newest = [value for _, value in row[-max(threshold.violations, 1) :]]
     worst = min if threshold.comparison == "less" else max
     episode.last = newest[-1]
     episode.worst = worst(episode.worst, *newest)

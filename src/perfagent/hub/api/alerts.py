@@ -15,7 +15,7 @@ from perfagent.hub.api.audit import record
 from perfagent.hub.api.context import PLAIN, OfService, TheHub
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
-from perfagent.hub.api.facts import limits
+from perfagent.hub.api.facts import limits, set_limits
 from perfagent.hub.api.minutes import measured
 from perfagent.hub.api.paging import Paging
 from perfagent.hub.api.ranges import Range
@@ -92,7 +92,7 @@ class Limit(Model):
     critical: float | None = Field(description="From where it is critical; null for nowhere.", examples=[10.0])
     measure: str = Field(description="What is measured, each minute and for each service.")
     comparison: Literal["greater", "less", "equal"] = Field(description="Which side of a limit violates it.")
-    violations: int = Field(description="Minutes in a row that must violate it.")
+    violations: int = Field(description="Minutes in a row that must violate it; 0 is as good as 1.")
     cooldown_minutes: int = Field(description="What returns within so long is the same alert.")
     enabled: bool = Field(description="Whether it is looked at.", examples=[True])
     changed: bool = Field(description="Whether it differs from the default.")
@@ -113,7 +113,7 @@ class NewLimit(Model):
     name: Literal[tuple(DEFAULTS)] = Field(examples=["error_rate_percent"])  # type: ignore[valid-type]
     warning: Number | None = Field(default=None, description="Null for none.", examples=[2.0])
     critical: Number | None = Field(default=None, description="Null for none.", examples=[5.0])
-    violations: Annotated[int, Field(ge=1, le=1440)] | None = Field(default=None, examples=[3])
+    violations: Annotated[int, Field(ge=0, le=1440)] | None = Field(default=None, examples=[3])
     cooldown_minutes: Annotated[int, Field(ge=0, le=10_080)] | None = Field(default=None, examples=[15])
     enabled: Annotated[bool, Field(strict=True)] | None = Field(default=None, examples=[True])
 
@@ -267,7 +267,7 @@ def set_thresholds(hub: TheHub, request: Request, new: NewLimits) -> Answer:
         fields = {key: value for key, value in fields.items() if value is not None or key not in required}
         changes[one.name] = {**changes.get(one.name, {}), **fields}
     try:
-        after = changed(DEFAULTS, changes)
+        after = changed(set_limits(hub.store), changes)
     except ValueError as error:
         raise Refused(409, "conflict", str(error), "items") from None
     hub.store.keep("thresholds", changes)

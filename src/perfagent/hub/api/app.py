@@ -18,6 +18,7 @@ from perfagent.hub.api.context import known_parameters
 from perfagent.hub.api.direct import Direct
 from perfagent.hub.api.errors import refuses
 from perfagent.hub.api.exposition import Exposition
+from perfagent.hub.api.facts import take_setting
 from perfagent.hub.api.hub import Meter
 from perfagent.hub.api.limits import Limits, Rates
 from perfagent.hub.api.live import Live
@@ -55,6 +56,7 @@ def build(hub: Hub, rates: Rates | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        take_setting(hub)
         await live.start()
         yield
         await live.end()

@@ -20,9 +20,11 @@ from perfagent.hub.api.samples import breakdowns, repeated
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfagent.hub.hub import Hub
     from perfagent.hub.store.rows import Row
     from perfagent.hub.store.store import Store
 
+SETTING = "thresholds_setting"  # the document that holds what the setting says, for every reader of the store
 HOUR = 3600.0
 LEAST_AFTER_START = 60.0  # s, before which nothing can be said of a start
 MOST_AFTER_START = 24 * HOUR
@@ -33,9 +35,31 @@ WARM_UP = 600.0  # s after its start in which a process' memory grows anyway
 
 
 def limits(store: Store) -> thresholds.Thresholds:
-    """The thresholds as they are set now."""
-    document = store.document("thresholds")
+    """The thresholds as they are now: the defaults, changed by the setting, changed at run time."""
+    now, document = set_limits(store), store.document("thresholds")
+    for name, fields in document.items() if isinstance(document, dict) else ():
+        try:
+            now = thresholds.changed(now, {name: fields})
+        except ValueError:  # half of it was changed at run time, and the setting has crossed that since
+            continue
+    return now
+
+
+def set_limits(store: Store) -> thresholds.Thresholds:
+    """The thresholds before anybody changed them at run time: the defaults, changed by the setting."""
+    document = store.document(SETTING)
     return thresholds.changed(thresholds.DEFAULTS, document) if isinstance(document, dict) else thresholds.DEFAULTS
+
+
+def take_setting(hub: Hub) -> None:
+    """Keeps what PERFAGENT_ALERT_THRESHOLDS says in the store; one that is off is reported, and the defaults serve."""
+    try:
+        changes = thresholds.parse(hub.settings.hub_thresholds)
+    except ValueError as error:
+        hub.settings.report(f"PERFAGENT_ALERT_THRESHOLDS: {error}; going on with the defaults")
+        changes = {}
+    if changes != (hub.store.document(SETTING) or {}):
+        hub.store.keep(SETTING, changes)
 
 
 def processes(store: Store, service: str | None) -> list[Row]:
