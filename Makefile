@@ -34,9 +34,11 @@ check: env ## lint, types, the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.reference --check
+	$(BIN)/python -m tools.dashboards --check
 
-docs: env ## make the pages that are made of tables
+docs: env ## make the pages that are made of tables, and the dashboards
 	$(BIN)/python -m tools.reference
+	$(BIN)/python -m tools.dashboards
 	$(BIN)/perfagent config --output markdown > docs/reference/settings.md
 
 bench: env ## bare, perfagent, opentelemetry-instrument and ddtrace side by side

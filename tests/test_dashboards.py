@@ -1,0 +1,176 @@
+"""The dashboards are what their definitions make, and Grafana's own models take them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import urllib.parse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if sys.version_info < (3, 11):
+    pytest.skip("grafana-foundation-sdk needs Python 3.11", allow_module_level=True)
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+from tools.dashboards import __main__ as command
+from tools.dashboards import limits, render
+from tools.dashboards.boards import BOARDS
+from tools.dashboards.parts import Panel
+
+from perfagent.hub.analyse.thresholds import DEFAULTS
+
+if TYPE_CHECKING:
+    from tools.dashboards.parts import Board
+
+FILES = command.FOLDER.parent
+COMMITTED = {path.stem: json.loads(path.read_text()) for path in sorted(command.FOLDER.glob("*.json"))}
+EVERY = [pytest.param(one, id=name) for name, one in COMMITTED.items()]
+PANELS = [(board, panel) for board in BOARDS for panel in board.panels]
+
+
+def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """The panels of a committed dashboard, those of folded rows too."""
+    rows = [one for one in dashboard["panels"] if one["type"] == "row"]
+    return [one for one in dashboard["panels"] if one["type"] != "row"] + [one for row in rows for one in row["panels"]]
+
+
+def test_the_files_are_what_the_definitions_make(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--check"]) == 0, capsys.readouterr().err
+    assert len(COMMITTED) == len(BOARDS) == 7
+
+
+def test_a_file_that_was_edited_and_one_that_nothing_makes_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "FOLDER", tmp_path)
+    assert command.main([]) == 0
+    (tmp_path / "cache.json").write_text("{}")
+    (tmp_path / "old.json").write_text("{}")
+    capsys.readouterr()
+    assert command.main(["--check"]) == 1
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["cache.json", "old.json"]
+    assert command.main([]) == 0
+    assert command.main(["--check"]) == 0
+    assert not (tmp_path / "old.json").exists()
+
+
+@pytest.mark.parametrize("dashboard", EVERY)
+def test_grafanas_models_know_every_field(dashboard: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder)) == dashboard
+    assert dashboard["schemaVersion"] == 41
+    assert "id" not in dashboard
+
+
+def test_identities_are_unique_and_those_that_people_have_saved() -> None:
+    assert {one["uid"] for one in COMMITTED.values()} == {
+        f"perfagent-{name}" for name in ("platform", "latency", "database", "cache", "runtime", "deprecations", "load")
+    }
+    for name, dashboard in COMMITTED.items():
+        identities = Counter(one["id"] for one in (*dashboard["panels"], *panels_of(dashboard)) if one["type"] != "row")
+        assert dashboard["uid"] == f"perfagent-{name}"
+        assert set(identities.values()) == {2}, "two panels of a dashboard have one title"
+        assert not {one["id"] for one in dashboard["panels"] if one["type"] == "row"} & set(identities)
+
+
+@pytest.mark.parametrize("dashboard", EVERY)
+def test_the_panels_fill_the_grid_and_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24, panel["title"]
+        taken |= cells
+
+
+@pytest.mark.parametrize("dashboard", EVERY)
+def test_every_data_source_is_a_variable_whose_choice_provisioning_defines(dashboard: dict[str, Any]) -> None:
+    provisioned = yaml.safe_load((FILES / "provisioning/datasources/stack.yaml").read_text())["datasources"]
+    uids = {one["uid"]: one["type"] for one in provisioned}
+    chosen = {
+        f"${{{one['name']}}}": one["query"]
+        for one in dashboard["templating"]["list"]
+        if one["type"] == "datasource" and uids[one["current"]["value"]] == one["query"]
+    }
+    named = re.findall(
+        r'"uid": "([^"]+)"', json.dumps([dashboard["panels"], dashboard["templating"], dashboard["annotations"]])
+    )
+    assert set(named) <= set(chosen) == {"${metrics}", "${traces}"}
+
+
+def test_data_sources_lead_to_each_other() -> None:
+    provisioned = yaml.safe_load((FILES / "provisioning/datasources/stack.yaml").read_text())["datasources"]
+    by_uid = {one["uid"]: one for one in provisioned}
+    (exemplars,) = by_uid["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert by_uid[exemplars["datasourceUid"]]["type"] == "jaeger"
+    assert by_uid[by_uid["jaeger"]["jsonData"]["tracesToMetrics"]["datasourceUid"]]["type"] == "prometheus"
+    (provider,) = yaml.safe_load((FILES / "provisioning/dashboards/stack.yaml").read_text())["providers"]
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
+
+
+@pytest.mark.parametrize(("board", "panel"), [pytest.param(*one, id=f"{one[0].uid}-{one[1].title}") for one in PANELS])
+def test_a_panel_tells_what_it_shows(board: Board, panel: Panel) -> None:
+    (made,) = (one for one in panels_of(COMMITTED[board.uid.removeprefix("perfagent-")]) if one["title"] == panel.title)
+    defaults = made["fieldConfig"]["defaults"]
+    assert made["description"].endswith(".")
+    assert defaults["unit"]
+    assert defaults["noValue"]
+    assert made["targets"]
+    assert panel.title.endswith("?") or len(panel.title.split()) <= 4
+    legends = [target["legendFormat"] for target in made["targets"]]
+    assert all(len(re.findall(r"{{", legend)) <= 3 for legend in legends), "a legend that long cannot be read"
+
+
+def test_a_limit_is_the_threshold_of_the_hub_in_the_unit_of_the_panel() -> None:
+    limited = 0
+    for board, panel in PANELS:
+        (made,) = (
+            one for one in panels_of(COMMITTED[board.uid.removeprefix("perfagent-")]) if one["title"] == panel.title
+        )
+        steps = {step["color"]: step["value"] for step in made["fieldConfig"]["defaults"]["thresholds"]["steps"]}
+        if not panel.limit:
+            assert steps == {"green": None}
+            continue
+        threshold = DEFAULTS[panel.limit]
+        factor = {"%": 0.01, "ms": 0.001}.get(threshold.unit, 1) if threshold.unit != panel.unit else 1
+        warning = "yellow" if threshold.comparison == "greater" else "green"
+        critical = "red" if threshold.comparison == "greater" else "yellow"
+        wanted = {warning: threshold.warning, critical: threshold.critical}
+        for color, limit in wanted.items():
+            assert limit is None or steps[color] == pytest.approx(limit * factor), panel.title
+        limited += 1
+    assert limited > 20
+
+
+def test_a_limit_in_a_unit_that_the_panel_has_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="is in 'ms', and a panel in 'bytes'"):
+        limits.steps("response_time_p95_ms", "bytes")
+
+
+def test_a_link_to_traces_is_a_search_that_explore_understands() -> None:
+    address = render.explore({"http.route": "http_route", "error": '"true"'})
+    path, _, query = address.partition("?")
+    filled = query.replace("${__field.labels.service_name}", "shop").replace(
+        "${__field.labels.http_route}", "/products/{id}"
+    )
+    fields = urllib.parse.parse_qs(filled.replace("${__from}", "1700000000000").replace("${__to}", "1700000100000"))
+    (pane,) = json.loads(fields["panes"][0]).values()
+    (search,) = pane["queries"]
+    assert (path, fields["schemaVersion"]) == ("/explore", ["1"])
+    assert pane["range"] == {"from": "1700000000000", "to": "1700000100000"}
+    assert (search["service"], search["tags"]) == ("shop", "http.route=/products/{id} error=true")
+    assert (search["queryType"], search["datasource"]["uid"], pane["datasource"]) == (
+        "search",
+        "${traces}",
+        "${traces}",
+    )

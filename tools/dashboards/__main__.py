@@ -1,0 +1,45 @@
+"""Writes the dashboards in collector/grafana/dashboards from their definitions.
+
+`python -m tools.dashboards` writes them; with `--check` it writes nothing, and exits with 1 where one is not current.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tools.dashboards.boards import BOARDS
+from tools.dashboards.render import render
+
+FOLDER = Path(__file__).parent.parent.parent / "collector" / "grafana" / "dashboards"
+
+
+def main(words: list[str]) -> int:
+    """Writes or checks every dashboard.
+
+    Args:
+        words: `--check`, or nothing.
+
+    Returns:
+        The exit status: 1 where `--check` found one that is not current, or a file that no definition makes.
+    """
+    stale = 0
+    made = {FOLDER / f"{board.uid.removeprefix('perfagent-')}.json": render(board) for board in BOARDS}
+    for path in sorted({*made, *FOLDER.glob("*.json")}):
+        if path in made and path.exists() and path.read_text(encoding="utf-8") == made[path]:
+            continue
+        if "--check" in words:
+            print(f"{path.name} is not what tools/dashboards makes: run `python -m tools.dashboards`", file=sys.stderr)
+            stale = 1
+        elif path in made:
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            path.write_text(made[path], encoding="utf-8")
+            print(f"wrote {path.name}")
+        else:
+            path.unlink()
+            print(f"removed {path.name}")
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
