@@ -10,7 +10,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy.orm import sessionmaker
 
-from . import catalog, checkout, orders
+from . import catalog, checkout, health, orders
 from .database import open_database
 from .settings import Settings
 
@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
         engine.dispose()
 
     app = FastAPI(title="Shop", lifespan=lifespan)
-    for module in (catalog, checkout, orders):
+    for module in (catalog, checkout, orders, health):
         app.include_router(module.router)
     return app
 

@@ -9,7 +9,10 @@ from uuid import uuid4
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
+from . import health
+
 app = FastAPI(title="Payments")
+app.include_router(health.router)
 chance = random.Random(11)
 
 

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 MANIFEST = ROOT / "collector" / "builder.yaml"
+POM = Path(__file__).parent / "kafka" / "pom.xml"
+CHECK = ROOT / "tools" / "stack" / "check"
 
 COLLECTOR = "0.159.0"
 PROMETHEUS = "0.314.0"  # the Go module's number of Prometheus 3.14
 ALERTMANAGER = "0.31.0"
 JAEGER = "1.76.0"  # the Go module's number; its cmd/jaeger is Jaeger 2
+KAFKA = "4.2.0"
+KUSTOMIZE = "5.8.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,22 @@ def _jaeger(steps: Steps) -> None:
     steps.run("go", "build", "-o", steps.output / "jaeger", "./cmd/jaeger", cwd=source, CGO_ENABLED="0")
 
 
+def _kustomize(steps: Steps) -> None:
+    steps.run("go", "install", f"sigs.k8s.io/kustomize/kustomize/v5@v{KUSTOMIZE}")
+
+
+def _check(steps: Steps) -> None:
+    """Our own program around the readers of Compose and BuildKit; its go.mod pins them."""
+    steps.run("go", "build", "-o", steps.output / "check", ".", cwd=CHECK)
+
+
+def _kafka(steps: Steps) -> None:
+    lib = steps.output / "lib"
+    goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={lib}")
+    shutil.copy(POM, steps.work / "pom.xml")
+    steps.run("mvn", "--batch-mode", "--quiet", f"-Dkafka={KAFKA}", *goal)
+
+
 PARTS = {
     part.name: part
     for part in (
@@ -88,5 +108,8 @@ PARTS = {
         Part("prometheus", PROMETHEUS, ("prometheus", "promtool"), "go", 70, _prometheus),
         Part("alertmanager", ALERTMANAGER, ("alertmanager", "amtool"), "go", 35, _alertmanager),
         Part("jaeger", JAEGER, ("jaeger",), "go", 150, _jaeger),
+        Part("kustomize", KUSTOMIZE, ("kustomize",), "go", 30, _kustomize),
+        Part("check", "1", ("check",), "go", 60, _check, tuple(sorted(CHECK.glob("*.*")))),
+        Part("kafka", KAFKA, (f"lib/kafka_2.13-{KAFKA}.jar",), "mvn", 60, _kafka, (POM,)),
     )
 }
