@@ -23,7 +23,7 @@ ROUNDS, TIMES = 7, 5000
 
 def main() -> int:
     """Prints the figures as a table, or as JSON with --json; returns 0."""
-    figures = {**runtime(), **instruments(), **imports()}
+    figures = {**runtime(), **instruments(), **messages(), **imports()}
     if "--json" in sys.argv:
         print(json.dumps(figures, indent=2))
     else:
@@ -115,6 +115,69 @@ def instruments() -> dict[str, float]:
         - fastest(lambda: bare.execute(statement)),
     }
     measured.instrument.unpatch()
+    return figures
+
+
+def messages() -> dict[str, float]:
+    """What a message costs the program's thread, around a producer and a consumer of kafka-python that do nothing.
+
+    Sending has the acknowledgement in it; what is consumed carries the context of a producer.
+    """
+    from kafka.consumer import group
+    from kafka.consumer.fetcher import ConsumerRecord
+    from kafka.producer import kafka
+    from kafka.producer.future import FutureProduceResult, FutureRecordMetadata, RecordMetadata
+    from kafka.structs import TopicPartition
+
+    from perfagent.instruments.kafka_python import instrument
+    from perfagent.runtime import outbox
+
+    partition = TopicPartition("orders", 0)
+    metadata = RecordMetadata("orders", 0, partition, 1, 1, None, 1, 1, 1)
+    context = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    told = {"topic": "orders", "partition": 0, "offset": 1, "timestamp": 1, "headers": [context], "value": b"x"}
+    record = ConsumerRecord(**{name: told.get(name) for name in ConsumerRecord._fields})
+    config = {"bootstrap_servers": "localhost", "client_id": "benchmark", "group_id": "benchmark"}
+
+    class Producer(kafka.KafkaProducer):
+        def __init__(self) -> None:
+            self.config = config
+
+        def close(self, *_: object, **__: object) -> None:
+            pass
+
+    class Consumer(group.KafkaConsumer):
+        def __init__(self) -> None:
+            self.config = config
+
+        def __del__(self) -> None:
+            pass
+
+    kafka.KafkaProducer.send = lambda *_, **__: FutureRecordMetadata(
+        FutureProduceResult(partition), 0, 1, None, 1, 1, 1
+    )
+    group.KafkaConsumer.__next__ = lambda _: record
+
+    def send() -> float:
+        producer = Producer()
+        return fastest(lambda: producer.send("orders", b"x").success(metadata), outbox.pending.clear)
+
+    def consume() -> float:
+        best = float("inf")
+        for _ in range(ROUNDS):
+            begin = time.perf_counter()
+            for number, _record in enumerate(Consumer()):
+                if number == TIMES:
+                    break
+            best = min(best, time.perf_counter() - begin)
+            outbox.pending.clear()
+        return best / TIMES * 1e6
+
+    bare = send(), consume()
+    instrument.apply(kafka)
+    instrument.apply(group)
+    figures = {"Kafka message sent, added": send() - bare[0], "Kafka message consumed, added": consume() - bare[1]}
+    instrument.unpatch()
     return figures
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytest_plugins = ["tests.hubs", "tests.servers", "tests.web", "tests.hub", "tests.browser"]
+pytest_plugins = ["tests.hubs", "tests.servers", "tests.brokers", "tests.web", "tests.hub", "tests.browser"]
 
 
 class RunProgram(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfagent import middleware, settings, vitals
-from perfagent.runtime import db, http, metric, profile, selfmetrics
+from perfagent.runtime import db, http, messaging, metric, profile, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
 from tools import rest
@@ -26,6 +26,7 @@ GROUPS = {
     "perfagent.profile": "Profiled requests",
     "perfagent.middleware": "TimingMiddleware",
     "perfagent.db": "Databases",
+    "perfagent.messaging": "Messages",
     "perfagent.cache": "Caches that a program calls over the network",
     "perfagent.vitals": "Vital signs",
     "perfagent": "The agent itself",
@@ -69,6 +70,7 @@ def declared() -> Iterable[Instrument]:
     assert db.duration in metric.registry.instruments.values()
     profile.metrics("perfagent")
     middleware.duration()
+    messaging.ages()
     Lookups("redis")
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})
