@@ -57,7 +57,7 @@ class Proxy:
     def __init__(self, directory: Path, shops: list[int], hub: int, trace: str = "trace.conf") -> None:
         self.port, self.status_port = find_free_port(), find_free_port()
         files, made = directory / "files", directory / "made"
-        shutil.copytree(FILES, files)
+        shutil.copytree(FILES, files)  # makes `directory`, too
         made.mkdir()
         made.chmod(0o777)  # the workers of a master that root started are `nobody`
         configuration = (files / "nginx.conf").read_text()
@@ -178,9 +178,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def proxy(backends: Backends, place: Path) -> Iterator[Proxy]:
-    directory = place / "first"
-    directory.mkdir()
-    with Proxy(directory, backends.ports, backends.hub_port) as proxy:
+    with Proxy(place / "first", backends.ports, backends.hub_port) as proxy:
         yield proxy
 
 
@@ -230,9 +228,7 @@ def test_without_a_caller_the_program_begins_the_trace(proxy: Proxy, backends: B
 def test_where_nginx_begins_traces_each_line_of_the_log_leads_to_its_trace(
     proxy: Proxy, backends: Backends, place: Path
 ) -> None:
-    directory = place / "all"
-    directory.mkdir()
-    with Proxy(directory, backends.ports, backends.hub_port, trace="trace-all.conf") as other:
+    with Proxy(place / "all", backends.ports, backends.hub_port, trace="trace-all.conf") as other:
         assert other.ask("/products/9").status == other.ask("/products/10", traceparent=CALLER).status == 200
         spans = backends.receiver.wait_for_spans(
             2,
@@ -339,19 +335,16 @@ def test_a_shop_that_is_not_ready_costs_nobody_and_no_order_is_sent_twice(backen
         def log_message(self, *_: object) -> None:
             pass
 
-    directory = place / "not-ready"
-    directory.mkdir()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), NotReady) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with Proxy(directory, [server.server_port, backends.ports[0]], backends.hub_port) as other:
+        shops = [server.server_port, backends.ports[0]]
+        with Proxy(place / "reading", shops, backends.hub_port) as other:
             assert [other.ask("/products/15").status for _ in range(10)] == [200] * 10
             assert set(asked) == {"GET"}
-            asked.clear()
-            time.sleep(5.1)  # fail_timeout: now it is asked again
-            order = b'{"product_id": 8}'
-            answers = [
-                other.ask("/customers/3/cart", "POST", body=order, Content_Type="application/json") for _ in range(10)
-            ]
+        asked.clear()
+        with Proxy(place / "ordering", shops, backends.hub_port) as other:
+            order = {"Content_Type": "application/json"}
+            answers = [other.ask("/customers/3/cart", "POST", body=b'{"product_id": 8}', **order) for _ in range(10)]
             assert {answer.status for answer in answers} == {201, 503}
             assert asked == ["POST"] * sum(answer.status == 503 for answer in answers)
         server.shutdown()
