@@ -34,12 +34,14 @@ check: env ## lint, types, the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.reference --check
+	$(BIN)/perfagent rules export --project collector/prometheus --directory collector/prometheus/rules --check
 	$(BIN)/python -m tools.dashboards --check
 
 docs: env ## make the pages that are made of tables, and the dashboards
 	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.dashboards
 	$(BIN)/perfagent config --output markdown > docs/reference/settings.md
+	$(BIN)/perfagent rules export --project collector/prometheus --directory collector/prometheus/rules
 
 bench: env ## bare, perfagent, opentelemetry-instrument and ddtrace side by side
 	$(BIN)/python -m benchmarks

@@ -17,6 +17,12 @@ def read(directory: str, report: Callable[[str], None]) -> tuple[dict[str, str],
         directory: where it is looked for.
         report: told in one line where a file is there and cannot be read.
     """
+    values, path = document(directory, report)
+    return {key.lower(): _as_text(value) for key, value in values.items()}, path
+
+
+def document(directory: str, report: Callable[[str], None]) -> tuple[dict[str, object], str]:
+    """The same as TOML has it: keys and values of any kind, as in a `[[slo]]` table."""
     for name, marker in (("perfagent.toml", b""), ("pyproject.toml", b"[tool.perfagent")):
         path = os.path.join(directory, name)
         try:
@@ -28,7 +34,7 @@ def read(directory: str, report: Callable[[str], None]) -> tuple[dict[str, str],
             values = _parse(content, path, report)
             if marker:
                 values = values.get("tool", {}).get("perfagent", {})  # type: ignore[attr-defined]
-            return {key.lower(): _as_text(value) for key, value in values.items()}, path
+            return values, path
     return {}, ""
 
 

@@ -168,8 +168,8 @@ DEFAULTS: Thresholds = {
         ),
         Threshold(
             "collector_refused_items_per_minute", "A Collector refuses telemetry", "", 0, None,
-            "items that a Collector had no memory for or could not hand on, a minute; their senders keep them and try "
-            "again (otelcol_receiver_refused, otelcol_processor_memory_limiter_refused); in Prometheus alone",
+            "items that a Collector had no memory or no room for, a minute; their senders keep them and try again "
+            "(otelcol_receiver_refused); in Prometheus alone",
         ),
         Threshold(
             "collector_queue_percent", "A Collector's queue is nearly full", "%", 50, 80,

@@ -1,0 +1,147 @@
+"""`perfagent rules`: Prometheus' alert and recording rules from the hub's thresholds and the declared objectives."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfagent.cli import output
+from perfagent.hub.analyse import thresholds
+from perfagent.hub.rules import alerts, burn, export, objectives
+from perfagent.hub.rules.rule import document
+from perfagent.runtime.metric import SECONDS
+from perfagent.settings import Settings, file
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from perfagent.hub.rules.rule import Rule
+
+STALE, WRONG = 1, 2  # exit statuses
+EXAMPLES = """\
+examples:
+  perfagent rules export --directory rules          # then `rule_files: [rules/*.yml]` in prometheus.yml
+  perfagent rules export --directory rules --check  # in CI: exits with 1 where the files are not current
+  perfagent rules export                            # all in one file, on standard output
+  perfagent rules list --output json
+
+limits:      PERFAGENT_ALERT_THRESHOLDS, or [alert_thresholds.NAME] in perfagent.toml
+objectives:  [[slo]] in perfagent.toml
+
+exit status: 0 fine, 1 files differ, 2 wrong words or a declaration that is off
+"""
+
+
+class Wrong(Exception):  # noqa: N818
+    """What cannot be made sense of; the text is for a person."""
+
+
+def main(words: list[str]) -> int:
+    """Exports or lists the rules; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="perfagent rules",
+        description="Makes Prometheus' rules from the same definitions as the hub's alerts; needs no hub.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="export | list")
+    exporting = actions.add_parser("export", help="write the files", allow_abbrev=False)
+    exporting.add_argument("--directory", type=Path, help="where to; standard output when left out")
+    exporting.add_argument("--check", action="store_true", help="write nothing; tell which files are not current")
+    listing = actions.add_parser("list", help="show names, limits and expressions", allow_abbrev=False)
+    listing.add_argument("--output", choices=("table", "json"), default="table", help="json is for machines")
+    for action in (exporting, listing):
+        action.add_argument("--project", default=".", help="folder of perfagent.toml or pyproject.toml (default: here)")
+        places = alerts.Places()
+        action.add_argument("--runbooks", default=places.runbooks, help=f"where they are (default: {places.runbooks})")
+        action.add_argument("--page", default=places.page, help=f"what alerts lead to (default: {places.page})")
+    asked = parser.parse_args(words)
+    if asked.action == "export" and asked.check and asked.directory is None:
+        parser.error("--check needs --directory, the folder whose files are looked at")
+    try:
+        return _export(asked) if asked.action == "export" else _list(asked)
+    except Wrong as error:
+        print(f"perfagent: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"perfagent: {error.filename or asked.directory}: {error.strerror}", file=sys.stderr)
+    return WRONG
+
+
+def _declared(asked: Namespace) -> tuple[thresholds.Thresholds, list[objectives.Objective], alerts.Places]:
+    """Limits, objectives and places, from the settings and the words of the command."""
+    settings = Settings(directory=asked.project)
+    problems: list[str] = []
+    content, path = file.document(asked.project, problems.append)
+    try:
+        limits = thresholds.changed(thresholds.DEFAULTS, thresholds.parse(settings.hub_thresholds))
+    except ValueError as error:
+        raise Wrong(f"PERFAGENT_ALERT_THRESHOLDS: {error}") from None
+    try:
+        declared = objectives.read(content, SECONDS)
+    except objectives.BadObjective as error:
+        raise Wrong(f"{path}: {error}") from None
+    places = alerts.Places(asked.runbooks.rstrip("/"), asked.page.rstrip("/"), settings.namespace)
+    if problems or settings.problems:  # the second are told already
+        raise Wrong(problems[0] if problems else "nothing was written; correct that first")
+    return limits, declared, places
+
+
+def _export(asked: Namespace) -> int:
+    limits, declared, places = _declared(asked)
+    for sentence in burn.impossible(declared):
+        print(f"perfagent: {sentence}", file=sys.stderr)
+    made = export.groups(limits, declared, places)
+    if asked.directory is None:
+        print(document([group for groups in made.values() for group in groups]), end="")
+        return 0
+    texts = export.contents(made)
+    if not asked.check:
+        changed = export.write(asked.directory, texts)
+        rules = sum(len(group.rules) for groups in made.values() for group in groups)
+        print(f"{rules} rules in {len(texts)} files in {asked.directory}; written anew: {', '.join(changed) or 'none'}")
+        return 0
+    stale = export.differing(asked.directory, texts)
+    if stale:
+        told = f"{asked.directory} is not current ({', '.join(stale)}): run the same command without --check"
+        print(f"perfagent: {told}", file=sys.stderr)
+    return STALE if stale else 0
+
+
+def _list(asked: Namespace) -> int:
+    made = export.groups(*_declared(asked))
+    rows = [_row(name, rule) for name, groups in made.items() for group in groups for rule in group.rules]
+    if asked.output == "json":
+        output.show_json({"rules": rows})
+        return 0
+    table = output.Table(
+        [
+            output.Column("rule"),
+            output.Column("severity"),
+            output.Column("for", right=True),
+            output.Column("file", drop=2),
+            output.Column("threshold", drop=1),
+            output.Column("expression", wide=True),
+        ]
+    )
+    for row in rows:
+        cells = [row[key] or "" for key in ("name", "severity", "for", "file", "threshold")]
+        table.rows.append((*cells, " ".join(row["expression"].split())))
+    output.show([table])
+    return 0
+
+
+def _row(name: str, rule: Rule) -> dict[str, Any]:
+    return {
+        "name": rule.name,
+        "kind": "alert" if rule.annotations else "recording",
+        "file": name,
+        "severity": rule.labels.get("severity"),
+        "threshold": rule.labels.get("threshold"),
+        "slo": rule.labels.get("slo"),
+        "for": rule.lasting if rule.annotations else None,
+        "keep_firing_for": rule.keeping or None,
+        "expression": rule.expression,
+    }
