@@ -20,6 +20,7 @@ GROUPS = {
     },
     "keep it": {
         "hub": "the local page and store: start, stop, open, export",
+        "rules": "alert rules for Prometheus, from the same limits and objectives",
     },
 }
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
