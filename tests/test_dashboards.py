@@ -141,6 +141,10 @@ def test_a_limit_is_the_threshold_of_the_hub_in_the_unit_of_the_panel() -> None:
         if not panel.limit:
             assert steps == {"green": None}
             continue
+        limited += 1
+        if panel.limit == limits.BURN:
+            assert steps == {"green": None, "yellow": pytest.approx(1), "red": pytest.approx(14.4)}
+            continue
         threshold = DEFAULTS[panel.limit]
         factor = {"%": 0.01, "ms": 0.001}.get(threshold.unit, 1) if threshold.unit != panel.unit else 1
         warning = "yellow" if threshold.comparison == "greater" else "green"
@@ -148,7 +152,6 @@ def test_a_limit_is_the_threshold_of_the_hub_in_the_unit_of_the_panel() -> None:
         wanted = {warning: threshold.warning, critical: threshold.critical}
         for color, limit in wanted.items():
             assert limit is None or steps[color] == pytest.approx(limit * factor), panel.title
-        limited += 1
     assert limited > 20
 
 

@@ -1,15 +1,17 @@
 """Writes the dashboards in collector/grafana/dashboards from their definitions.
 
 `python -m tools.dashboards` writes them; with `--check` it writes nothing, and exits with 1 where one is not current.
+With `--docs ADDRESS` their links to the documentation and to runbooks lead to a copy of docs/ elsewhere.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 from tools.dashboards.boards import BOARDS
-from tools.dashboards.render import render
+from tools.dashboards.render import DOCUMENTATION, render
 
 FOLDER = Path(__file__).parent.parent.parent / "collector" / "grafana" / "dashboards"
 
@@ -18,17 +20,24 @@ def main(words: list[str]) -> int:
     """Writes or checks every dashboard.
 
     Args:
-        words: `--check`, or nothing.
+        words: of the command line.
 
     Returns:
         The exit status: 1 where `--check` found one that is not current, or a file that no definition makes.
     """
+    parser = argparse.ArgumentParser(prog="python -m tools.dashboards", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a file is not current")
+    parser.add_argument("--docs", default=DOCUMENTATION, metavar="ADDRESS", help=f"of docs/ (default: {DOCUMENTATION})")
+    wanted = parser.parse_args(words)
     stale = 0
-    made = {FOLDER / f"{board.uid.removeprefix('perfagent-')}.json": render(board) for board in BOARDS}
+    made = {
+        FOLDER / f"{board.uid.removeprefix('perfagent-')}.json": render(board, wanted.docs.rstrip("/"))
+        for board in BOARDS
+    }
     for path in sorted({*made, *FOLDER.glob("*.json")}):
         if path in made and path.exists() and path.read_text(encoding="utf-8") == made[path]:
             continue
-        if "--check" in words:
+        if wanted.check:
             print(f"{path.name} is not what tools/dashboards makes: run `python -m tools.dashboards`", file=sys.stderr)
             stale = 1
         elif path in made:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from perfagent.hub.analyse.thresholds import DEFAULTS
+from perfagent.hub.rules.burn import BURNS, FAST
+from perfagent.hub.rules.figures import FIGURES
 
 FACTORS = {("ms", "s"): 0.001, ("ms", "ms"): 1.0, ("%", "percentunit"): 0.01, ("%", "percent"): 1.0}
 """From a threshold's unit to a panel's."""
+
+BURN = "slo_burn"
+"""Stands for the factors of the burn-rate alerts: how many times faster than allowed an error budget burns."""
+
+RUNBOOKS = {figure.threshold: figure.alert for figure in FIGURES} | {BURN: FAST}
+"""The runbook of each limit, which has the name of its alert."""
+
+MONTH = 30 * 24  # hours that an error budget is for, where an objective says nothing else
 
 
 class Step(NamedTuple):
@@ -26,6 +36,9 @@ def steps(name: str, unit: str) -> list[Step]:
     """
     if not name:
         return [Step("green", None)]
+    if name == BURN:
+        factors = [burn.spent * MONTH / burn.hours for burn in BURNS]
+        return [Step("green", None), Step("yellow", min(factors)), Step("red", max(factors))]
     threshold = DEFAULTS[name]
     if threshold.unit == unit or not threshold.unit:
         factor = 1.0

@@ -124,14 +124,12 @@ class Board:
 
     Args:
         uid: part of its address; never changes.
-        runbooks: the page of docs that tells what to do, by its path.
         variables: those it has besides environment, service and instance.
     """
 
     uid: str
     title: str
     tells: str
-    runbooks: str
     rows: tuple[Row, ...]
     variables: tuple[Variable, ...] = ()
 

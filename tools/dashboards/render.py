@@ -27,13 +27,15 @@ DATASOURCES = (("metrics", "Metrics", "prometheus"), ("traces", "Traces", "jaege
 """Variables, so that the dashboards also work where the data sources have other names; the values are the uids."""
 
 TAG = "perfagent"
-DOCUMENTATION = "https://perfagent.readthedocs.io/en/latest"
+DOCUMENTATION = "/public/docs"
+"""Where the links to the documentation lead: docs/, mounted among the files that Grafana itself serves."""
+
 QUOTE = '"'
 FINEST = "15s"  # between two points of a graph: no one scrapes or exports more often
 
 
-def render(board: Board) -> str:
-    """A dashboard as the text of its file."""
+def render(board: Board, documentation: str = DOCUMENTATION) -> str:
+    """A dashboard as the text of its file; `documentation` is the address of docs/."""
     made = (
         dashboard.Dashboard(board.title)
         .uid(board.uid)
@@ -56,6 +58,7 @@ def render(board: Board) -> str:
         )
     for variable in (*COMMON, *board.variables):
         made.with_variable(_variable(variable))
+    made.with_variable(dashboard.ConstantVariable("docs").label("Documentation").value(documentation))
     made.link(
         dashboard.DashboardLink("perfagent")
         .type(models.DashboardLinkType.DASHBOARDS)
@@ -69,7 +72,7 @@ def render(board: Board) -> str:
         .type(models.DashboardLinkType.LINK)
         .icon("doc")
         .tooltip("what to do when something here is wrong")
-        .url(f"{DOCUMENTATION}/{board.runbooks}")
+        .url(f"${{docs}}/how-to/grafana.md#{board.title.lower().replace(' ', '-')}")
         .target_blank(True)
     )
     for row in board.rows:
@@ -154,6 +157,10 @@ def _panel(panel: Panel) -> Any:
     made.thresholds(dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps))
     if panel.most is not None:
         made.max(panel.most)
+    if panel.limit:
+        alert = limits.RUNBOOKS[panel.limit]
+        runbook = dashboard.DashboardLink(f"Runbook of {alert}").url(f"${{docs}}/runbooks/{alert}.md")
+        made.links([runbook.target_blank(True)])
     if panel.traces is not None:
         made.data_links([dashboard.DashboardLink("Traces in Jaeger").url(explore(panel.traces)).target_blank(True)])
     for letter, (legend, expression) in zip("ABCDEFGH", panel.queries.items(), strict=False):

@@ -17,7 +17,6 @@ BOARD = Board(
     uid="perfagent-cache",
     title="Cache hit ratio",
     tells="Which caches serve, which hardly do, and which are too small.",
-    runbooks="how-to/runbooks",
     variables=(
         Variable("namespace", "Namespace", "metrics(.+_cache_hits_total)", regex="(.*)_cache_hits_total", single=True),
         Variable("system", "System", f"label_values({HITS}{{<process>}}, cache_system)"),

@@ -22,7 +22,6 @@ BOARD = Board(
     uid="perfagent-database",
     title="Database",
     tells="Which statements take the time, and whether connections run out.",
-    runbooks="how-to/runbooks",
     variables=(Variable("system", "System", f"label_values({DURATION}_count{{<process>}}, db_system_name)"),),
     rows=(
         Row(
@@ -210,6 +209,7 @@ BOARD = Board(
                     "s",
                     {"{{service_name}}": "max by (service_name) (replication_lag_seconds{<process>})"},
                     "Seconds that a replica is behind its primary: what a reader there does not see yet.",
+                    limit="replication_lag_ms",
                     empty="no replica is watched",
                 ),
             ),

@@ -12,7 +12,6 @@ BOARD = Board(
     uid="perfagent-deprecations",
     title="Deprecation usage",
     tells="What is deprecated and still called: what has to move before it can be taken away.",
-    runbooks="how-to/runbooks",
     rows=(
         Row(
             "Calls",

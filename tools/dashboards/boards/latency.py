@@ -19,6 +19,10 @@ APDEX = (
     f"/ (sum (rate({REQUESTS}_count{{{ROUTED}}}{RATE})) > 0)"
 )
 
+BURN = (
+    'max by (service_name, slo) (slo:error_ratio:rate{window}{{service_name=~"$service_name"}})'
+    ' / max by (service_name, slo) (slo:error_budget:ratio{{service_name=~"$service_name"}})'
+)
 OPERATION = "service_name, span_name"
 CALLS = rate("traces_span_metrics_calls_total", SERVER, OPERATION)
 FAILED = rate("traces_span_metrics_calls_total", f'{SERVER}, status_code="STATUS_CODE_ERROR"', OPERATION)
@@ -27,7 +31,6 @@ BOARD = Board(
     uid="perfagent-latency",
     title="Latency",
     tells="How long requests take, by service and route; which are slow, which fail, and since when.",
-    runbooks="how-to/runbooks",
     variables=(Variable("route", "Route", f"label_values({REQUESTS}_count{{<process>}}, http_route)"),),
     rows=(
         Row(
@@ -95,6 +98,37 @@ BOARD = Board(
                     limit="response_time_p95_ms",
                     traces=TRACES,
                     empty="no requests in this time",
+                ),
+            ),
+        ),
+        Row(
+            "Objectives",
+            (
+                Graph(
+                    "How fast do error budgets burn?",
+                    "none",
+                    {"{{slo}} over 1 h": BURN.format(window="1h"), "{{slo}} over 6 h": BURN.format(window="6h")},
+                    "How many times faster than the objective allows. At 1 the budget lasts as long as it should; "
+                    "at 14.4 it is gone in two days.",
+                    limit="slo_burn",
+                    empty="no objective for these services",
+                ),
+                Graph(
+                    "How much of the budgets is left?",
+                    "percentunit",
+                    {"{{slo}}": f"clamp_min(1 - {BURN.format(window='3d')} * 3 / 30, 0)"},
+                    "Of what a month allows, after the last three days alone.",
+                    limit="error_budget_remaining_percent",
+                    most=1,
+                    empty="no objective for these services",
+                ),
+                Graph(
+                    "Which objectives are missed?",
+                    "percentunit",
+                    {"{{slo}}": 'max by (service_name, slo) (slo:error_ratio:rate1h{service_name=~"$service_name"})'},
+                    "Share of bad requests in the last hour: failed, or slower than the objective says.",
+                    traces={"error": '"true"'},
+                    empty="no objective for these services",
                 ),
             ),
         ),

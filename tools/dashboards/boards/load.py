@@ -15,7 +15,6 @@ BOARD = Board(
     uid="perfagent-load",
     title="Load-test throughput",
     tells="What `perfagent load kafka` produces, what the consumers process of it, and how long that takes.",
-    runbooks="how-to/runbooks",
     variables=(Variable("topic", "Topic", f"label_values({DURATION}_count{{<process>}}, messaging_destination_name)"),),
     rows=(
         Row(

@@ -6,15 +6,18 @@ from tools.dashboards.boards.shared import REQUESTS, failing, hit_ratio, mean, q
 from tools.dashboards.parts import Board, Figure, Graph, Row, Table
 
 DATABASE = "db_client_operation_duration_seconds"
-ACCEPTED = "otelcol_receiver_accepted"
-REFUSED = '__name__=~"otelcol_receiver_refused_.+_total"'
-FAILED = '__name__=~"otelcol_exporter_(send|enqueue)_failed_.+_total"'
+SIGNALS = {"spans": "spans", "points": "metric_points", "logs": "log_records"}
+
+
+def collectors(counter: str, signal: str) -> str:
+    """What the Collectors count of a signal per second; the end of the name depends on how they are scraped."""
+    return rate("", f'__name__=~"otelcol_{counter}_{signal}(_total)?"', "instance")
+
 
 BOARD = Board(
     uid="perfagent-platform",
     title="Platform",
     tells="Every service at a glance: is it healthy, which one is not, and what it stands on.",
-    runbooks="how-to/runbooks",
     rows=(
         Row(
             "Is it healthy?",
@@ -178,10 +181,11 @@ BOARD = Board(
                     "Do the collectors keep up?",
                     "percentunit",
                     {
-                        "{{service_name}} {{exporter}}": "max by (service_name, exporter) "
+                        "{{instance}} {{exporter}}": "max by (instance, exporter) "
                         "(otelcol_exporter_queue_size / (otelcol_exporter_queue_capacity > 0))"
                     },
                     "How full the queues on disk are. One that fills waits for a store that is slow or gone.",
+                    limit="collector_queue_percent",
                     most=1,
                     empty="no Collector is scraped",
                 ),
@@ -189,9 +193,8 @@ BOARD = Board(
                     "What comes in?",
                     "cps",
                     {
-                        "{{service_name}} spans": rate(f"{ACCEPTED}_spans_total", "", "service_name"),
-                        "{{service_name}} points": (rate(f"{ACCEPTED}_metric_points_total", "", "service_name")),
-                        "{{service_name}} logs": rate(f"{ACCEPTED}_log_records_total", "", "service_name"),
+                        f"{{{{instance}}}} {name}": collectors("receiver_accepted", metric)
+                        for name, metric in SIGNALS.items()
                     },
                     "Spans, metric points and log records a second that the Collectors took.",
                     empty="no Collector is scraped",
@@ -200,14 +203,17 @@ BOARD = Board(
                     "What is refused or lost?",
                     "cps",
                     {
-                        "{{service_name}} refused": (rate("", REFUSED, "service_name")),
-                        "{{service_name}} failed": (rate("", FAILED, "service_name")),
+                        f"{{{{instance}}}} {what} {name}": collectors(counter, metric)
+                        for what, counter in (("refused", "receiver_refused"), ("lost", "exporter_send_failed"))
+                        for name, metric in SIGNALS.items()
+                    }
+                    | {
                         "agent of {{service_name}}, {{reason}}": rate(
                             "perfagent_telemetry_dropped_total", by="service_name, reason"
-                        ),
+                        )
                     },
-                    "Refused: a Collector is short of memory, and senders try again. Failed: an export that was given "
-                    "up. Agent: what programs lost on their own.",
+                    "Refused: a Collector is short of memory, and senders try again. Lost: an export was given up. "
+                    "Agent: what programs lost on their own.",
                     empty="nothing was refused or lost",
                 ),
             ),

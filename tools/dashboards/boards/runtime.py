@@ -14,7 +14,6 @@ BOARD = Board(
     uid="perfagent-runtime",
     title="Runtime",
     tells="What the processes use of their machine, and what holds them up: garbage collection, blocked event loops.",
-    runbooks="how-to/runbooks",
     rows=(
         Row(
             "Processes",
@@ -30,6 +29,7 @@ BOARD = Board(
                     "short",
                     {"": "sum (resets(process_uptime_seconds{<process>}[$__range])) or vector(0)"},
                     "How often an instance that kept its name began again, in the whole range.",
+                    limit="restarts",
                 ),
                 Figure(
                     "Busiest process",
@@ -128,6 +128,7 @@ BOARD = Board(
                     "percentunit",
                     {"{{service_name}}": rate(f"{PAUSE}_sum", by="service_name")},
                     "Share of the time that the collector had the program stopped; over all processes of a service.",
+                    limit="gc_pause_percent",
                 ),
                 Graph(
                     "How often does it run?",
