@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/template"
@@ -10,7 +11,7 @@ import (
 
 // project loads a Compose file as `docker compose config` does: schema, interpolation, consistency, absolute paths.
 func project(ctx context.Context, file, env string, profiles []string) (json.RawMessage, error) {
-	options, err := cli.NewProjectOptions([]string{file}, cli.WithEnvFiles(env), cli.WithDotEnv, cli.WithProfiles(profiles))
+	options, err := cli.NewProjectOptions(strings.Split(file, ":"), cli.WithEnvFiles(env), cli.WithDotEnv, cli.WithProfiles(profiles))
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +24,7 @@ func project(ctx context.Context, file, env string, profiles []string) (json.Raw
 
 // variables tells which variables a Compose file asks for, before any of them is put in.
 func variables(ctx context.Context, file string) (map[string]template.Variable, error) {
-	options, err := cli.NewProjectOptions([]string{file}, cli.WithInterpolation(false))
+	options, err := cli.NewProjectOptions(strings.Split(file, ":"), cli.WithInterpolation(false))
 	if err != nil {
 		return nil, err
 	}

@@ -9,10 +9,10 @@ import (
 	"os"
 )
 
-const usage = `usage: check compose FILE ENV-FILE [PROFILE …]    the project as Compose runs it
-       check variables FILE                      the variables that the file asks for
-       check dockerfile FILE                     stages, images and lint of a Dockerfile
-       check context FOLDER                      the files that .dockerignore lets into the build`
+const usage = `usage: check compose FILE[:FILE …] ENV-FILE [PROFILE …]    the project as Compose runs it
+       check variables FILE[:FILE …]                      the variables that the files ask for
+       check dockerfile FILE                              stages, images and lint of a Dockerfile
+       check context FOLDER                               the files that .dockerignore lets into the build`
 
 func main() {
 	words := os.Args[1:]
