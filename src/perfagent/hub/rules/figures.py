@@ -265,14 +265,18 @@ FIGURES = (
     ),
     Figure(
         "collector_lost_items_per_minute", "CollectorLosesTelemetry", TELEMETRY,
-        items_per_minute(EXPORTER, "otelcol_exporter_send_failed", "otelcol_exporter_enqueue_failed"),
+        items_per_minute(
+            EXPORTER,
+            # A load balancer counts each attempt, and keeps the items: it loses what its queue has no room for.
+            {"otelcol_exporter_send_failed": '{exporter!~"load_balancing.*"}', "otelcol_exporter_enqueue_failed": ""},
+        ),
         "<service_name> <instance> loses <value> items a minute that <exporter> could not take",
         "Look at its log for what the receiver answers: wrong address, refused, or too large.",
         by=EXPORTER,
     ),
     Figure(
         "collector_refused_items_per_minute", "CollectorRefusesTelemetry", TELEMETRY,
-        items_per_minute("service_name, instance", "otelcol_receiver_refused"),
+        items_per_minute("service_name, instance", {"otelcol_receiver_refused": ""}),
         "<service_name> <instance> refuses <value> items a minute; their senders keep them until their queues are full",
         "Look at its memory and its queues: what it sends to is slow, or it needs more memory, or another beside it.",
         by="service_name, instance",

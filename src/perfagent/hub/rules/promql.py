@@ -6,6 +6,11 @@ metrics; whoever writes a rule puts them in.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 POOL = "5m"
 """How far a share looks back where the window alone has too little to tell."""
 SERVICE = "service_name"
@@ -64,11 +69,19 @@ def nested(text: str) -> str:
     return "(" + "".join(f"\n  {line}" for line in text.splitlines()) + "\n)"
 
 
-def items_per_minute(by: str, *counters: str) -> str:
+def items_per_minute(by: str, counters: Mapping[str, str]) -> str:
     """Counters of the Collector, which has one each for spans, points and log records, added up.
 
     A Collector may leave `_total` out of their names. The label tells them apart, for `or` passes over names.
+
+    Args:
+        by: labels that are kept.
+        counters: the beginnings of the names, each with a selector or "".
     """
-    names = [f"{counter}_{signal}" for counter in counters for signal in ("spans", "metric_points", "log_records")]
-    parts = [f'label_replace(rate({name}_total[<W>]) or rate({name}[<W>]), "of", "{name}", "", "")' for name in names]
+    parts = []
+    for counter, chosen in counters.items():
+        for signal in ("spans", "metric_points", "log_records"):
+            name = f"{counter}_{signal}"
+            rates = f"rate({name}_total{chosen}[<W>]) or rate({name}{chosen}[<W>])"
+            parts.append(f'label_replace({rates}, "of", "{name}", "", "")')
     return f"60 * sum by ({by}) " + nested("\nor ".join(parts))
