@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo stack test test-all check bench docs clean
+.PHONY: help env demo stack load-test test test-all check bench docs clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -21,6 +21,12 @@ demo: env ## a shop under the agent, with traffic, and what was found
 
 stack: env ## Collector, Prometheus, Alertmanager, Jaeger, hub and shop as processes; Ctrl-C stops them
 	$(BIN)/python -m tools.stack up
+
+RATE ?= 100
+DURATION ?= 30
+
+load-test: env ## Kafka events at RATE a second for DURATION s, through a consumer under perfagent: pass or fail
+	$(BIN)/python -m tools.stack.load_test --rate $(RATE) --duration $(DURATION)
 
 test: env ## the fast tests
 	$(BIN)/python -m pytest -m "not slow"

@@ -9,6 +9,7 @@ GROUPS = {
         "run": "start a program with its performance measured",
         "doctor": "check that a program would be measured and stored, and tell what is not",
         "config": "show every setting, its value and where it came from",
+        "load": "put load on a Kafka topic or a URL at a steady rate, and judge what comes of it",
     },
     "see what it does": {
         "top": "what happens now, in a view that stays",
