@@ -61,13 +61,20 @@ class MysqlServer(NamedTuple):
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """The URL of a running PostgreSQL: superuser, a password in it that must not show up anywhere, database "shop"."""
+    with running_postgres() as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def running_postgres(*options: str) -> Iterator[tuple[str, Path]]:
+    """The URL of a PostgreSQL of one's own, as in `postgres_url`, and its folder; `options` are such as "a=b"."""
     install = "apt-get install postgresql"
     initdb, postgres = find("initdb", install), find("postgres", install)
     with _directory("postgres") as directory:
         data, port = directory / "data", find_free_port()
         directory.run(initdb, "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         unsafe = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # its data live as long as the tests
-        settings = [word for setting in unsafe for word in ("-c", setting)]
+        settings = [word for setting in (*unsafe, *options) for word in ("-c", setting)]
         command = (postgres, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", directory.path, *settings)
         with directory.serve(*command, stop="QUIT"):
             import psycopg
@@ -75,7 +82,7 @@ def postgres_url() -> Iterator[str]:
             address = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}"
             with _until_ready(lambda: psycopg.connect(f"{address}/postgres", autocommit=True), directory) as connection:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-            yield f"{address}/{DATABASE}"
+            yield f"{address}/{DATABASE}", directory.path
 
 
 @pytest.fixture(scope="session")
@@ -112,16 +119,23 @@ def mysql_server() -> Iterator[MysqlServer]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """The URL of a running Redis, empty at first."""
+    with running_redis() as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def running_redis(*options: str) -> Iterator[tuple[str, Path]]:
+    """The URL of a Redis of one's own and its folder; `options` are words of its command line."""
     redis_server = find("redis-server", "apt-get install redis-server")
     with _directory("redis") as directory:
         port = find_free_port()
-        command = (redis_server, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", directory.path)
+        command = (redis_server, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", directory.path, *options)
         with directory.serve(*command):
             import redis
 
             url = f"redis://127.0.0.1:{port}/0"
             _until_ready(redis.Redis.from_url(url).ping, directory)
-            yield url
+            yield url, directory.path
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 MANIFEST = ROOT / "collector" / "builder.yaml"
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 CHECK = ROOT / "tools" / "stack" / "check"
+LOGSTASH = ROOT / "tools" / "stack" / "logstash"
 
 COLLECTOR = "0.159.0"
 PROMETHEUS = "0.314.0"  # the Go module's number of Prometheus 3.14
@@ -94,6 +95,11 @@ def _check(steps: Steps) -> None:
     steps.run("go", "build", "-o", steps.output / "check", ".", cwd=CHECK)
 
 
+def _logstash(steps: Steps) -> None:
+    """Our own program around a reader of Logstash's pipelines and Elastic's grok; its go.mod pins them."""
+    steps.run("go", "build", "-o", steps.output / "logstash", ".", cwd=LOGSTASH)
+
+
 def _kafka(steps: Steps) -> None:
     lib = steps.output / "lib"
     goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={lib}")
@@ -110,6 +116,7 @@ PARTS = {
         Part("jaeger", JAEGER, ("jaeger",), "go", 150, _jaeger),
         Part("kustomize", KUSTOMIZE, ("kustomize",), "go", 30, _kustomize),
         Part("check", "1", ("check",), "go", 60, _check, tuple(sorted(CHECK.glob("*.*")))),
+        Part("logstash", "1", ("logstash",), "go", 20, _logstash, tuple(sorted(LOGSTASH.glob("*.*")))),
         Part("kafka", KAFKA, (f"lib/kafka_2.13-{KAFKA}.jar",), "mvn", 60, _kafka, (POM,)),
     )
 }
