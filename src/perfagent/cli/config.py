@@ -68,4 +68,7 @@ def _shown(name: str, value: object) -> object:
         return ",".join(value)
     if isinstance(value, dict):
         return ",".join(f"{key}={part}" for key, part in value.items())
+    if isinstance(value, str) and "://" in value and "@" in value:  # a password in an address
+        scheme, _, rest = value.partition("://")
+        return f"{scheme}://…@{rest.rpartition('@')[2]}"
     return value

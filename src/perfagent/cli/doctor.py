@@ -96,6 +96,7 @@ class Examination:
         self.steps += [self._interpreter(), self._agent(), self._libraries(), self._sampling(), *destination]
         self.delivery = _delivery(self.settings)
         self.steps.append(self._receiver())
+        self.steps += self._remotes()
         if self.found is not None:
             self.steps += [self._sent(), self._stored(self.found)]
 
@@ -138,6 +139,8 @@ class Examination:
                 return Step("destination", False, f"nothing is sent: {why_not}", remedy)
             return Step("destination", True, f"{self.settings.endpoint or 'an address of its own'}, for {why_not}")
         found = lock.find(folder)
+        if hub.reads_elsewhere(self.settings, found):
+            return Step("destination", False, f"nothing is sent: {hub.READS.partition(';')[0]}", _TO_COLLECTOR)
         try:
             if found is None and not hub.is_grpc(self.settings):
                 found = spawn.start(self.settings, by_itself=True)
@@ -170,6 +173,24 @@ class Examination:
         return Step(
             "receiver", False, told, "start the receiver, or mend the address; it is an OTLP/HTTP receiver's base"
         )
+
+    def _remotes(self) -> list[Step]:
+        """What the user's own hub reads from, where it does."""
+        own = lock.find(lock.directory(self.settings))
+        if own is None or own.takes:
+            return []
+        from perfagent.cli.client import Client, HubError
+
+        try:
+            hub = Client.own(self.settings).get("hub")
+        except HubError as error:
+            return [Step("hub reads", False, str(error), f"see {lock.log_path(lock.directory(self.settings))}")]
+        steps = []
+        for one in hub.get("remotes") or ():
+            answered = one["last_success"]
+            told = f"{one['url']}, answered {time.time() - answered:.0f} s ago" if answered else f"{one['url']}, never"
+            steps.append(Step(f"{one['name'].lower()}", not one["problem"], told, one["problem"]))
+        return steps
 
     def _sent(self) -> Step:
         span = self.report.get("span")
@@ -206,6 +227,7 @@ class Examination:
         return Step("span stored", False, told, f"see {lock.log_path(lock.directory(self.settings))}")
 
 
+_TO_COLLECTOR = f"set {hub.ENDPOINT} to the Collector in front of them, such as http://collector:4318"
 _REMEDIES = {
     "off: our sitecustomize did not run (python -I, -E or -S?)": "start the program without -I, -E and -S",
     "off: OTEL_SDK_DISABLED is set": "take OTEL_SDK_DISABLED out",

@@ -55,6 +55,11 @@ def _hub(client: Client, hub: dict[str, Any]) -> list[Part]:
             f", the oldest from {figures.ago(oldest)}" if oldest else "",
         ],
     ]
+    for one in hub.get("remotes") or ():
+        lag = one.get("lag_seconds")
+        told = f"{one['name']} at {one['url']}"
+        told += f", the newest {figures.lasting(lag)} old" if lag is not None else ", nothing yet"
+        lines.append([Mark("reads  ", "dim"), told])
     if lost:
         told = ", ".join(f"{figures.count(number)} {name}" for name, number in lost.items())
         lines.append([Mark("lost   ", "dim"), Mark(f"{told} since it started", "bad")])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from perfagent.hub.access import Access
     from perfagent.hub.control.commands import Commands
+    from perfagent.hub.remote.remote import Remote
     from perfagent.hub.store.intake import Intake
     from perfagent.hub.store.store import Store
     from perfagent.settings import Settings
@@ -28,6 +29,7 @@ class Hub:
         intake: the queue in front of it.
         access: tokens, roles and login codes.
         commands: what waits for agents.
+        remote: what it reads from, where that is Prometheus and Jaeger; the store is a window on these then.
     """
 
     settings: Settings
@@ -37,5 +39,6 @@ class Hub:
     intake: Intake
     access: Access
     commands: Commands
+    remote: Remote | None = None
     started: float = field(default_factory=time)
     last_activity: float = field(default_factory=time)  # a request of anybody; what the idle time counts from

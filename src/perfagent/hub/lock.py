@@ -34,12 +34,20 @@ class Found:
         grpc: where it takes OTLP/gRPC, such as "http://127.0.0.1:4317"; "" where it does not.
         guarded: whether it takes telemetry with a token alone, for it listens beyond the loopback address.
         is_new: whether it was started just now.
+        takes: whether it takes telemetry; one that reads from Prometheus and Jaeger does not.
     """
 
-    __slots__ = ("address", "grpc", "guarded", "is_new", "pid", "version")
+    __slots__ = ("address", "grpc", "guarded", "is_new", "pid", "takes", "version")
 
     def __init__(
-        self, address: str, pid: int, version: str, grpc: str = "", guarded: bool = False, is_new: bool = False
+        self,
+        address: str,
+        pid: int,
+        version: str,
+        grpc: str = "",
+        guarded: bool = False,
+        is_new: bool = False,
+        takes: bool = True,
     ) -> None:
         self.address = address
         self.pid = pid
@@ -47,6 +55,7 @@ class Found:
         self.grpc = grpc
         self.guarded = guarded
         self.is_new = is_new
+        self.takes = takes
 
 
 class Unavailable(Exception):  # noqa: N818 - a state of the machine, not a fault
@@ -70,17 +79,20 @@ class Place:
         lock: descriptor of the lock file, its flock held.
         listener: bound and listening.
         address: of that.
-        guarded: whether telemetry needs a token, as in `Found`.
+        guarded, takes: as in `Found`.
     """
 
-    __slots__ = ("address", "folder", "guarded", "listener", "lock")
+    __slots__ = ("address", "folder", "guarded", "listener", "lock", "takes")
 
-    def __init__(self, folder: str, lock: int, listener: socket, address: str, guarded: bool) -> None:
+    def __init__(
+        self, folder: str, lock: int, listener: socket, address: str, guarded: bool, takes: bool = True
+    ) -> None:
         self.folder = folder
         self.lock = lock
         self.listener = listener
         self.address = address
         self.guarded = guarded
+        self.takes = takes
 
     def tell(self, pid: int, grpc: str = "") -> None:
         """Writes into the lock file where the hub is; a `pid` of 0 tells that it is about to begin, or to leave."""
@@ -88,7 +100,8 @@ class Place:
 
         line = (
             f'{{"address": "{self.address}", "pid": {pid}, "version": "{__version__}", "grpc": "{grpc}", '
-            f'"guarded": {"true" if self.guarded else "false"}, "started": {int(time())}, "machine": "{_machine()}"}}\n'
+            f'"guarded": {"true" if self.guarded else "false"}, "takes": {"true" if self.takes else "false"}, '
+            f'"started": {int(time())}, "machine": "{_machine()}"}}\n'
         ).encode()
         os.pwrite(self.lock, line, 0)
         os.ftruncate(self.lock, len(line))
@@ -167,7 +180,8 @@ def take(settings: Settings) -> Place | Found:
     except BaseException:
         os.close(lock)
         raise
-    place = Place(folder, lock, listener, address, settings.hub_host not in LOOPBACK)
+    takes = not (settings.prometheus_url or settings.jaeger_url)
+    place = Place(folder, lock, listener, address, settings.hub_host not in LOOPBACK, takes)
     try:
         place.tell(0)  # a full disk shows here, where somebody can be told
     except OSError as error:
@@ -267,6 +281,7 @@ def _read(lock: int, alive: bool = True) -> tuple[Found | None, str]:
     if not line.endswith("}\n") or not address or not pid.isdecimal() or (alive and pid == "0"):
         return None, ""
     found = Found(address, int(pid), _value(line, "version"), _value(line, "grpc"), _value(line, "guarded") == "true")
+    found.takes = _value(line, "takes") != "false"  # one of an older version says nothing, and takes
     return found, _value(line, "machine")
 
 

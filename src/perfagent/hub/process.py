@@ -23,6 +23,8 @@ from perfagent.hub.control.commands import Commands
 from perfagent.hub.hub import Hub
 from perfagent.hub.journal import log
 from perfagent.hub.lock import Unavailable
+from perfagent.hub.remote.errors import BadAddress
+from perfagent.hub.remote.remote import Remote, is_wanted
 from perfagent.hub.store.errors import StoreUnavailable
 from perfagent.hub.store.intake import Intake
 from perfagent.hub.store.store import Store
@@ -43,6 +45,7 @@ LOOK = 1.0  # seconds between two looks at whether anybody needs the hub
 GRACE = 1.5  # seconds that requests under way get at the end; streams never end by themselves
 DRAIN = 2.5  # seconds that what has been taken gets to be stored
 LATEST = 5.0  # seconds after which the end is forced; a checkpoint or a retention may be under way
+BAD_SETTING = 2
 FAILED, NO_PORT, NO_FOLDER, NO_DATABASE, NO_PACKAGES = 1, 4, 5, 6, 7  # exit statuses
 
 
@@ -77,8 +80,8 @@ def serve(
         ready: called once requests are answered.
 
     Returns:
-        The exit status: 0 after an orderly end, 1 after a failure, 4, 6 or 7 where the gRPC port, the database or the
-        packages of gRPC are not to be had.
+        The exit status: 0 after an orderly end, 1 after a failure, 2 where a remote's address cannot be used, 4, 6 or 7
+        where the gRPC port, the database or the packages of gRPC are not to be had.
 
     Raises:
         Unavailable: nothing can be written to the folder.
@@ -94,11 +97,19 @@ def serve(
         reason = f"{where} cannot be written: {error.strerror}; set PERFAGENT_HUB_DIR to another folder"
         raise Unavailable(reason, NO_FOLDER) from error
     log.info("perfagent %s begins: %s, process %d", __version__, place.address, os.getpid())
+    remote: Remote | None = None
     try:
-        store = Store.open(directory, settings.hub_memory)
+        if is_wanted(settings):
+            remote = Remote(settings, directory)
+        store = Store.open(directory, settings.hub_memory) if remote is None else remote.window
+    except BadAddress as error:
+        log.error("%s", error)
+        return BAD_SETTING
     except StoreUnavailable as error:
         log.error("%s", error)
         return NO_DATABASE
+    for state in remote.states() if remote is not None else ():
+        log.info("reads from %s at %s, and takes no telemetry", state.name, state.url)
     for note in store.notes:
         log.warning("%s", note)
     if place.guarded:
@@ -116,6 +127,7 @@ def serve(
             intake=Intake(store, settings.hub_queue),
             access=access,
             commands=Commands(),
+            remote=remote,
         )
         return asyncio.run(Service(hub, place, by_itself, ready).run())
     except Exception as error:
@@ -208,7 +220,10 @@ class Service:
                 return error.status
             stop_grpc = _nothing  # what `perfagent run` started serves the program over HTTP
             self._place.tell(os.getpid())
-        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(Upkeep(hub.store, hub.settings).run())]
+        kept = hub.store if hub.remote is None else hub.remote.window.keeper
+        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(Upkeep(kept, hub.settings).run())]
+        if hub.remote is not None:
+            hub.remote.start()
         try:
             await self._server.serve([socket.socket(fileno=self._place.listener.detach())])
         finally:
@@ -233,7 +248,7 @@ class Service:
 
     async def _start_grpc(self) -> Callable[[], Awaitable[None]]:
         port = self._hub.settings.hub_grpc_port
-        if not port:
+        if not port or self._hub.remote is not None:
             self._place.tell(os.getpid())
             return _nothing
         from perfagent.hub.receive import grpc
@@ -282,6 +297,8 @@ class Service:
     async def _end(self, stop_grpc: Callable[[], Awaitable[None]]) -> None:
         """Ends what takes telemetry in, and stores what has been taken."""
         await stop_grpc()
+        if self._hub.remote is not None:
+            await asyncio.to_thread(self._hub.remote.stop)
         await self._drain()
 
     async def _drain(self) -> None:

@@ -48,6 +48,9 @@ KEPT = (
 """What a hub gets of its starter's environment, besides LC_*, XDG_*, PERFAGENT_* and PERFORMANCE_*: it stays when the
 program is gone, so the program's secrets and its PYTHON* settings are none of its business."""
 
+READ = ("prometheus_url", "prometheus_headers", "jaeger_url", "jaeger_headers")
+"""The options of a hub that reads from elsewhere, besides those that begin with `remote`."""
+
 ROTATE = 1 << 20  # bytes of hub.log after which a new one is begun
 
 
@@ -165,7 +168,7 @@ def environment(settings: Settings, folder: str) -> dict[str, str]:
     }
     for option, value, origin in _hub_options(settings):
         if origin not in option.names and origin != "default":
-            environ[option.name] = ",".join(value) if isinstance(value, tuple) else str(value)
+            environ[option.name] = _text(value)
     environ["PERFAGENT_HUB_DIR"] = folder
     path = _python_path(settings.environ)
     if path:
@@ -177,8 +180,17 @@ def _hub_options(settings: Settings) -> Iterator[tuple[Any, object, str]]:
     from perfagent.settings import OPTIONS
 
     for option in OPTIONS:
-        if option.attribute.startswith(("hub", "retention")):
+        if option.attribute.startswith(("hub", "retention", "remote")) or option.attribute in READ:
             yield option, *settings.lookup(option)
+
+
+def _text(value: object) -> str:
+    """A value as its variable has it."""
+    if isinstance(value, dict):
+        from urllib.parse import quote
+
+        return ",".join(f"{key}={quote(text)}" for key, text in value.items())
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _python_path(environ: Mapping[str, str]) -> str:

@@ -26,6 +26,19 @@ STARTED = "PERFAGENT_HUB_STARTED"
 """Carries when a hub was started for the program, in seconds since the epoch: until it answers, the exit waits."""
 
 
+READS = (
+    "the hub reads from Prometheus and Jaeger (PERFAGENT_PROMETHEUS_URL, PERFAGENT_JAEGER_URL) and takes no telemetry; "
+    f"set {ENDPOINT} to the Collector in front of them"
+)
+
+
+def reads_elsewhere(settings: Settings, found: Found | None) -> bool:
+    """Whether the hub that there is, or the one that these settings would start, takes no telemetry."""
+    if found is not None:
+        return not found.takes
+    return bool(settings.prometheus_url or settings.jaeger_url)
+
+
 def why_not(settings: Settings) -> str:
     """Why the telemetry of a program is not for a hub to have; "" where it is."""
     if settings.disabled:
@@ -48,7 +61,7 @@ def find(settings: Settings) -> Found | None:
     if why_not(settings):
         return None
     found = lock.find(lock.directory(settings))
-    return found if found is not None and address(settings, found) else None
+    return found if found is not None and found.takes and address(settings, found) else None
 
 
 def address(settings: Settings, found: Found) -> str:
@@ -102,6 +115,8 @@ def use(settings: Settings, environ: MutableMapping[str, str]) -> str:
     """
     directory = lock.directory(settings)
     found = lock.find(directory)
+    if reads_elsewhere(settings, found):
+        return f"nothing is sent: {READS}"
     if found is None:
         if is_grpc(settings) or _is_taken_by_receiver(settings):
             return ""

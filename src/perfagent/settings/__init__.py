@@ -310,12 +310,34 @@ class Settings:
         "PERFAGENT_ALERT_THRESHOLDS",
         "",
         "Limits that differ from the defaults, for the hub and `perfagent rules export`, such as "
-        '{"error_rate_percent": {"warning": 2, "violations": 1}}; what is changed at run time wins. In a settings file also a table.',
+        '{"error_rate_percent": {"warning": 2, "violations": 1}}; what is changed at run time wins. In a settings file '
+        "also a table.",
         others=("PERFORMANCE_ALERT_THRESHOLDS",),
     )
     retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
     retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
     retention_size = Whole("PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64)
+    prometheus_url = Text(
+        "PERFAGENT_PROMETHEUS_URL",
+        "",
+        "Prometheus, Mimir or Thanos that the hub reads from, in place of taking telemetry in: the base of its API.",
+    )
+    prometheus_headers = Pairs(
+        "PERFAGENT_PROMETHEUS_HEADERS", {}, "Headers of the hub's requests to it, such as `authorization=Bearer%20…`."
+    )
+    jaeger_url = Text("PERFAGENT_JAEGER_URL", "", "Query address of the Jaeger that the hub reads traces from.")
+    jaeger_headers = Pairs("PERFAGENT_JAEGER_HEADERS", {}, "Headers of the hub's requests to it.")
+    remote_ca_file = Text(
+        "PERFAGENT_REMOTE_CA_FILE", "", "Certificates that the hub trusts there, in PEM; the system's when left out."
+    )
+    remote_timeout = Whole("PERFAGENT_REMOTE_TIMEOUT", 10, "Longest wait for one answer of theirs.", "s", 1, 600)
+    remote_interval = Whole("PERFAGENT_REMOTE_INTERVAL", 30, "How often the hub asks them for news.", "s", 5, 600)
+    remote_series = Whole(
+        "PERFAGENT_REMOTE_SERIES", 50_000, "Most series of one answer; what is left out is counted.", "series", 10
+    )
+    remote_body = Whole(
+        "PERFAGENT_REMOTE_MAX_BODY", 67_108_864, "Largest answer, unpacked, that the hub reads.", "By", 65_536
+    )
     control = Choice(
         "PERFAGENT_CONTROL",
         "auto",

@@ -15,6 +15,7 @@ from perfagent.hub.api.envelope import Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.security import caller
 from perfagent.hub.receive import body as sent
+from perfagent.hub.receive import elsewhere
 from perfagent.hub.receive.client import BODY, KINDS, Invalid, Measurement, Metadata
 
 router = APIRouter(tags=["metrics"])
@@ -72,6 +73,8 @@ EXAMPLE = {
 )
 async def post_metrics(request: Request) -> Response:
     """Stores what clients measured: web vitals, page loads, frames, uploads."""
+    if request.app.state.hub.remote is not None:
+        raise Refused(409, "conflict", elsewhere.REASON)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refused(415, "unsupported_media_type", f"Content-Type {kind or 'none'!r}: send application/json")

@@ -15,6 +15,7 @@ from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.paging import Paging
 from perfagent.hub.api.ranges import Range, Within
+from perfagent.hub.api.remotely import WithOperation
 from perfagent.hub.api.samples import breakdowns, recent
 from perfagent.hub.api.search import Terms, search
 from perfagent.hub.api.traces import Trace
@@ -202,7 +203,12 @@ def known(store: Store, identity: str, categories: tuple[str, ...], what: str) -
     )  # fmt: skip
 
 
-@router.get("/endpoints/{operation}", response_model=Success[OneEndpoint], responses=refuses(404))
+@router.get(
+    "/endpoints/{operation}",
+    response_model=Success[OneEndpoint],
+    responses=refuses(404),
+    dependencies=[WithOperation],
+)
 def endpoint(hub: TheHub, within: Within, operation: Identity) -> Answer:
     """One endpoint: over time, by duration, by status, where its time goes, and traces to look at."""
     store = hub.store

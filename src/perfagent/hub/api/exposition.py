@@ -16,6 +16,7 @@ from perfagent.hub.api.context import TheHub
 from perfagent.hub.api.envelope import Answer, Model
 from perfagent.hub.api.ranges import MINUTES_KEPT
 from perfagent.hub.hub import Hub
+from perfagent.hub.remote import exposed
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)  # 0.2 s is what an answer may take
@@ -71,6 +72,8 @@ class Exposition:
             ("uptime_seconds", "Time since the hub started.", time() - self._hub.started),
         ):
             yield GaugeMetricFamily(f"perfagent_hub_{name}", text, now)
+        if self._hub.remote is not None:
+            yield from exposed.families(self._hub.remote)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

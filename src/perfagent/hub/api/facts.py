@@ -82,6 +82,8 @@ def since_start(store: Store, end: float, service: str | None, known: Sequence[R
 
 
 def _compare(store: Store, before: Range, after: Range, service: str | None) -> list[changes.Change]:
+    if not store.reaches(before.begin, after.end):
+        return []
     sides = []
     for one in (before, after):
         called = reading.by_operation(store, one, service)

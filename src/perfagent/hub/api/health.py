@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import Literal
+import time
+from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -12,6 +13,9 @@ from starlette.responses import JSONResponse, Response
 from perfagent.hub.api.context import TheHub
 from perfagent.hub.api.envelope import Answer, Model, Success, success
 from perfagent.hub.hub import Hub
+
+if TYPE_CHECKING:
+    from perfagent.hub.remote.remote import State as RemoteState
 
 State = Literal["healthy", "degraded", "unhealthy"]
 STATES = ("healthy", "degraded", "unhealthy")
@@ -37,8 +41,10 @@ class Health(Model):
 
 
 def health_of(hub: Hub) -> dict[str, object]:
-    """Looks at the store, the disk and the queue."""
+    """Looks at the store, the disk and the queue, and at what the hub reads from."""
     checks = {"store": _store(hub), "disk": _disk(hub), "queue": _queue(hub)}
+    if hub.remote is not None:
+        checks |= {state.name.lower(): _remote(state) for state in hub.remote.states()}
     return {"status": max((check["status"] for check in checks.values()), key=STATES.index), "checks": checks}
 
 
@@ -50,6 +56,17 @@ def _store(hub: Hub) -> dict[str, str]:
     if hub.intake.failing:
         return {"status": "unhealthy", "detail": f"telemetry is not stored: {hub.intake.failing}"[:300]}
     return {"status": "healthy", "detail": f"{sizes.get('bytes', 0) / 2**20:.0f} MiB in the database"}
+
+
+def _remote(state: RemoteState) -> dict[str, str]:
+    """A remote; one that does not answer leaves the page what it read before, so it is never worse than degraded."""
+    answered = f"answered {max(0.0, time.time() - state.last_success):.0f} s ago" if state.last_success else "no answer"
+    lag = f", the newest is {state.lag_seconds:.0f} s old" if state.lag_seconds is not None else ""
+    problem = f": {state.problem}" if state.problem else ""
+    return {
+        "status": "degraded" if state.problem else "healthy",
+        "detail": f"{state.url}, {answered}{lag}{problem}"[:600],
+    }
 
 
 def _disk(hub: Hub) -> dict[str, str]:

@@ -59,6 +59,18 @@ class Retention(Model):
     bytes: int = Field(description="Largest database; the oldest hours go first.", examples=[4294967296])
 
 
+class RemoteState(Model):
+    """What the hub reads from, in place of taking telemetry in."""
+
+    name: str = Field(description="Prometheus or Jaeger.", examples=["Prometheus"])
+    url: str = Field(description="Its address, without credentials.", examples=["http://prometheus:9090"])
+    problem: str = Field(description="What is wrong, and what to do; empty where all is well.", examples=[""])
+    last_success: float | None = Field(description="When it last answered.", examples=[1789000000.0])
+    lag_seconds: float | None = Field(description="How old the newest is that was read.", examples=[12.0])
+    left_out: int = Field(description="Series that were not read, because there are too many.", examples=[0])
+    interval_seconds: int = Field(description="Between two readings.", examples=[30])
+
+
 class About(Model):
     """The hub."""
 
@@ -76,6 +88,7 @@ class About(Model):
     memory_bytes: int | None = Field(description="Memory of the hub's process.", examples=[210763776])
     cpu_ratio: float | None = Field(description="CPU of the hub's process, 1 for one core.", examples=[0.04])
     retention: Retention = Field(description="How long things are kept.")
+    remotes: list[RemoteState] = Field(description="What the hub reads from; empty where programs send to it.")
     notes: list[str] = Field(description="What a user should know, such as a corrupt file that was set aside.")
     subscribers: int = Field(description="Open streams of live values.", examples=[1])
     schema_: int = Field(alias="schema", description="Version of the database's schema.", examples=[2])
@@ -150,7 +163,8 @@ def hub(hub: TheHub, request: Request) -> Answer:
                 "days": settings.retention_days,
                 "bytes": settings.retention_size * 2**20,
             },
-            "notes": list(hub.store.notes),
+            "remotes": [] if hub.remote is None else [one.answer() for one in hub.remote.states()],
+            "notes": [*hub.store.notes, *(hub.remote.problems() if hub.remote is not None else ())],
             "subscribers": request.app.state.live.subscribers,
             "schema": rows["schema"],
         }

@@ -14,7 +14,9 @@ from perfagent.hub.api.context import PLAIN, OfService, Search, TheHub
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.paging import Paging
-from perfagent.hub.api.ranges import Within
+from perfagent.hub.api.ranges import Range, Within
+from perfagent.hub.api.remotely import Names, WithMetric
+from perfagent.hub.remote.points import Listed
 from perfagent.hub.store.rows import Row
 
 router = APIRouter(tags=["metrics"])
@@ -84,7 +86,9 @@ class Summary(Model):
 
 
 @router.get("/metrics", response_model=Success[Listing[Metric]])
-def list_metrics(hub: TheHub, within: Within, page: Paging, service: OfService = None, q: Search = None) -> Answer:
+def list_metrics(
+    hub: TheHub, within: Within, page: Paging, names: Names, service: OfService = None, q: Search = None
+) -> Answer:
     """The metrics that were told in the range, by name."""
     rows = hub.store.rows(
         "metrics/list",
@@ -102,7 +106,31 @@ def list_metrics(hub: TheHub, within: Within, page: Paging, service: OfService =
         }
         for row in rows
     ]
+    shown = {item["name"] for item in items}
+    further = [
+        _readable(name, one, within)
+        for name, one in names.items()
+        if name not in shown
+        and (service is None or service in one.services)
+        and (q or "").lower() in name.lower()
+        and (page.after is None or name > page.after[0])
+    ]
+    if further:
+        items = sorted([*items, *further], key=lambda item: str(item["name"]))[: page.limit + 1]
     return success(page.listing(items, within, key=lambda item: (item["name"],)))
+
+
+def _readable(name: str, one: Listed, within: Range) -> dict[str, Any]:
+    """A metric that nobody has looked at yet, of a hub that reads from elsewhere."""
+    return {
+        "name": name,
+        "kind": one.kind,
+        "unit": one.unit,
+        "description": "",
+        "services": sorted(one.services),
+        "series": one.series,
+        "last_seen": within.end,
+    }
 
 
 def kind(row: Row) -> str:
@@ -112,7 +140,9 @@ def kind(row: Row) -> str:
     return "counter" if row["monotonic"] else "updown"
 
 
-@router.get("/metrics/query", response_model=Success[Readings], responses=refuses(404))
+@router.get(
+    "/metrics/query", response_model=Success[Readings], responses=refuses(404), dependencies=[WithMetric]
+)
 def query_metric(
     hub: TheHub,
     within: Within,

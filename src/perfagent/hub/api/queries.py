@@ -15,6 +15,7 @@ from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import refuses
 from perfagent.hub.api.paging import Paging
 from perfagent.hub.api.ranges import Range, Within
+from perfagent.hub.api.remotely import WithOperation
 from perfagent.hub.api.samples import most_in_one_trace, recent
 from perfagent.hub.api.search import Terms, search
 from perfagent.hub.api.traces import Trace
@@ -158,7 +159,12 @@ def _callers(store: Store, within: Range, operations: Sequence[int]) -> dict[int
     return found
 
 
-@router.get("/queries/{operation}", response_model=Success[OneStatement], responses=refuses(404))
+@router.get(
+    "/queries/{operation}",
+    response_model=Success[OneStatement],
+    responses=refuses(404),
+    dependencies=[WithOperation],
+)
 def query(hub: TheHub, within: Within, operation: Identity) -> Answer:
     """One statement: over time, by duration, who runs it, and the traces in which it was slowest."""
     store = hub.store

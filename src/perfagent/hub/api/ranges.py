@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass
 from math import ceil, floor
 from time import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
 
 from perfagent.hub.api import cursors
 from perfagent.hub.api.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -19,6 +22,8 @@ MINUTES_KEPT = 7 * DAY  # roll-ups by the minute; beyond it there are hours
 STEPS = 120  # most points of a series: as many as a chart of 360 px shows apart
 WHOLE_STEPS = (60, 120, 300, 600, 900, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY)
 UNITS = {"s": 1, "m": 60, "h": HOUR, "d": DAY}
+NOTES = "Perfagent-Notes"
+"""The header that says what an answer lacks, where the hub reads from elsewhere: sentences separated by ` | `."""
 MOMENT = r"^(now|-[0-9]{1,7}[smhd]|[0-9]{1,10}(\.[0-9]{1,9})?)$"
 
 
@@ -83,8 +88,9 @@ class Range:
         return list(range(self.first, self.last, self.step))
 
 
-def within(
+async def within(
     request: Request,
+    response: Response,
     from_: Annotated[
         str | None,
         Query(
@@ -102,13 +108,31 @@ def within(
         int | None, Query(description="Short for `from=-Nh`; not together with `from`.", ge=1, le=8760)
     ] = None,
 ) -> Range:
-    """The range of a request; with a cursor that of its list's first page, so that the pages fit together."""
+    """The range of a request; with a cursor that of its list's first page, so that the pages fit together.
+
+    Where the hub reads from elsewhere, what the range lacks is fetched first, for a moment at most.
+    """
+    remote = request.app.state.hub.remote
+    found = _range(request, remote.present() if remote is not None else time(), from_, to, hours)
+    if remote is not None:
+        tell(response, await remote.ready(found.begin, found.end, found.step))
+    return found
+
+
+def tell(response: Response, notes: Iterable[str]) -> None:
+    """Adds to what the answer says that it lacks."""
+    told = [note for note in response.headers.get(NOTES, "").split(" | ") if note]
+    told += [" ".join(note.encode("ascii", "replace").decode().split()) for note in notes if note]
+    if told:
+        response.headers[NOTES] = " | ".join(dict.fromkeys(told))[:2000]
+
+
+def _range(request: Request, now: float, from_: str | None, to: str | None, hours: int | None) -> Range:
     place = cursors.read(request)
     if place is not None:
         return Range(place.begin, place.end)
     if hours is not None and from_ is not None:
         raise Refused(400, "bad_request", "give either `from` or `hours`, not both", "hours")
-    now = time()
     begin = _moment(from_ or f"-{hours or 1}h", now)
     end = _moment(to or "now", now)
     if begin >= end:

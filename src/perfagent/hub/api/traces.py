@@ -16,6 +16,7 @@ from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.paging import Paging
 from perfagent.hub.api.ranges import Within
+from perfagent.hub.api.remotely import Reason, WithTraces, until_now
 from perfagent.hub.api.search import Place, Terms, search
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class OneTrace(Model):
     repeated: list[Repeated]
 
 
-@router.get("/traces", response_model=Success[Listing[Trace]])
+@router.get("/traces", response_model=Success[Listing[Trace]], dependencies=[WithTraces])
 def traces(
     hub: TheHub,
     within: Within,
@@ -178,6 +179,7 @@ def traces(
     pairs = tuple((key, value) for key, _, value in (one.partition("=") for one in attribute or ()))
     terms = Terms(service, operation, route, min_ms, max_ms, status, code, pairs, q, sort)
     after = Place(int(page.after[0]), bytes.fromhex(page.after[1])) if page.after else None
+    within = until_now(hub, within)
     found = search(hub.store, within, terms, page.limit, after)
     following = None
     if found.more and found.places:
@@ -188,14 +190,18 @@ def traces(
 
 
 @router.get("/traces/{trace_id}", response_model=Success[OneTrace], responses=refuses(404))
-def trace(hub: TheHub, trace_id: TraceId) -> Answer:
+def trace(hub: TheHub, trace_id: TraceId, reason: Reason) -> Answer:
     """One trace as a tree, with self times, the critical path, repeated statements and its logs."""
     wanted = bytes.fromhex(trace_id)
     rows = hub.store.rows("traces/spans", trace_id=wanted, most=MOST_SPANS)
+    if not rows and reason:
+        raise Refused(503, "unavailable", f"trace {trace_id} could not be fetched: {reason}")
     if not rows:
         hours = hub.settings.retention_hours
         message = (
             f"no trace {trace_id}; it may not have arrived yet, or be older than the {hours} h that traces are kept"
+            if hub.remote is None
+            else f"no trace {trace_id} in Jaeger; it may not have arrived yet, have been sampled out, or be too old"
         )
         raise Refused(404, "not_found", message, "trace_id")
     groups = hub.store.rows("traces/repeated", trace_id=wanted)

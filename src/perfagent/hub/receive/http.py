@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.routing import Route
 
-from perfagent.hub.receive import browsers, wire
+from perfagent.hub.receive import browsers, elsewhere, wire
 from perfagent.hub.receive.body import Disconnected, Refused, read
 from perfagent.hub.receive.limits import Malformed
 from perfagent.hub.receive.receiver import SIGNALS, Receiver, Signal
@@ -38,7 +38,9 @@ CODES = {400: 3, 413: 8, 415: 3, 429: 8, 503: 14}
 
 
 def routes(hub: Hub) -> list[Route]:
-    """The routes that take telemetry in."""
+    """The routes that take telemetry in; in a hub that reads from elsewhere, those that refuse it."""
+    if hub.remote is not None:
+        return elsewhere.routes()
     receiver = Receiver(hub)
     otlp = [Route(f"/v1/{signal.name}", Endpoint(receiver, signal), methods=["POST"]) for signal in SIGNALS]
     return [*otlp, *browsers.routes(hub)]

