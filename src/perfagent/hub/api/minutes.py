@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfagent.hub.analyse.durations import MS, bucket_of
 from perfagent.hub.analyse.thresholds import Thresholds, pooled
+from perfagent.hub.api import signs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +31,7 @@ def measured(store: Store, within: Range, service: str | None, thresholds: Thres
     Rows are read as one a service, with lists: a day of minutes as single rows would cost 150 ms more.
     """
     begin, end = floor(within.begin / 60) * 60, floor(within.end / 60) * 60
-    figures = _Figures(list(range(begin, end + 60, 60)))
+    figures = Figured(list(range(begin, end + 60, 60)))
     limits = {"since": begin, "until": end + 60, "service": service}
     _calls(store, figures, limits, thresholds)
     for row in store.rows("alerts/caches", **limits):
@@ -41,31 +42,40 @@ def measured(store: Store, within: Range, service: str | None, thresholds: Thres
             figures.put(name, row["service"], row["times"], row[name])
     for row in store.rows("alerts/lags", **limits):
         figures.put("event_loop_lag_p99_ms", row["service"], row["times"], row["values"])
+    signs.read(store, figures, limits)
     return {key: (figures.times, values) for key, values in figures.found.items() if key[0] in thresholds}
 
 
-class _Figures:
+class Figured:
+    """The figures of a range, while they are read.
+
+    Args:
+        times: starts of its minutes.
+    """
+
     def __init__(self, times: list[int]) -> None:
         self.times = times
         self.found: dict[tuple[str, str], Values] = {}
 
     def put(self, name: str, service: str, times: Sequence[int], values: Iterable[float | None]) -> None:
-        """Keeps the values of some minutes."""
+        """Keeps the values of some minutes; those before the range are left out."""
         known = self.found.setdefault((name, service), [None] * len(self.times))
         first = self.times[0]
         for time, value in zip(times, values, strict=True):
-            known[(time - first) // 60] = value
+            if time >= first:
+                known[(time - first) // 60] = value
 
     def spread(self, times: Sequence[int], values: Sequence[float]) -> list[float]:
         """Amounts of some minutes as those of all minutes."""
         whole = [0.0] * len(self.times)
         first = self.times[0]
         for time, value in zip(times, values, strict=True):
-            whole[(time - first) // 60] = value
+            if time >= first:
+                whole[(time - first) // 60] = value
         return whole
 
 
-def _calls(store: Store, figures: _Figures, limits: dict[str, Any], thresholds: Thresholds) -> None:
+def _calls(store: Store, figures: Figured, limits: dict[str, Any], thresholds: Thresholds) -> None:
     slow = thresholds.get("response_time_p95_ms")
     bounds = [bound for bound in (slow.warning, slow.critical) if bound is not None] if slow else []
     doubtful: set[int] = set()

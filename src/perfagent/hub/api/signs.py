@@ -1,0 +1,97 @@
+"""Signs that thresholds are about beyond calls and levels: pauses, restarts, breakers, budgets, deprecations, losses."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from perfagent.hub.analyse.thresholds import pooled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfagent.hub.api.minutes import Figured, Values
+    from perfagent.hub.store.store import Store
+
+HOUR = 60  # minutes
+EARLIER = 7200  # s before the range that are read: the growth of an hour is that over the hour before it
+LEAST_DEPRECATED = 20  # calls of an hour whose growth means something
+YOUNG = 600  # s: what ends younger than this has not ended by itself
+LATELY, GONE = 900, 120  # s: processes that ended within the first; reported last longer ago than the second
+
+
+def read(store: Store, figures: Figured, limits: dict[str, Any]) -> None:
+    """Puts the figures of these signs, as far as they are measured at all.
+
+    Args:
+        store: where they are.
+        figures: takes them.
+        limits: of the range, as queries want them.
+    """
+    earlier = {**limits, "earlier": limits["since"] - EARLIER}
+    for row in store.rows("alerts/signs", **earlier):
+        service, times = row["service"], row["times"]
+        for name in ("gc_pause_percent", "replication_lag_ms"):
+            figures.put(name, service, times, row[name])
+        _deprecated(figures, service, times, row["deprecated"])
+        _lost(figures, service, times, row["dropped"], row["exported"])
+    for row in store.rows("alerts/counters", **earlier):
+        for name in ("open_breakers", "error_budget_remaining_percent"):
+            figures.put(name, row["service"], row["times"], row[name])
+    for query, name in (("pages", "page_load_ms"), ("health", "health_check")):
+        for row in store.rows(f"alerts/{query}", **limits):
+            figures.put(name, row["service"], row["times"], row["values"])
+    _restarts(store, figures, {**limits, "earlier": limits["since"] - LATELY})
+
+
+def _deprecated(figures: Figured, service: str, times: Sequence[int], calls: Sequence[float | None]) -> None:
+    if all(one is None for one in calls):
+        return
+    figures.put("deprecated_calls_per_minute", service, times, calls)
+    begin = min(time for time, one in zip(times, calls, strict=True) if one is not None)
+    length = (figures.times[-1] - begin) // 60 + 1
+    each = [0.0] * length
+    for time, one in zip(times, calls, strict=True):
+        if one is not None:
+            each[(time - begin) // 60] += one
+    upto = [0.0, *accumulate(each)]
+    values: Values = []
+    for end in range(1, length + 1):
+        now, before = _between(upto, end - HOUR, end), _between(upto, end - 2 * HOUR, end - HOUR)
+        known = end >= 2 * HOUR and before > 0 and now >= LEAST_DEPRECATED
+        values.append((now / before - 1) * 100 if known else None)
+    figures.put("deprecated_calls_growth_percent", service, range(begin, begin + length * 60, 60), values)
+
+
+def _between(upto: Sequence[float], begin: int, end: int) -> float:
+    return upto[end] - upto[max(begin, 0)] if end > 0 else 0.0
+
+
+def _lost(
+    figures: Figured,
+    service: str,
+    times: Sequence[int],
+    dropped: Sequence[float | None],
+    exported: Sequence[float | None],
+) -> None:
+    if all(one is None for one in (*dropped, *exported)):
+        return
+    lost = figures.spread(times, [one or 0.0 for one in dropped])
+    sent = figures.spread(times, [one or 0.0 for one in exported])
+    shares = pooled(lost, [one + other for one, other in zip(lost, sent, strict=True)], 1)
+    figures.put("telemetry_dropped_percent", service, figures.times, shares)
+
+
+def _restarts(store: Store, figures: Figured, limits: dict[str, Any]) -> None:
+    """Processes that ended young, lately: one is told of each minute from 2 to 15 minutes after its last report."""
+    services: dict[str, list[Any]] = {}
+    for row in store.rows("alerts/uptimes", **limits):
+        services.setdefault(row["service"], []).append(row)
+    for service, processes in services.items():
+        ends = sorted(row["last"] for row in processes if row["age"] is not None and row["age"] <= YOUNG)
+        first, last = processes[0]["first"], max(row["last"] for row in processes)
+        times = [time for time in figures.times if first <= time <= last + LATELY]
+        # The report of a minute may be from its end.
+        values = [float(bisect_right(ends, time - GONE - 60) - bisect_left(ends, time - LATELY)) for time in times]
+        figures.put("restarts", service, times, values)
