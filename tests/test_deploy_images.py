@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfagent.hub.access import Access, secret
-from tests.deploy import PROFILES, ROOT, check, env_file, read
+from tests.deploy import KUBERNETES, PROFILES, ROOT, check, env_file, kustomize, read
 from tests.images import Image
 from tests.program import Program, find_free_port
 
@@ -220,11 +220,29 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "bin" / "python")
 
 
-def copied(agent: Image, target: Path) -> Path:
-    """What the init container leaves in the volume: `cp -r /autoinstrumentation/. TARGET`, the operator's own words."""
+OPERATOR = "/otel-auto-instrumentation-python"
+"""Where the OpenTelemetry operator (0.158) mounts the volume; its init container and PYTHONPATH are as below."""
+
+
+def copied(agent: Image, target: Path, command: tuple[str, ...] = ()) -> Path:
+    """The volume after the init container, which runs the operator's own words where no others are given."""
     target.mkdir()
-    subprocess.run(["cp", "-r", f"{agent.path('/autoinstrumentation')}/.", str(target)], check=True)
+    words = [agent.here(word) for word in (command or ("cp", "-r", "/autoinstrumentation/.", OPERATOR))[:-1]]
+    subprocess.run([*words, str(target)], check=True)
     return target
+
+
+def by_init_container() -> tuple[tuple[str, ...], str]:
+    """The command of the init container of deploy/kubernetes, and the program's PYTHONPATH."""
+    manifests = kustomize(KUBERNETES / "overlays" / "injected")
+    (pod,) = (
+        one["spec"]["template"]["spec"]
+        for one in manifests
+        if (one["kind"], one["metadata"]["name"]) == ("Deployment", "shop")
+    )
+    (copies,) = pod["initContainers"]
+    (path,) = (given["value"] for given in pod["containers"][0]["env"] if given["name"] == "PYTHONPATH")
+    return tuple(copies["command"]), path
 
 
 def injected(bare: str, pythonpath: str, receiver: Receiver, directory: Path, *command: str) -> Program:
@@ -247,11 +265,14 @@ def injected(bare: str, pythonpath: str, receiver: Receiver, directory: Path, *c
 def test_an_unmodified_program_is_measured_by_what_is_copied_beside_it(
     agent: Image, bare: str, receiver: Receiver, tmp_path: Path, way: str
 ) -> None:
-    volume = copied(agent, tmp_path / "volume")
-    pythonpath = {
-        "init container": f"{volume}/perfagent/launch/bootstrap",
-        "operator": f"{volume}/opentelemetry/instrumentation/auto_instrumentation:{volume}",
-    }[way]
+    if way == "init container":
+        command, path = by_init_container()
+        volume = copied(agent, tmp_path / "volume", command)
+        pythonpath = path.replace(command[-1], str(volume), 1)
+        assert agent.config["Cmd"] == list(command)
+    else:
+        volume = copied(agent, tmp_path / "volume")
+        pythonpath = f"{volume}/opentelemetry/instrumentation/auto_instrumentation:{volume}"
     program = injected(bare, pythonpath, receiver, tmp_path / "run", "-c", UNMODIFIED)
     try:
         assert program.check() == "no opentelemetry\n"
