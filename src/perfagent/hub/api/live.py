@@ -111,6 +111,9 @@ class Live:
         """Begins to feed; on the event loop."""
         self._loop = asyncio.get_running_loop()
         self._unsubscribe = self._hub.intake.on_commit(self._committed)
+        if self._hub.remote is not None:
+            loop = self._loop
+            self._hub.remote.on_news(lambda: loop.call_soon_threadsafe(self._news))
         self._task = asyncio.create_task(self._feed())
 
     def stop(self) -> None:
@@ -159,6 +162,10 @@ class Live:
         if self._streams and monotonic() - self._stored_at >= STORED_EVERY:
             self._stored_at = monotonic()
             self._send(_event("stored", {"spans": counts.spans, "logs": counts.logs, "points": counts.points}))
+
+    def _news(self) -> None:
+        """Something new was read from elsewhere."""
+        self._committed(self._hub.intake.stored())
 
     async def _feed(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from perfagent.hub.remote.liveness import Liveness
 from perfagent.hub.remote.prometheus import Stretch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from perfagent.hub.remote.processes import Processes
     from perfagent.hub.remote.prometheus import Prometheus
@@ -49,6 +49,8 @@ class Metrics:
         self.dialect: Dialect | None = None
         self.horizon = 0.0
         """Until when the window has what Prometheus told, seconds since the epoch."""
+        self.news: Callable[[], object] = lambda: None
+        """Called when the window has something new at its end."""
         self.span_names: dict[int, tuple[str, str]] = {}
         """For each operation its service and the name of its spans."""
         liveness = Liveness(prometheus)
@@ -148,6 +150,7 @@ class Metrics:
         if until - minute >= LEAST:
             self._read(Stretch(minute, until, until - minute), live=True)
         self.horizon = float(until)
+        self.news()
 
     def _fill_gap(self, begin: int, end: int) -> None:
         for topic in self.topics():

@@ -23,6 +23,7 @@ from perfagent.hub.remote.window import Window
 from perfagent.hub.store.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from perfagent.hub.remote.filling import Topic
@@ -144,6 +145,13 @@ class Remote:
         for part in (self.metrics, self.traces):
             if part is not None:
                 part.stop()
+
+    def on_news(self, listener: Callable[[], object]) -> None:
+        """Calls `listener`, in some thread, whenever the window has something new at its end."""
+        if self.metrics is not None:
+            self.metrics.news = listener
+        elif self.traces is not None:
+            self.traces.news = listener
 
     def present(self) -> float:
         """The moment that "now" stands for: until when there is data, unless that is long ago; epoch seconds."""

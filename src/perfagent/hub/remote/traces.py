@@ -53,6 +53,8 @@ class Traces:
         self._dialect, self._interval = dialect, interval
         self.span_names: dict[int, tuple[str, str]] = {}
         """For each operation its service and the name of its spans."""
+        self.news: Callable[[], object] = lambda: None
+        """Called when the window has something new at its end."""
         self.sampled = 0.0
         """When the last round ended, seconds since the epoch."""
         self._turn = 0
@@ -167,6 +169,7 @@ class Traces:
         for service, name in self._rare(now)[:left]:
             self.read(service, now - LATELY, now + 5, EACH, name)
         self.sampled = now
+        self.news()
 
     def _rare(self, now: float) -> list[tuple[str, str]]:
         """Service and span name of requests that came of late and of which the window has few traces."""

@@ -1,6 +1,6 @@
 /** The page: navigation, the bar with service and time, and the view that the address asks for. */
 
-import { lostSince, signedOut } from './core/api.js';
+import { forgetNotes, lostSince, notes, signedOut } from './core/api.js';
 import { useCell } from './core/cell.js';
 import { clock } from './core/format.js';
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from './core/html.js';
@@ -8,6 +8,7 @@ import { useShortcuts } from './core/keys.js';
 import { start, togglePause } from './core/live.js';
 import { shift, widen } from './core/range.js';
 import { go, link, route } from './core/route.js';
+import { line } from './core/text.js';
 import { switchTheme } from './core/theme.js';
 import { Empty, Loading, SignedOut } from './parts/states.js';
 import { moveRow } from './parts/table.js';
@@ -87,12 +88,23 @@ function Lost() {
         true)}. What you see is from then; the page goes on trying.</p>` : null;
 }
 
+/** What the hub could not read yet, or not at all, from where it reads. */
+function Notes() {
+  const told = [...new Set(Object.values(useCell(notes)).filter(Boolean).flatMap((text) => text.split(' | ')))];
+  return told.length > 0
+    ? html`<ul class="lost notes" role="status">${told.map((text) => html`<li key=${text}>${line(text, 400)}</li>`)}</ul>`
+    : null;
+}
+
 function App() {
   const out = useCell(signedOut);
   const [menu, setMenu] = useState(false);
   const [help, setHelp] = useState(false);
   const { path } = useCell(route);
-  useEffect(() => setMenu(false), [path]);
+  useEffect(() => {
+    setMenu(false);
+    forgetNotes();
+  }, [path]);
   useShortcuts([
     ...PLACES.map(([name, text, key]) => [`g ${key}`, text, () => go(link(name === 'overview' ? [] : [name])),
         'Go to']),
@@ -117,6 +129,7 @@ function App() {
     <div class="page">
       <${Bar} menu=${() => setMenu(true)} menuOpen=${menu} />
       <${Lost} />
+      <${Notes} />
       <main id="main" tabindex="-1"><${Host} /></main>
     </div>
     ${help && html`<${Help} close=${() => setHelp(false)} />`}`;

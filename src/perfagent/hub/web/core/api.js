@@ -9,6 +9,20 @@ export const signedOut = cell(false);
 /** Since when no request has reached the hub (ms since the epoch); 0 while they do. */
 export const lostSince = cell(0);
 
+/** What answers lack, where the hub reads from elsewhere: its sentences, by the path of the answer. */
+export const notes = cell({});
+
+/** Forgets what the answers of another view lacked. */
+export function forgetNotes() {
+  notes.set({});
+}
+
+function note(target, response) {
+  const path = target.split('?')[0];
+  const told = response.headers.get('Perfagent-Notes') ?? '';
+  if ((notes.value[path] ?? '') !== told) notes.set({ ...notes.value, [path]: told });
+}
+
 /** What the hub said no with: its own sentence, the HTTP status, and the field that was wrong. */
 export class Refused extends Error {
   constructor(status, code, message, field) {
@@ -56,6 +70,7 @@ async function request(method, target, body, signal) {
   }
   lostSince.set(0);
   signedOut.set(response.status === 401);
+  note(target, response);
   const answer = await response.json().catch(() => null);
   if (response.ok && answer?.status === 'success') return answer.data;
   const error = answer?.error ?? {};

@@ -8,8 +8,14 @@ const ORDER = ['agent', 'viewer', 'operator', 'admin'];
 /** "viewer", "operator" or "admin"; "" until it is known. */
 export const role = cell('');
 
+/** Whether programs may send to the hub: one that reads from Prometheus and Jaeger takes nothing. */
+export const takes = cell(true);
+
 get('me').then(
-  (me) => role.set(me.role),
+  (me) => {
+    role.set(me.role);
+    takes.set(me.takes_telemetry);
+  },
   () => {}, // the views tell of a failure; until then nothing is offered
 );
 

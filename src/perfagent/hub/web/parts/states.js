@@ -1,7 +1,9 @@
 /** What stands where there is nothing to see: on its way, empty, failed; each says what to do next. */
 
+import { useCell } from '../core/cell.js';
 import { html, useEffect, useRef, useState } from '../core/html.js';
 import { range, setRange, widen } from '../core/range.js';
+import { takes } from '../core/role.js';
 import { Icon } from './icon.js';
 
 /** A command to type, with a button that copies it. */
@@ -43,6 +45,13 @@ export function NothingHere({ what, icon, children }) {
 
 /** Nothing has ever arrived: how to send something. */
 export function FirstSteps() {
+  if (!useCell(takes)) {
+    return html`<${Empty} icon="overview" title="Nothing to read yet">
+      <p>This hub reads from Prometheus and Jaeger, and they have told nothing of any program so far.</p>
+      <p>Programs send to the Collector in front of them:</p>
+      <p><${Command} text="OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 perfagent run python app.py" /></p>
+      <p class="quiet">The view <a href="#/hub">Hub</a> tells whether both answer.</p></${Empty}>`;
+  }
   return html`<${Empty} icon="overview" title="Waiting for the first data">
     <p>Start your program under the agent; nothing in it has to change:</p>
     <p><${Command} text="perfagent run python app.py" /></p>

@@ -34,6 +34,7 @@ function Content({ data }) {
     { key: 'since', label: 'Since it started', right: true, cell: ([key]) => whole(received[key]) },
     { key: 'kept', label: 'Kept', right: true, cell: ([key]) => (counts[key] === undefined ? '' : whole(counts[key])) },
   ];
+  const reads = data.remotes.length > 0;
   const lost = received.refused + received.failed;
   return html`
     ${data.notes.map((note) => html`<p key=${note} class="notice warn"><${Icon} name="high" /> ${plain(note)}</p>`)}
@@ -45,21 +46,25 @@ function Content({ data }) {
           title=${full(data.oldest)} />
       <${Figure} name="Memory" value=${bytes(data.memory_bytes)} />
         <${Figure} name="CPU" value=${percent(data.cpu_ratio)} note="of one core" />
-      <${Figure} name="Waiting" value=${bytes(data.queue_bytes)} title="Requests that wait to be stored" />
-      <${Figure} name="Refused" value=${count(lost)} tone=${lost ? 'warn' : ''}
-          title=${`${whole(received.refused)} refused because of a limit or their form, ${whole(received.failed)} could not be written`} />
+      ${!reads && html`
+        <${Figure} name="Waiting" value=${bytes(data.queue_bytes)} title="Requests that wait to be stored" />
+        <${Figure} name="Refused" value=${count(lost)} tone=${lost ? 'warn' : ''}
+          title=${`${whole(received.refused)} refused because of a limit or their form, ${whole(received.failed)} could not be written`} />`}
       <${Figure} name="Watching" value=${count(data.subscribers)} note=${data.subscribers === 1 ? 'page' : 'pages'} />
     </${Figures}>
     <div class="columns">
-      <${Panel} title="What arrives"><${Table} caption="What the hub receives and keeps" columns=${columns}
-            rows=${KINDS} id=${([key]) => key} /></${Panel}>
+      ${reads ? html`<${Remotes} remotes=${data.remotes} counts=${counts} />`
+        : html`<${Panel} title="What arrives"><${Table} caption="What the hub receives and keeps" columns=${columns}
+            rows=${KINDS} id=${([key]) => key} /></${Panel}>`}
       <${Panel} title="Where it is">
         <table class="attributes" aria-label="About the hub"><tbody>
           <${Line} name="Address" value=${data.address} copy=${true} />
-                <${Line} name="Send OTLP to" value=${`OTEL_EXPORTER_OTLP_ENDPOINT=${data.address}`} copy=${true} />
+                ${!reads && html`<${Line} name="Send OTLP to" value=${`OTEL_EXPORTER_OTLP_ENDPOINT=${data.address}`}
+                    copy=${true} />`}
+          ${data.remotes.map((one) => html`<${Line} key=${one.name} name=${one.name} value=${one.url} copy=${true} />`)}
           <${Line} name="Folder" value=${data.directory} copy=${true} />
                 <${Line} name="Version" value=${`${data.version}, schema ${data.schema}`} />
-          <${Line} name="Keeps" value=${retention
+          <${Line} name="Keeps" value=${reads ? `what was read of late, at most ${bytes(retention.bytes)}` : retention
             ? `all of ${retention.hours} h, by the hour ${retention.days} d, at most ${bytes(retention.bytes)}` : ''} />
           <${Line} name="Series" value=${`${whole(counts.series)} series, ${whole(counts.operations)} operations`} />
         </tbody></table>
@@ -69,6 +74,24 @@ function Content({ data }) {
       </${Panel}>
     </div>
     ${may('admin') && html`<${Audit} />`}`;
+}
+
+/** What the hub reads from, in place of taking telemetry in. */
+function Remotes({ remotes, counts }) {
+  const columns = [
+    { key: 'name', label: 'Reads from', grow: true, cell: (one) => one.name },
+    { key: 'state', label: 'State', cell: (one) => html`<b class=${one.problem ? 'bad' : 'good'}>${one.problem
+        ? 'fails' : 'answers'}</b>` },
+    { key: 'answered', label: 'Answered', right: true,
+      cell: (one) => (one.last_success === null ? 'never' : ago(one.last_success)) },
+    { key: 'lag', label: 'Newest', right: true,
+      cell: (one) => (one.lag_seconds === null ? '' : `${duration(one.lag_seconds * 1000)} old`) },
+    { key: 'left', label: 'Left out', right: true, cell: (one) => whole(one.left_out) },
+  ];
+  return html`<${Panel} title="Where its data comes from">
+    <${Table} caption="What the hub reads from" columns=${columns} rows=${remotes} id=${(one) => one.name} />
+    <p class="quiet">Of it, ${whole(counts.spans)} spans and ${whole(counts.series)} series are in the window that the
+      hub keeps. It takes no telemetry: programs send to the Collector.</p></${Panel}>`;
 }
 
 function Line({ name, value, copy }) {
