@@ -149,10 +149,14 @@ class Alertmanager:
         times = {"startsAt": (now - timedelta(minutes=1)).isoformat(), **({"endsAt": now.isoformat()} if ends else {})}
         self.post("alerts", [{"labels": one, "annotations": {"summary": "told"}, **times} for one in labels])
 
+    def get(self, path: str) -> Any:
+        """An answer of its interface."""
+        with urllib.request.urlopen(f"{self.url}/api/v2/{path}", timeout=10) as answer:
+            return json.load(answer)
+
     def states(self) -> dict[tuple[str, str], str]:
         """The state of each alert, by its name and severity."""
-        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as answer:
-            found = json.load(answer)
+        found = self.get("alerts")
         return {(one["labels"]["alertname"], one["labels"]["severity"]): one["status"]["state"] for one in found}
 
 

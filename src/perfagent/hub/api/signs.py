@@ -1,4 +1,4 @@
-"""Signs that thresholds are about beyond calls and levels: pauses, restarts, breakers, budgets, deprecations, losses."""
+"""What thresholds are about beyond calls and levels: pauses, restarts, breakers, budgets, deprecations, lost items."""
 
 from __future__ import annotations
 
@@ -9,15 +9,30 @@ from typing import TYPE_CHECKING, Any
 from perfagent.hub.analyse.thresholds import pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from perfagent.hub.api.minutes import Figured, Values
+    from perfagent.hub.store.rows import Row
     from perfagent.hub.store.store import Store
 
 HOUR = 60  # minutes
 EARLIER = 7200  # s before the range that are read: the growth of an hour is that over the hour before it
 LEAST_DEPRECATED = 20  # calls of an hour whose growth means something
 YOUNG = 600  # s: what ends younger than this has not ended by itself
+METRICS: dict[str, tuple[str, ...]] = {
+    "signs": (
+        "perfagent.gc.pause", "replication_lag_seconds", "deprecated_function_calls_total",
+        "deprecated_function_calls", "perfagent.telemetry.dropped", "perfagent.telemetry.exported",
+    ),
+    "counters": (
+        "circuit_breaker_state_transitions_total", "circuit_breaker_state_transitions",
+        "service_error_budget_remaining",
+    ),
+    "pages": ("browser.web_vital.lcp",),
+    "health": ("health",),
+    "uptimes": ("process.uptime",),
+}  # fmt: skip
+"""What each query reads: without any of these metrics it need not be asked."""
 LATELY, GONE = 900, 120  # s: processes that ended within the first; reported last longer ago than the second
 
 
@@ -29,20 +44,25 @@ def read(store: Store, figures: Figured, limits: dict[str, Any]) -> None:
         figures: takes them.
         limits: of the range, as queries want them.
     """
-    earlier = {**limits, "earlier": limits["since"] - EARLIER}
-    for row in store.rows("alerts/signs", **earlier):
+    names = {row["name"] for row in store.rows("alerts/names", **limits)}
+
+    def rows(query: str, since: float = 0.0) -> list[Row]:
+        known = names.intersection(METRICS[query])
+        return store.rows(f"alerts/{query}", **limits, earlier=limits["since"] - since) if known else []
+
+    for row in rows("signs", EARLIER):
         service, times = row["service"], row["times"]
         for name in ("gc_pause_percent", "replication_lag_ms"):
             figures.put(name, service, times, row[name])
         _deprecated(figures, service, times, row["deprecated"])
         _lost(figures, service, times, row["dropped"], row["exported"])
-    for row in store.rows("alerts/counters", **earlier):
+    for row in rows("counters", EARLIER):
         for name in ("open_breakers", "error_budget_remaining_percent"):
             figures.put(name, row["service"], row["times"], row[name])
     for query, name in (("pages", "page_load_ms"), ("health", "health_check")):
-        for row in store.rows(f"alerts/{query}", **limits):
+        for row in rows(query):
             figures.put(name, row["service"], row["times"], row["values"])
-    _restarts(store, figures, {**limits, "earlier": limits["since"] - LATELY})
+    _restarts(figures, rows("uptimes", LATELY))
 
 
 def _deprecated(figures: Figured, service: str, times: Sequence[int], calls: Sequence[float | None]) -> None:
@@ -83,10 +103,10 @@ def _lost(
     figures.put("telemetry_dropped_percent", service, figures.times, shares)
 
 
-def _restarts(store: Store, figures: Figured, limits: dict[str, Any]) -> None:
+def _restarts(figures: Figured, rows: Iterable[Row]) -> None:
     """Processes that ended young, lately: one is told of each minute from 2 to 15 minutes after its last report."""
-    services: dict[str, list[Any]] = {}
-    for row in store.rows("alerts/uptimes", **limits):
+    services: dict[str, list[Row]] = {}
+    for row in rows:
         services.setdefault(row["service"], []).append(row)
     for service, processes in services.items():
         ends = sorted(row["last"] for row in processes if row["age"] is not None and row["age"] <= YOUNG)
