@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import urllib.parse
 from collections import Counter
@@ -24,10 +25,13 @@ from tools.dashboards.boards import BOARDS
 from tools.dashboards.parts import Panel
 
 from perfagent.hub.analyse.thresholds import DEFAULTS
+from tests.program import clean_environment
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from tools.dashboards.parts import Board
 
+PAGE = "docs/how-to/grafana.md"
 FILES = command.FOLDER.parent
 COMMITTED = {path.stem: json.loads(path.read_text()) for path in sorted(command.FOLDER.glob("*.json"))}
 EVERY = [pytest.param(one, id=name) for name, one in COMMITTED.items()]
@@ -46,18 +50,24 @@ def test_the_files_are_what_the_definitions_make(capsys: pytest.CaptureFixture[s
 
 
 def test_a_file_that_was_edited_and_one_that_nothing_makes_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "FOLDER", tmp_path)
-    assert command.main([]) == 0
+    words = ["--folder", str(tmp_path), "--docs", "https://wiki.example/perfagent/"]
+    assert command.main(words) == 0
+    assert command.main([*words, "--check"]) == 0
     (tmp_path / "cache.json").write_text("{}")
     (tmp_path / "old.json").write_text("{}")
     capsys.readouterr()
-    assert command.main(["--check"]) == 1
+    assert command.main([*words, "--check"]) == 1
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["cache.json", "old.json"]
-    assert command.main([]) == 0
-    assert command.main(["--check"]) == 0
-    assert not (tmp_path / "old.json").exists()
+    assert command.main(words) == 0
+    assert (tmp_path / "old.json").read_text() == "{}", "what is not ours stays"
+    (docs,) = (
+        one["query"]
+        for one in json.loads((tmp_path / "cache.json").read_text())["templating"]["list"]
+        if one["name"] == "docs"
+    )
+    assert docs == "https://wiki.example/perfagent"
 
 
 @pytest.mark.parametrize("dashboard", EVERY)
@@ -160,6 +170,19 @@ def test_a_limit_in_a_unit_that_the_panel_has_not_is_refused() -> None:
         limits.steps("response_time_p95_ms", "bytes")
 
 
+def test_links_lead_to_pages_of_the_documentation() -> None:
+    docs = FILES.parent.parent / "docs"
+    headings = re.findall(r"^## (.+)$", (docs / "how-to/grafana.md").read_text(), re.MULTILINE)
+    for dashboard in COMMITTED.values():
+        (runbook,) = (one["url"] for one in dashboard["links"] if one["title"] == "Runbook")
+        page, _, anchor = runbook.partition("#")
+        assert page == "${docs}/how-to/grafana.md"
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+        for panel in panels_of(dashboard):
+            for link in panel.get("links", []):
+                assert (docs / link["url"].removeprefix("${docs}/")).exists(), link
+
+
 def test_a_link_to_traces_is_a_search_that_explore_understands() -> None:
     address = render.explore({"http.route": "http_route", "error": '"true"'})
     path, _, query = address.partition("?")
@@ -177,3 +200,22 @@ def test_a_link_to_traces_is_a_search_that_explore_understands() -> None:
         "${traces}",
         "${traces}",
     )
+
+
+def test_the_panel_that_the_documentation_shows_is_one() -> None:
+    (program,) = blocks(PAGE, "python")
+    made: dict[str, Any] = {}
+    exec(program, made)
+    dashboard = json.loads(render.render(made["BOARD"]))
+    (panel,) = panels_of(dashboard)
+    assert panel["targets"][0]["expr"].startswith("sum by (warehouse) (rate(orders_packed_total{deployment_environment")
+
+
+def test_the_commands_that_the_documentation_shows_work(tmp_path: Path) -> None:
+    for block in blocks("docs/how-to/grafana.md", "sh"):
+        environ = clean_environment({"TMPDIR": str(tmp_path)})
+        done = subprocess.run(
+            ["bash", "-euc", block], cwd=FILES.parent.parent, env=environ, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len([*tmp_path.glob("dashboards/*.json")]) == len(BOARDS)

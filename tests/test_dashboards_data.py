@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import re
 import subprocess
@@ -71,13 +72,14 @@ class Shown:
     """What a person looks at.
 
     Args:
-        prometheus: a client of it.
+        prometheus, jaeger: clients of theirs.
         counted: what a client counted: requests by route and status, all of them after `since`.
         since: when no request had come for a while.
         until: when all that it counted was in Prometheus.
     """
 
     prometheus: httpx.Client
+    jaeger: httpx.Client
     counted: Counter[tuple[str, int]]
     since: float
     until: float
@@ -149,7 +151,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     directory = tmp_path_factory.mktemp("platform")
     programs = Programs(directory)
     with ExitStack() as running:
-        stack = running.enter_context(Quick(directory / "stack", addresses=programs.addresses))
+        stack = running.enter_context(
+            Quick(directory / "stack", environ={"KEEP_PERCENT": "100"}, addresses=programs.addresses)
+        )
         shop = programs.shop(stack)
         for process in (programs.payments(stack), shop):
             process.start()
@@ -158,8 +162,11 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         running.callback(stand_in(stack.url("collector:4318")).shutdown)
         address = f"http://{programs.addresses['shop:8000']}"
         asyncio.run(visit(address, seconds=10, rate=6, seed=2))
-        prometheus = running.enter_context(httpx.Client(base_url=stack.url("prometheus:9090"), timeout=30))
-        found = Shown(prometheus, Counter(), 0, 0)
+        prometheus, jaeger = (
+            running.enter_context(httpx.Client(base_url=stack.url(name), timeout=30))
+            for name in ("prometheus:9090", "jaeger:16686")
+        )
+        found = Shown(prometheus, jaeger, Counter(), 0, 0)
         before = settled(found)
         found.since = time.time()
         for number in range(60):
@@ -342,3 +349,29 @@ def test_a_span_leads_to_its_series_and_a_point_to_its_trace(shown: Shown) -> No
     for series in (bucket, 'traces_span_metrics_duration_seconds_bucket{service_name="shop"}'):
         exemplars = shown.get("query_exemplars", query=series, start=shown.since - 60, end=shown.until)
         assert {len(one["labels"]["trace_id"]) for found in exemplars for one in found["exemplars"]} == {32}, series
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_links_of_the_series_find_traces_in_jaeger(shown: Shown) -> None:
+    searches = []
+    for board, panel, _, expression in expressions():
+        if panel.traces is None or any(name in expression for name in STAND_INS):
+            continue
+        for series in shown.query(expression, {"service_name": "shop"}):
+            labels = series["metric"]
+            tags = {tag: what.strip('"') if '"' in what else labels.get(what) for tag, what in panel.traces.items()}
+            if all(tags.values()) and float(series["value"][1]) > 0:
+                searches.append((f"{board}: {panel.title}", labels["service_name"], tags))
+                break
+    assert len(searches) > 12
+
+    def fruitless() -> list[object]:
+        found = []
+        for panel, service, tags in searches:
+            asked = {"service": service, "tags": json.dumps(tags), "limit": "1", "lookback": "1h"}
+            if not shown.jaeger.get("/api/traces", params=asked).json()["data"]:
+                found.append((panel, service, tags))
+        return found
+
+    eventually(lambda: not fruitless(), 30, lambda: str(fruitless()))

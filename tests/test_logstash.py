@@ -27,12 +27,14 @@ from tools.stack.stack import FILES
 from tests.program import Program, find_free_port
 from tests.servers import missing, running_postgres, running_redis
 from tests.stack import eventually, need
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import RunProgram
 
+PAGE = "docs/how-to/logs.md"
 FOLDER = FILES / "logstash"
 PIPELINES = sorted((FOLDER / "pipeline").glob("*.conf"))
 INSTALLED = "/usr/share/logstash/pipeline/"
@@ -284,6 +286,11 @@ def test_a_programs_logs_arrive_with_their_trace_by_way_of_the_gateway(
     assert (failed["error"]["type"], failed["error"]["message"]) == ("ValueError", "no such price")
     assert "raise ValueError" in failed["error"]["stack_trace"]
     assert failed["log"]["origin"]["file"]["name"].endswith("app.py")
+    (block,) = blocks(PAGE, "json")
+    documented = json.loads(block)
+    assert documented["message"] == failed["message"]
+    for name, fields in documented.items():
+        assert not isinstance(fields, dict) or fields.keys() <= failed[name].keys(), name
 
 
 def test_every_record_of_a_batch_becomes_an_event_whatever_its_types() -> None:
@@ -327,11 +334,15 @@ def test_every_record_of_a_batch_becomes_an_event_whatever_its_types() -> None:
 @pytest.fixture(scope="module")
 def postgresql_events() -> list[Event]:
     """What a real PostgreSQL logs of slow, failing and prepared statements, after the pipeline."""
-    options = (
-        "logging_collector=on", "log_destination=jsonlog", "log_directory=.", "log_filename=log", "log_timezone=UTC",
-        "log_min_duration_statement=100ms", "log_file_mode=0644", "shared_preload_libraries=pg_stat_statements",
-        "compute_query_id=on", "log_parameter_max_length=-1", "log_connections=on",
-    )  # fmt: skip
+    documented, _ = blocks(PAGE, "ini")
+    options = [line.replace(" = ", "=").replace("'", "") for line in documented.splitlines()]
+    options += [
+        "log_directory=.",
+        "log_file_mode=0644",
+        "log_min_duration_statement=100",
+        "log_parameter_max_length=-1",
+    ]
+    options += ["shared_preload_libraries=pg_stat_statements"]
     with running_postgres(*options) as (url, folder):
         with psycopg.connect(f"{url}?application_name=billing", autocommit=True) as connection:
             connection.execute("CREATE TABLE people (id int PRIMARY KEY, mail text NOT NULL UNIQUE)")
@@ -346,7 +357,7 @@ def postgresql_events() -> list[Event]:
             ):
                 with pytest.raises(psycopg.Error):
                     connection.execute(failing)
-        path = folder / "data" / "log.json"
+        (path,) = (folder / "data").glob("postgresql-*.json")
         eventually(lambda: "nowhere" in path.read_text(), 10)
         lines = [json.loads(line) for line in path.read_text().splitlines()]
     source = {"log": {"file": {"path": "/var/log/postgresql/log.json"}}}
@@ -422,26 +433,25 @@ def test_literals_are_taken_out_of_sql(sql: str, left: str) -> None:
 def test_redis_lines_have_level_role_and_time() -> None:
     import redis
 
-    with running_redis("--logfile", "redis.log", "--loglevel", "verbose", "--enable-debug-command", "yes") as (
-        url,
-        folder,
-    ):
+    _, documented = blocks(PAGE, "ini")
+    name, path = documented.split()
+    with running_redis(f"--{name}", Path(path).name, "--loglevel", "verbose") as (url, folder):
         client = redis.Redis.from_url(url)
         client.set("a", "b")
         client.bgsave()
-        path = folder / "redis.log"
-        eventually(lambda: "terminated with success" in path.read_text(), 10)
+        log = folder / Path(path).name
+        eventually(lambda: "terminated with success" in log.read_text(), 10)
         with pytest.raises(redis.ResponseError):
             client.execute_command("REPLICAOF", "nowhere")
         client.close()
-        lines = path.read_text().splitlines()
-    source = {"log": {"file": {"path": "/var/log/redis/redis.log"}}}
+        lines = log.read_text().splitlines()
+    source = {"log": {"file": {"path": path}}}
     events = filtered("redis.conf", [{"message": line, **source} for line in lines])
     assert [one for one in events if "tags" in one] == []
     assert {one["redis"]["log"]["role"] for one in events} == {"master", "child"}
     assert {one["log"]["level"] for one in events} >= {"notice", "warning"}
     (ready,) = (one for one in events if one["message"].startswith("Ready to accept connections"))
-    assert ready["log"] == {"level": "notice", "file": {"path": "/var/log/redis/redis.log"}}
+    assert ready["log"] == {"level": "notice", "file": {"path": path}}
     assert ready["data_stream"]["dataset"] == "redis.log"
     local_time = datetime.fromisoformat(ready["@timestamp"].replace("Z", "")).timestamp()
     assert abs(time.time() - local_time) < 300  # what Redis wrote, in the zone of the machine
@@ -455,3 +465,9 @@ def test_a_line_that_redis_did_not_begin_stays_and_is_marked() -> None:
     assert event["message"] == "=== REDIS BUG REPORT START ==="
     assert event["tags"] == ["_grokparsefailure"]
     assert event["@timestamp"] == "2026-01-01T00:00:00.000Z"
+
+
+def test_the_variables_that_the_documentation_names_are_those_of_the_pipelines() -> None:
+    files = [*PIPELINES, FOLDER / "pipelines.yml"]
+    used = {name for path in files for name in re.findall(r"\$\{(\w+)", path.read_text())}
+    assert used == set(re.findall(r"`([A-Z_]+)`", (FILES.parent / PAGE).read_text().split("## Send")[0])) - {"LOGS"}
