@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.stack.build import BuildError, build, folder
+from tools.stack.build import BuildError, build
 from tools.stack.parts import PARTS
 from tools.stack.process import StackError
 from tools.stack.programs import Programs
@@ -56,8 +56,7 @@ def _build(names: Iterable[str]) -> int:
     if unknown:
         raise BuildError(f"there is no part {', '.join(unknown)}; there are: {', '.join(PARTS)}")
     for name in names or PARTS:
-        build(PARTS[name])
-        print(f"{name}: {folder(PARTS[name])}")
+        print(f"{name}: {build(PARTS[name])}")
     return 0
 
 

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,12 +50,12 @@ class Part:
     seconds: int
     recipe: Callable[[Steps], None]
     inputs: tuple[Path, ...] = ()
+    fingerprint: str = field(init=False)
+    """Eight hex digits that change with the recipe and the files that it reads."""
 
-    @property
-    def fingerprint(self) -> str:
-        """Eight hex digits that change with the recipe and the files that it reads."""
+    def __post_init__(self) -> None:
         content = inspect.getsource(self.recipe).encode() + b"".join(path.read_bytes() for path in self.inputs)
-        return hashlib.sha256(content).hexdigest()[:8]
+        object.__setattr__(self, "fingerprint", hashlib.sha256(content).hexdigest()[:8])
 
 
 def _collector(steps: Steps) -> None:
