@@ -71,19 +71,22 @@ def _up(wanted: argparse.Namespace) -> int:
         parts = stack.enter_context(Stack(directory.absolute(), fixed=True, addresses=programs.addresses))
         stack.enter_context(programs.running(parts, rate=wanted.rate))
         running = [*parts.processes, *programs.processes]
-        _tell(running, directory)
+        _tell(running, programs.page(), parts.url("collector:4318"), directory)
         _watch(running, wanted.seconds)
         print("\nstopping …", flush=True)
     print("stopped")
     return 0
 
 
-def _tell(running: list[Process], directory: Path) -> None:
-    width = max(len(purpose) for process in running for purpose in process.addresses)
-    for process in running:
-        for purpose, address in process.addresses.items():
-            print(f"{process.name:<14}{purpose:<{width + 2}}{address}")
-    print(f"{'logs':<14}{directory}/*.log\n\nCtrl-C stops all of it.", flush=True)
+def _tell(running: list[Process], page: str, collector: str, directory: Path) -> None:
+    """Prints where everything is, each of which has answered."""
+    rows = [(one.name, purpose, address) for one in running for purpose, address in one.addresses.items()]
+    rows += [("hub", "page", page), ("all", "what they say", f"{directory}/*.log")]
+    widths = [max(len(row[column]) for row in rows) + 2 for column in (0, 1)]
+    for name, purpose, address in rows:
+        print(f"{name:<{widths[0]}}{purpose:<{widths[1]}}{address}")
+    print(f"\nyour own program: OTEL_EXPORTER_OTLP_ENDPOINT={collector} perfagent run python app.py")
+    print("Ctrl-C stops all of it.", flush=True)
 
 
 def _watch(running: list[Process], seconds: float) -> None:

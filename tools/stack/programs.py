@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfagent.cli.client import Client
+from perfagent.settings import Settings
 from tools.stack.parts import ROOT
 from tools.stack.process import HOST, Process, take_port
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from tools.stack.stack import Stack
 
-PORTS = {"shop:8000": 8000, "payments:8001": 8001, "hub:4318": 4388}
+PORTS = {"shop:8000": 8000, "payments:8001": 8001, "hub:4318": 4388, "webhook:8080": 8080}
 SOMETIMES = 1000  # ms between two exports of metrics: a person looks on
 
 
@@ -36,7 +38,7 @@ class Programs:
     @contextlib.contextmanager
     def running(self, stack: Stack, rate: float) -> Iterator[None]:
         """Runs the hub, and with a rate above 0 the shop with so many visitors a second, until the end of the block."""
-        self.processes = [self.hub(stack)]
+        self.processes = [self.webhook(), self.hub(stack)]
         if rate > 0:
             self.processes += [self.payments(stack), self.shop(stack)]
         with contextlib.ExitStack() as started:
@@ -63,10 +65,21 @@ class Programs:
             "PERFAGENT_PROMETHEUS_URL": stack.url("prometheus:9090"),
             "PERFAGENT_JAEGER_URL": stack.url("jaeger:16686"),
         }
-        url = f"http://{self.addresses['hub:4318']}"
-        return Process(
-            "hub", (_script("perfagent"), "hub"), f"{url}/health/ready", self.directory / "hub", environ, {"page": url}
-        )
+        ready = f"http://{self.addresses['hub:4318']}/health/ready"
+        return Process("hub", (_script("perfagent"), "hub"), ready, self.directory / "hub", environ)
+
+    def webhook(self) -> Process:
+        """Who is told of alerts: writes down what it is told."""
+        url = f"http://{self.addresses['webhook:8080']}"
+        command = (sys.executable, str(ROOT / "deploy" / "docker" / "webhook.py"), url.rpartition(":")[2])
+        process = Process("webhook", command, f"{url}/", self.directory / "webhook")
+        process.addresses = {"who was told": str(process.log)}
+        return process
+
+    def page(self) -> str:
+        """The address of the hub's page, which logs its visitor in within the next 15 minutes."""
+        (hub,) = (process for process in self.processes if process.name == "hub")
+        return Client.own(Settings({**os.environ, **hub.environ})).page
 
     def shop(self, stack: Stack) -> Process:
         """The shop, under the agent, unchanged."""
