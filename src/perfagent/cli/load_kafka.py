@@ -51,13 +51,16 @@ class Result:
     def throughput(self, group: Group) -> float | None:
         """Events a minute that a group processed: over the time of publishing, and until the last was done with.
 
-        When that was, Prometheus tells only to an export's interval; a group that is done with all was so about the
-        99th percentile of the latency after the last event, one that is not has had all of the time.
+        Nobody tells when exactly that was. It was before the metrics that count it were exported, and about the 99th
+        percentile of the latency after it was published: the earlier of the two. Who is not done had all of the time.
         """
+        published = self.published
         after = self.waited
         if not self.lost(group):
-            after = (group.ages.percentiles[2] if group.ages else None) or group.processing or 0.0
-        return group.done / (self.published.elapsed + after) * 60 if self.published.elapsed else None
+            after = max(group.finished - published.began - published.elapsed, 0.0)
+            if group.ages is not None and group.ages.percentiles[2] is not None:
+                after = min(after, group.ages.percentiles[2])
+        return group.done / (published.elapsed + after) * 60 if published.elapsed else None
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -134,7 +137,7 @@ def _test(plan: Plan, prometheus: Prometheus, asked: argparse.Namespace, progres
         interrupted = False  # a second one ends the waiting
         groups, waited = caught_up(
             lambda until: consumption(prometheus, plan.topic, current().namespace, published.began, until, asked.group),
-            published.acknowledged,
+            max(published.acknowledged, published.logged or 0),  # what others published is processed in between
             asked.wait,
             done_so_far,
             lambda: interrupted,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfagent.load import prometheus
-from perfagent.load.prometheus import CONSUMED, PROCESSED, PROCESSING, Prometheus, by_group, quantile
+from perfagent.load.prometheus import CONSUMED, PROCESSED, PROCESSING, Prometheus, by_group, ends, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfagent.load.prometheus import Labels
+    from perfagent.load.prometheus import Growth
 
 PAUSE = 0.5  # seconds between two questions
 
@@ -48,6 +48,8 @@ class Group:
         processed: messages that they were done with; 0 where they poll batches, for then nobody can tell.
         processing: mean duration of that in seconds, or None.
         ages: None where its agents do not tell.
+        finished: when their metrics first told of the last message, seconds since the epoch: up to an interval of their
+            export later than it was done with.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Group:
     processed: int
     processing: float | None
     ages: Ages | None
+    finished: float
 
     @property
     def done(self) -> int:
@@ -84,10 +87,12 @@ def consumption(
         PrometheusError: there is no answer.
     """
 
-    def grown(metric: str) -> list[tuple[Labels, float]]:
+    def grown(metric: str) -> list[Growth]:
         return asked.increments(metric, topic, since, until)
 
-    received, processed, seconds = (by_group(grown(metric)) for metric in (CONSUMED, PROCESSED, PROCESSING))
+    consumed = grown(CONSUMED)
+    received, finished = by_group(consumed), ends(consumed)
+    processed, seconds = by_group(grown(PROCESSED)), by_group(grown(PROCESSING))
     histograms = []
     for name, covers in AGES:
         base = f"{namespace}_messaging_{name}_seconds"
@@ -106,7 +111,7 @@ def consumption(
                 break
         number = round(processed.get(name, 0))
         mean = seconds.get(name, 0.0) / number if number else None
-        found.append(Group(name, round(received.get(name, 0)), number, mean, ages))
+        found.append(Group(name, round(received.get(name, 0)), number, mean, ages, finished.get(name, 0.0)))
     return found
 
 

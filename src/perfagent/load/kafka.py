@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SLACK = 0.010  # seconds; an event handed on later than this after it was due was held up by the generator itself
 FLUSH = 30.0  # seconds that the broker may take for the last events
+SETTLING = 5.0  # seconds until all brokers know a topic that was just made
 CLIENT: dict[str, Any] = {"client_id": "perfagent-load", "bootstrap_timeout_ms": 5000}
 
 
@@ -103,13 +104,16 @@ class Topic:
             raise BrokerError(f"no Kafka broker can be used at {plan.bootstrap}: {_text(error)}") from None
 
     def size(self) -> int | None:
-        """How many messages were ever appended to it; None where the broker does not tell."""
-        try:
-            found = self._consumer.partitions_for_topic(self._plan.topic) or ()
-            ends = self._consumer.end_offsets([TopicPartition(self._plan.topic, number) for number in found])
-        except (KafkaError, OSError):
-            return None
-        return sum(ends.values()) if found else None
+        """How many messages were ever appended; None where no broker tells. A topic just made needs a moment."""
+        deadline = time.monotonic() + SETTLING
+        while time.monotonic() < deadline:
+            with contextlib.suppress(KafkaError, OSError):
+                found = self._consumer.partitions_for_topic(self._plan.topic)
+                if found:
+                    ends = self._consumer.end_offsets([TopicPartition(self._plan.topic, number) for number in found])
+                    return int(sum(ends.values()))
+            time.sleep(0.1)
+        return None
 
     def close(self) -> None:
         """Ends its connections."""

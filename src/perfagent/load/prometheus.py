@@ -12,7 +12,7 @@ import math
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ GROUP = "messaging_consumer_group_name"
 
 Labels = dict[str, str]
 Bucket = tuple[float, float]  # upper bound in seconds, and how many are not above it
+
+
+class Growth(NamedTuple):
+    """By how much one series has grown, and the moment of the sample that showed all of it first; else 0."""
+
+    labels: Labels
+    value: float
+    moment: float
 
 
 class PrometheusError(Exception):
@@ -48,7 +56,7 @@ class Prometheus:
         self._headers = dict(headers or {})
         self.timeout = timeout
 
-    def increments(self, metric: str, topic: str, since: float, until: float) -> list[tuple[Labels, float]]:
+    def increments(self, metric: str, topic: str, since: float, until: float) -> list[Growth]:
         """By how much each series of a topic has grown in a window.
 
         Args:
@@ -57,9 +65,6 @@ class Prometheus:
             since: when the window begins, in seconds since the epoch.
             until: when it ends.
 
-        Returns:
-            The labels of each series with its growth.
-
         Raises:
             PrometheusError: there is no answer.
         """
@@ -67,7 +72,7 @@ class Prometheus:
         window = math.ceil((until - since + LOOK_BACK) * 1000)
         query = f'{metric}{{messaging_destination_name="{name}"}}[{window}ms]'
         found = self.ask(query, until)
-        return [(one["metric"], growth(one["values"], since)) for one in found]
+        return [Growth(one["metric"], *growth(one["values"], since)) for one in found]
 
     def ask(self, query: str, moment: float) -> list[Any]:
         """The result of an instant query; raises PrometheusError."""
@@ -88,36 +93,46 @@ class Prometheus:
             raise PrometheusError(f"{self.url} answers, but not as Prometheus does") from None
 
 
-def growth(samples: list[tuple[float, str]], since: float) -> float:
-    """By how much a counter has grown after `since`.
+def growth(samples: list[tuple[float, str]], since: float) -> tuple[float, float]:
+    """By how much a counter has grown after `since`, and when it did so last.
 
     Args:
         samples: moment and value, oldest first, as Prometheus answers.
         since: seconds since the epoch.
     """
-    grown, before = 0.0, 0.0
+    grown, last, before = 0.0, 0.0, 0.0
     for moment, text in samples:
         value = float(text)
-        if moment > since:
+        if moment > since and value != before:
             grown += value - before if value >= before else value
+            last = moment
         before = value
-    return grown
+    return grown, last
 
 
-def by_group(increments: list[tuple[Labels, float]]) -> dict[str, float]:
+def by_group(increments: list[Growth]) -> dict[str, float]:
     """Growth added up for each consumer group; "" for consumers without one."""
     found: dict[str, float] = defaultdict(float)
-    for labels, grown in increments:
-        found[labels.get(GROUP, "")] += grown
+    for one in increments:
+        found[one.labels.get(GROUP, "")] += one.value
     return dict(found)
 
 
-def buckets(increments: list[tuple[Labels, float]], group: str) -> list[Bucket]:
+def ends(increments: list[Growth]) -> dict[str, float]:
+    """When each consumer group's counters have grown last."""
+    found: dict[str, float] = defaultdict(float)
+    for one in increments:
+        group = one.labels.get(GROUP, "")
+        found[group] = max(found[group], one.moment)
+    return dict(found)
+
+
+def buckets(increments: list[Growth], group: str) -> list[Bucket]:
     """The cumulative buckets of a histogram of one group, ascending."""
     found: dict[float, float] = defaultdict(float)
-    for labels, grown in increments:
-        if labels.get(GROUP, "") == group:
-            found[float(labels["le"])] += grown
+    for one in increments:
+        if one.labels.get(GROUP, "") == group:
+            found[float(one.labels["le"])] += one.value
     return sorted(found.items())
 
 
