@@ -1,7 +1,8 @@
 """What a dashboard is made of: boards, rows and panels, as plain data.
 
 In an expression `<process>` stands for the labels that choose the processes of the selected services, and `<service>`
-for those of series that belong to a service as a whole, such as the collectors' span metrics.
+for those of series that belong to a service as a whole, such as the collectors' span metrics; `<ns>` for the prefix of
+perfagent's own metrics, PERFAGENT_NAMESPACE.
 """
 
 from __future__ import annotations
@@ -140,8 +141,8 @@ class Board:
 
 
 def selected(expression: str) -> str:
-    """An expression with the labels that `<process>` and `<service>` stand for."""
-    return expression.replace("<process>", PROCESS).replace("<service>", SERVICE)
+    """An expression with what `<process>`, `<service>` and `<ns>` stand for."""
+    return expression.replace("<process>", PROCESS).replace("<service>", SERVICE).replace("<ns>", "${namespace}")
 
 
 _SEEN = "process_uptime_seconds|http_server_request_duration_seconds_count|traces_span_metrics_calls_total"
@@ -152,5 +153,8 @@ COMMON = (
     Variable("environment", "Environment", f'label_values({{__name__=~"{_SEEN}"}}, deployment_environment_name)'),
     Variable("service_name", "Service", f'label_values({{__name__=~"{_SEEN}", {_ENVIRONMENT}}}, service_name)'),
     Variable("instance", "Instance", f"label_values(process_uptime_seconds{{{SERVICE}}}, service_instance_id)"),
+    Variable(
+        "namespace", "Namespace", "metrics(.+_gc_pause_seconds_count)", regex="(.*)_gc_pause_seconds_count", single=True
+    ),
 )
 """What every dashboard lets choose."""

@@ -132,7 +132,9 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
     )
     if variable.regex:
         made.regex(variable.regex)
-    if not variable.single:
+    if variable.single:
+        made.current(models.VariableOption(selected=True, text="perfagent", value="perfagent"))
+    else:
         # Also matches what lacks the label: not everyone sets an environment.
         made.all_value(".*").current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
     return made

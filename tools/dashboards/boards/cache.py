@@ -8,8 +8,7 @@ from tools.dashboards.parts import Board, Figure, Graph, Row, Table, Variable
 NAMED = '<process>, cache_system=~"$system"'
 CACHE = "service_name, cache_system, cache_name"
 LEGEND = "{{service_name}} {{cache_system}} {{cache_name}}"
-SPACE = "${namespace}"
-HITS, MISSES, SIZE, MOST = (f"{SPACE}_cache_{what}" for what in ("hits_total", "misses_total", "size", "max_size"))
+HITS, MISSES, SIZE, MOST = (f"<ns>_cache_{what}" for what in ("hits_total", "misses_total", "size", "max_size"))
 
 ENTRIES = f"sum by ({CACHE}) ({SIZE}{{{NAMED}}})"
 
@@ -17,10 +16,7 @@ BOARD = Board(
     uid="perfagent-cache",
     title="Cache hit ratio",
     tells="Which caches serve, which hardly do, and which are too small.",
-    variables=(
-        Variable("namespace", "Namespace", "metrics(.+_cache_hits_total)", regex="(.*)_cache_hits_total", single=True),
-        Variable("system", "System", f"label_values({HITS}{{<process>}}, cache_system)"),
-    ),
+    variables=(Variable("system", "System", f"label_values({HITS}{{<process>}}, cache_system)"),),
     rows=(
         Row(
             "Caches",
@@ -28,7 +24,7 @@ BOARD = Board(
                 Figure(
                     "Hit ratio",
                     "percentunit",
-                    {"": hit_ratio(labels=NAMED, namespace=SPACE)},
+                    {"": hit_ratio(labels=NAMED)},
                     "Share of the look-ups that found something.",
                     limit="cache_hit_rate_percent",
                     most=1,
@@ -58,7 +54,7 @@ BOARD = Board(
                 Graph(
                     "Which caches are hit?",
                     "percentunit",
-                    {LEGEND: hit_ratio(CACHE, NAMED, SPACE)},
+                    {LEGEND: hit_ratio(CACHE, NAMED)},
                     "Share of the look-ups that found something, by cache. Low ones cost more than they save: a longer "
                     "time to live, a better key, or none.",
                     limit="cache_hit_rate_percent",
@@ -69,7 +65,7 @@ BOARD = Board(
                 Graph(
                     "How does each service fare?",
                     "percentunit",
-                    {"{{service_name}} {{cache_system}}": hit_ratio("service_name, cache_system", NAMED, SPACE)},
+                    {"{{service_name}} {{cache_system}}": hit_ratio("service_name, cache_system", NAMED)},
                     "Hit ratio by service and kind of cache.",
                     limit="cache_hit_rate_percent",
                     most=1,

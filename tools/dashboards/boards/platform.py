@@ -139,7 +139,7 @@ BOARD = Board(
                 Graph(
                     "Do event loops block?",
                     "s",
-                    {"{{service_name}}": quantile(0.99, "perfagent_eventloop_lag_seconds", by="service_name")},
+                    {"{{service_name}}": quantile(0.99, "<ns>_eventloop_lag_seconds", by="service_name")},
                     "The 99th percentile of how late an event loop ran what was ready.",
                     limit="event_loop_lag_p99_ms",
                     empty="no event loop in these services",

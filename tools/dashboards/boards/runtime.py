@@ -7,7 +7,7 @@ from tools.dashboards.parts import Board, Figure, Graph, Heatmap, Row
 
 PROCESS = "service_name, service_instance_id"
 LEGEND = "{{service_name}} {{service_instance_id}}"
-LAG, PAUSE = "perfagent_eventloop_lag_seconds", "perfagent_gc_pause_seconds"
+LAG, PAUSE = "<ns>_eventloop_lag_seconds", "<ns>_gc_pause_seconds"
 HOST = 'deployment_environment_name=~"$environment", service_name="host"'
 
 BOARD = Board(
@@ -54,7 +54,7 @@ BOARD = Board(
                 Figure(
                     "Longest block now",
                     "s",
-                    {"": "max (perfagent_eventloop_stalled_seconds{<process>})"},
+                    {"": "max (<ns>_eventloop_stalled_seconds{<process>})"},
                     "For how long the event loop that is stuck longest has run nothing.",
                     limit="event_loop_lag_p99_ms",
                 ),

@@ -33,9 +33,9 @@ def failing(by: str = "", labels: str = "<process>") -> str:
     return share(failed, rate(f"{REQUESTS}_count", labels, by))
 
 
-def hit_ratio(by: str = "", labels: str = "<process>", namespace: str = "perfagent") -> str:
+def hit_ratio(by: str = "", labels: str = "<process>") -> str:
     """The share of look-ups in caches that found something."""
-    hits, misses = (rate(f"{namespace}_cache_{what}_total", labels, by) for what in ("hits", "misses"))
+    hits, misses = (rate(f"<ns>_cache_{what}_total", labels, by) for what in ("hits", "misses"))
     return f"{hits} / ({hits} + {misses} > 0)"
 
 
