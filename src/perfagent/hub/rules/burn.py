@@ -114,7 +114,7 @@ def _alerts(one: Objective, places: Places) -> Iterator[Rule]:
         days = f"{one.window_days / factor:.3g}"
         chosen = f'{{slo="{one.name}"}}'
         over = [f"slo:error_ratio:rate{window}{chosen} > {limit}" for window in (burn.long, burn.short)]
-        budget = f"the error budget of {one.objective:g} % in {one.window_days} days lasts {days} days at this speed"
+        budget = f"the error budget of {one.objective:g} % in {one.window_days} days lasts at most {days} days at this speed"
         yield Rule(
             burn.alert,
             "\nand ".join(over),
