@@ -18,6 +18,7 @@ from perfagent.load.events import AccessLog, encode
 from perfagent.load.prometheus import Growth, Prometheus, PrometheusError, buckets, growth, quantile
 from tests.program import Program, find_free_port
 from tests.servers import missing
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,3 +282,25 @@ def test_make_load_test_starts_all_it_needs_and_passes(kafka_broker: str, run_pr
     assert "mean latency below 1.00 s" in program.stdout
     makefile = (ROOT / "Makefile").read_text()
     assert "python -m tools.stack.load_test --rate $(RATE) --duration $(DURATION)" in makefile
+
+
+@pytest.mark.slow
+def test_what_the_page_types_works(loaded: Loaded, run_program: RunProgram) -> None:
+    port = find_free_port()
+    run_program(sys.executable, str(ROOT / "tests/apps/stalling_server.py"), str(port)).wait_for_port(port)
+    loaded.consume()
+    places = {
+        "localhost:8000": f"127.0.0.1:{port}",
+        "localhost:9092": loaded.broker,
+        "http://localhost:9090": loaded.url,
+        "access-events": loaded.topic,
+        "--duration 10": "--duration 1",
+        "--duration 5": "--duration 1",
+        "--duration 30": "--duration 1 --wait 15",
+    }
+    for block in blocks("docs/how-to/load-test.md", "sh"):
+        for shown, ours in places.items():
+            block = block.replace(shown, ours)
+        assert "localhost" not in block
+        program = run_program("bash", "-euc", block)
+        assert program.wait(60) == 0, program.stdout + program.stderr
