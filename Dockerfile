@@ -17,17 +17,18 @@ ENV PIP_NO_CACHE_DIR=1 \
 FROM base AS wheel
 WORKDIR /src
 COPY deploy/docker/build.txt ./
-RUN python -m venv /build && /build/bin/pip install --require-hashes --requirement build.txt
+RUN python -m venv --without-pip /build \
+    && pip --python /build/bin/python install --require-hashes --requirement build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN /build/bin/pip wheel --no-build-isolation --no-deps --no-index --wheel-dir /dist .
+RUN pip --python /build/bin/python wheel --no-build-isolation --no-deps --no-index --wheel-dir /dist .
 
 # One folder serves both ways of injection. Ours puts perfagent/launch/bootstrap on PYTHONPATH; the OpenTelemetry
 # operator puts opentelemetry/instrumentation/auto_instrumentation there, and looks for a sitecustomize in it. Neither
 # `opentelemetry` folder has an __init__, so they shadow no package of the program.
 # Bytecode is checked by no time stamp, for `cp -r` keeps none.
 FROM wheel AS agent-files
-RUN /build/bin/pip install --no-deps --no-index --no-compile --target /autoinstrumentation /dist/*.whl \
+RUN pip install --no-deps --no-index --no-compile --target /autoinstrumentation /dist/*.whl \
     && rm -rf /autoinstrumentation/bin \
     && mkdir -p /autoinstrumentation/opentelemetry/instrumentation/auto_instrumentation \
     && cp /autoinstrumentation/perfagent/launch/bootstrap/sitecustomize.py \

@@ -7,22 +7,30 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from perfagent.hub.access import Access, secret
 from tests.deploy import KUBERNETES, PROFILES, ROOT, check, env_file, kustomize, read
 from tests.images import Image
 from tests.program import Program, find_free_port
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 if TYPE_CHECKING:
     from tests.otlp import Receiver
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # what the images hold is fetched and compiled
 
 DOCKERFILE = ROOT / "Dockerfile"
 IMAGES = ("agent", "hub", "shop", "shop-plain")
@@ -75,6 +83,15 @@ def test_what_is_installed_is_pinned_by_hash_and_bases_by_version(described: dic
         assert [one for one in pinned if not re.match(r"[\w.-]+(\[\w+\])?==\S+ .*--hash=sha256:", one, re.DOTALL)] == []
 
 
+def test_what_the_hub_is_pinned_to_is_what_the_project_asks_for() -> None:
+    text = (ROOT / "deploy" / "docker" / "hub.txt").read_text()
+    pinned = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.M)}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for requirement in map(Requirement, [*extras["grpc"], *extras["hub"], *extras["prometheus"]]):
+        if requirement.name != "perfagent":
+            assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
 def test_the_build_gets_nothing_but_what_it_copies() -> None:
     sent = read("context", ROOT)
     assert {path.partition("/")[0] for path in sent} == {
@@ -98,6 +115,15 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return Image("agent", tmp_path_factory.mktemp("agent-image"))
 
 
+def files(image: Image, volume: str) -> dict[str, tuple[int, int]]:
+    """Every file of an image but those in a volume, with its size and the moment of its last change."""
+    return {
+        str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in image.root.rglob("*")
+        if not path.is_relative_to(image.path(volume)) and not path.is_dir()
+    }
+
+
 def is_healthy(image: Image, test: list[str], changes: dict[str, str], directory: Path) -> bool:
     """Whether the health check of an image or of Compose succeeds."""
     assert test[0] == "CMD"
@@ -111,7 +137,7 @@ def test_the_hubs_image_serves_says_that_it_is_healthy_and_ends_with_0(
     service = compose["hub"]
     ports = {"4318": str(find_free_port()), "4317": str(find_free_port())}
     changes = {**ports, "http://prometheus:9090": "", "http://jaeger:16686": ""}  # nobody is there to be asked
-    probe = hub.config["Healthcheck"]["Test"]
+    probe, before = hub.config["Healthcheck"]["Test"], files(hub, "/var/lib/perfagent")
     assert not is_healthy(hub, probe, changes, tmp_path / "before")
     started = hub.start(service["command"] or hub.config["Cmd"], tmp_path, changes, **service["environment"])
     try:
@@ -129,6 +155,7 @@ def test_the_hubs_image_serves_says_that_it_is_healthy_and_ends_with_0(
         assert started.terminate(timeout=seconds(service["stop_grace_period"])) == 0
     finally:
         started.stop()
+    assert files(hub, "/var/lib/perfagent") == before, "its file system is read-only in Compose and Kubernetes"
 
 
 def test_a_restarted_hub_takes_its_volume_over(hub: Image, tmp_path: Path) -> None:
@@ -152,6 +179,7 @@ def test_the_shops_image_serves_under_the_agent(
 ) -> None:
     changes = {"http://collector:4318": receiver.url, "8000": str(find_free_port()), "8001": str(find_free_port())}
     changes["http://payments:"] = "http://127.0.0.1:"
+    before = files(shop, "/var/lib/shop")
     started: list[Program] = []
     try:
         for name in ("payments", "shop"):
@@ -181,6 +209,7 @@ def test_the_shops_image_serves_under_the_agent(
     finally:
         for program in started:
             program.stop()
+    assert files(shop, "/var/lib/shop") == before
 
 
 def seconds(text: str) -> float:
@@ -358,7 +387,8 @@ def test_the_wheel_in_the_image_is_whole_and_the_same_each_time(agent: Image, tm
     names = zipfile.ZipFile(wheel).namelist()
     assert {"perfagent/launch/bootstrap/sitecustomize.py", "perfagent/hub/web/index.html"} <= set(names)
     again = tmp_path / "again"
-    command = [agent.path("/build/bin/pip"), "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-q"]
+    pip = [sys.executable, "-m", "pip", "--python", str(agent.path("/build/bin/python"))]
+    command = [*pip, "wheel", "--no-build-isolation", "--no-deps", "--no-index", "--quiet"]
     source = tmp_path / "src"
     shutil.copytree(agent.path("/src"), source)
     subprocess.run([*command, "--wheel-dir", str(again), str(source)], check=True, cwd=source)

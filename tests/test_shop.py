@@ -180,6 +180,17 @@ def test_the_report_and_the_export_cover_every_order(client: httpx.Client) -> No
     assert rows[0]["order"] == "1"
 
 
+def test_the_shop_says_that_it_is_not_ready_without_its_database(payment_url: str, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    with Served(create_app(Settings(tmp_path / "own" / "shop.db", payment_url))) as shop:
+        assert {httpx.get(f"{shop.url}/health{page}").status_code for page in ("", "/ready", "/live")} == {200}
+        (tmp_path / "own").rename(tmp_path / "away")
+        shop.app.state.sessions.kw["bind"].dispose()  # what is open already goes on
+        assert httpx.get(f"{shop.url}/health/ready").status_code == 503
+        assert httpx.get(f"{shop.url}/health/live").status_code == 200
+    assert httpx.get(f"{payment_url}/health/ready").status_code == 200
+
+
 def test_shipping_is_computed_once_for_the_same_parcel() -> None:
     pricing.shipping_cost.cache_clear()
     assert pricing.shipping_cost(25_000, "DE") == pricing.shipping_cost(25_000, "DE") == 980
