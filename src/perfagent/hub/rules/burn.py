@@ -114,14 +114,14 @@ def _alerts(one: Objective, places: Places) -> Iterator[Rule]:
         days = f"{one.window_days / factor:.3g}"
         chosen = f'{{slo="{one.name}"}}'
         over = [f"slo:error_ratio:rate{window}{chosen} > {limit}" for window in (burn.long, burn.short)]
-        budget = f"the error budget of {one.objective:g} % in {one.window_days} days lasts at most {days} days at this speed"
+        budget = f"the error budget of {one.objective:g} % in {one.window_days} days"
         yield Rule(
             burn.alert,
             "\nand ".join(over),
             {"severity": burn.severity, "slo": one.name, "threshold": "slo_burn", "window": burn.long},
             {
                 "summary": "{{ $value | humanizePercentage }} of the requests to "
-                f"{where} {what} ({burn.long}): {budget}",
+                f"{where} {what} ({burn.long}): {budget} lasts at most {days} days at this speed",
                 "description": "Look which endpoint it is and what came before it; what burns this fast is worth "
                 + ("stopping now." if burn.severity == "critical" else "stopping this week."),
                 "runbook_url": places.runbook(burn.alert),
