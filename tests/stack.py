@@ -42,7 +42,7 @@ class Stores:
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """The labels and values of an instant query."""
-        answer = _get(self.stack.url("prometheus:9090"), "/api/v1/query", query=expression)
+        answer = get(self.stack.url("prometheus:9090"), "/api/v1/query", query=expression)
         return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
 
     def value(self, expression: str) -> float:
@@ -53,13 +53,13 @@ class Stores:
 
     def firing(self) -> set[str]:
         """The names of the alerts that fire in Prometheus."""
-        found = _get(self.stack.url("prometheus:9090"), "/api/v1/alerts")["data"]["alerts"]
+        found = get(self.stack.url("prometheus:9090"), "/api/v1/alerts")["data"]["alerts"]
         return {one["labels"]["alertname"] for one in found if one["state"] == "firing"}
 
     def trace(self, trace_id: str) -> list[dict[str, Any]]:
         """The spans of a trace in Jaeger; [] where it has none."""
         with contextlib.suppress(urllib.error.HTTPError):
-            return list(_get(self.stack.url("jaeger:16686"), f"/api/traces/{trace_id}")["data"][0]["spans"])
+            return list(get(self.stack.url("jaeger:16686"), f"/api/traces/{trace_id}")["data"][0]["spans"])
         return []
 
     def traces(self, service: str, begin: float, end: float, most: int = 1000) -> dict[str, list[str]]:
@@ -70,7 +70,7 @@ class Stores:
             begin, end: seconds since the epoch.
             most: traces; as many as that fail the test, for there may be more.
         """
-        found = _get(
+        found = get(
             self.stack.url("jaeger:16686"),
             "/api/traces",
             service=service,
@@ -156,10 +156,10 @@ def running(directory: Path, webhook: Webhook | None = None, **environ: str) -> 
         yield stack, programs
 
 
-def _get(base: str, path: str, **parameters: object) -> Any:
+def get(base: str, path: str, **parameters: object) -> Any:
     query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
     with urllib.request.urlopen(f"{base}{path}{query}", timeout=30) as response:
         return json.load(response)
 
 
-__all__ = ["Notification", "Stores", "Webhook", "eventually", "need", "running"]
+__all__ = ["Notification", "Stores", "Webhook", "eventually", "get", "need", "running"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,8 +24,10 @@ from tools.stack.build import program
 from tools.stack.parts import PARTS
 from tools.stack.stack import FILES
 
-from tests.stack import Stores, Webhook, eventually, need, running
+from tests.program import clean_environment
+from tests.stack import Stores, Webhook, eventually, get, need, running
 from tests.stack_spans import Sender, certificate
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -421,12 +425,30 @@ def test_gateways_take_nothing_without_their_token_and_everything_with_it(tmp_pa
 
 def test_make_stack_starts_everything_tells_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
     need("collector", "prometheus", "alertmanager", "jaeger")
-    words = [sys.executable, "-m", "tools.stack", "up", "--directory", str(tmp_path), "--seconds", "8"]
-    done = subprocess.run(words, cwd=FILES.parent, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr
-    for name in ("prometheus", "alertmanager", "jaeger", "collector", "gateway-2", "hub", "shop"):
-        assert f"\n{name}" in f"\n{done.stdout}"
-    assert "stopped" in done.stdout
+    start, own = (block.strip() for block in blocks("docs/how-to/stack.md", "sh"))
+    assert start == "make stack"
+    makefile = (FILES.parent / "Makefile").read_text()
+    (recipe,) = re.findall(r"^stack:.*\n\t\$\(BIN\)/python (.*)$", makefile, re.MULTILINE)
+    words = [sys.executable, *recipe.split(), "--directory", str(tmp_path / "stack")]
+    stack = subprocess.Popen(words, cwd=FILES.parent, stdout=subprocess.PIPE, text=True)
+    try:
+        assert stack.stdout is not None
+        told = "".join(iter(stack.stdout.readline, "Ctrl-C stops all of it.\n"))
+        for name in ("prometheus", "alertmanager", "jaeger", "collector", "gateway-2", "hub", "shop", "webhook"):
+            assert f"\n{name} " in f"\n{told}", told
+
+        # What the page shows next: one's own program, with the address that was told.
+        (collector,) = re.findall(r"ENDPOINT=(\S+)", told)
+        variable, command = own.replace("http://localhost:4318", collector).split(" ", 1)
+        environ = clean_environment(dict([variable.split("=", 1)], OTEL_SERVICE_NAME="own"))
+        (tmp_path / "app.py").write_text("import sqlite3\nsqlite3.connect(':memory:').cursor().execute('select 1')\n")
+        subprocess.run(command.split(), cwd=tmp_path, env=environ, check=True, timeout=60)
+        (prometheus,) = re.findall(r"^prometheus +metrics +(\S+)", told, re.MULTILINE)
+        counted = 'traces_span_metrics_calls_total{service_name="own", db_system_name="sqlite"}'
+        eventually(lambda: get(prometheus, "/api/v1/query", query=counted)["data"]["result"], 40)
+    finally:
+        stack.send_signal(signal.SIGINT)
+        assert stack.wait(60) == 0
     left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout
     assert not left, f"these still run: {left}"
 
