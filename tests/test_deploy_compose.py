@@ -369,27 +369,29 @@ def test_jaeger_and_the_collectors_start_as_compose_has_them(main: dict[str, Any
 
 
 @pytest.mark.slow
-def test_redis_starts_with_a_password_that_no_list_of_processes_shows(main: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", ["alone", "logs"])
+def test_redis_starts_with_a_password_that_no_list_of_processes_shows(env: Path, tmp_path: Path, files: str) -> None:
     find("redis-server", "apt-get install redis-server")
     port = str(find_free_port())
-    files = shutil.copytree(ROOT / "deploy" / "redis", tmp_path / "etc")
-    text = (files / "redis.conf").read_text()
-    memory = str(tmp_path / "password.conf")
+    etc = shutil.copytree(ROOT / "deploy" / "redis", tmp_path / "etc")
+    text = (etc / "redis.conf").read_text()
+    memory, log = tmp_path / "password.conf", tmp_path / "redis.log"
     (tmp_path / "data").mkdir()
-    for before, after in (("/tmp/password.conf", memory), ("dir /data", f"dir {tmp_path / 'data'}\nport {port}")):
+    for before, after in (("/tmp/password.conf", str(memory)), ("dir /data", f"dir {tmp_path / 'data'}\nport {port}")):
         assert before in text
         text = text.replace(before, after)
-    (files / "redis.conf").write_text(text)
-    service = {**main["redis"], "volumes": []}
-    contained = Contained(service, tmp_path, {}, {"/tmp/password.conf": memory, "/etc/redis": str(files),
-                                                 "redis-cli": f"redis-cli -p {port}"})  # fmt: skip
-    program = contained.start()
+    (etc / "redis.conf").write_text(text)
+    here = {"/tmp/password.conf": str(memory), "/etc/redis": str(etc), "/var/log/redis/redis.log": str(log)}
+    service = {**read("compose", FILES[files], env)["services"]["redis"], "volumes": []}
+    contained = Contained(service, tmp_path, {}, {**here, "redis-cli": f"redis-cli -p {port}"})
+    program = contained.start("sh", "-c", 'umask 077; exec "$@"', "as the image does it")
     try:
         program.wait_until(contained.is_healthy, "never healthy")
         words = Path(f"/proc/{program.pid}/cmdline").read_bytes()
         assert b"redis-server" in words, "the shell has become Redis, so signals reach it"
         assert b"the-REDIS_PASSWORD" not in words
-        assert Path(memory).stat().st_mode & 0o777 == 0o600
+        assert memory.stat().st_mode & 0o777 == 0o600
+        assert files == "alone" or log.stat().st_mode & 0o777 == 0o644, "Logstash is another user"
         import redis
 
         with pytest.raises(redis.AuthenticationError):

@@ -93,7 +93,7 @@ def test_pods_are_restricted(manifests: list[Manifest]) -> None:
         assert spec["securityContext"]["runAsUser"] > 0, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert spec["automountServiceAccountToken"] is False, name
-        assert not {"hostNetwork", "hostIPC"} & spec.keys(), name
+        assert not {"hostNetwork", "hostIPC", "hostPID"} & spec.keys(), name
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             security = container["securityContext"]
             assert security["allowPrivilegeEscalation"] is False, name
@@ -103,14 +103,13 @@ def test_pods_are_restricted(manifests: list[Manifest]) -> None:
             assert "memory" in container["resources"]["limits"], name
             assert "cpu" not in container["resources"]["limits"], f"{name}: a throttled agent slows its program"
         kinds = {kind for volume in spec["volumes"] for kind in volume.keys() - {"name"}}
-        host = "hostPath" in kinds or spec.get("hostPID", False)
         assert kinds <= {"configMap", "emptyDir", "hostPath"}, name
         (space,) = (one for one in manifests if one["kind"] == "Namespace" and _is_of(one, owner))
         level = space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
         assert level == ("privileged" if _uses_host(manifests, owner) else "restricted")
         for volume in spec["volumes"]:
             assert "emptyDir" not in volume or "sizeLimit" in volume["emptyDir"], name
-        if host:
+        if "hostPath" in kinds:
             assert name == "collector"
             (mount,) = (one for one in spec["containers"][0]["volumeMounts"] if one["name"] == "node")
             assert mount["readOnly"] is True
@@ -150,40 +149,41 @@ def test_the_probes_pages_are_those_of_the_programs() -> None:
             assert container[kind]["httpGet"]["path"] in served
 
 
-def test_references_lead_somewhere(manifests: list[Manifest]) -> None:
-    def has(kind: str, space: str, name: str) -> bool:
-        return any(
-            (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) == (kind, space, name)
-            for one in manifests
-        )
+def has(manifests: list[Manifest], kind: str, space: str, name: str) -> bool:
+    """Whether there is a manifest of this name."""
+    keys = {(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in manifests}
+    return (kind, space, name) in keys
 
+
+def test_what_pods_name_is_there(manifests: list[Manifest]) -> None:
     for owner, template in pods(manifests):
         space, spec = owner["metadata"]["namespace"], template["spec"]
         assert owner["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
         if "serviceAccountName" in spec:
-            assert has("ServiceAccount", space, spec["serviceAccountName"])
+            assert has(manifests, "ServiceAccount", space, spec["serviceAccountName"])
         if "serviceName" in owner["spec"]:
-            assert has("Service", space, owner["spec"]["serviceName"])
+            assert has(manifests, "Service", space, owner["spec"]["serviceName"])
         volumes = {volume["name"] for volume in spec["volumes"]}
         volumes |= {claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", [])}
-        for volume in spec["volumes"]:
-            assert "configMap" not in volume or has("ConfigMap", space, volume["configMap"]["name"])
+        maps = [volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume]
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
-            for source in container.get("envFrom", []):
-                assert has("ConfigMap", space, source["configMapRef"]["name"])
+            maps += [source["configMapRef"]["name"] for source in container.get("envFrom", [])]
+        assert all(has(manifests, "ConfigMap", space, name) for name in maps)
+
+
+def test_what_services_budgets_and_autoscalers_name_is_there(manifests: list[Manifest]) -> None:
     for one in manifests:
-        space = one["metadata"].get("namespace")
-        if one["kind"] == "Service":
+        space, kind = one["metadata"].get("namespace"), one["kind"]
+        if kind == "Service":
             chosen = selected(manifests, space, one["spec"]["selector"])
             assert chosen, one["metadata"]["name"]
-            for port in one["spec"]["ports"]:
-                assert all(port["targetPort"] in port_names(template) for template in chosen)
-        elif one["kind"] == "PodDisruptionBudget":
+            targets = {port["targetPort"] for port in one["spec"]["ports"]}
+            assert all(targets <= port_names(template) for template in chosen)
+        elif kind == "PodDisruptionBudget":
             assert selected(manifests, space, one["spec"]["selector"]["matchLabels"])
-        elif one["kind"] == "HorizontalPodAutoscaler":
+        elif kind == "HorizontalPodAutoscaler":
             target = one["spec"]["scaleTargetRef"]
-            assert has(target["kind"], space, target["name"])
             assert "replicas" not in named(manifests, target["kind"], target["name"])["spec"], "who would win?"
 
 
