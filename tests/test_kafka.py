@@ -25,11 +25,13 @@ runs = itertools.count()
 class Run:
     """One run of the program under the agent; `topic` begins the names of its topics."""
 
-    def __init__(self, which: str, broker: str, directory: Path, **env: str) -> None:
+    def __init__(
+        self, which: str, broker: str, directory: Path, under: tuple[str, ...] = ("perfagent", "run"), **env: str
+    ) -> None:
         self.topic = f"{which}{next(runs)}"
         self.env = {"KAFKA_BROKER": broker, "RUN": self.topic, "PYTHONPATH": str(ROOT), **env}
         with Receiver() as self.receiver:
-            command = ("perfagent", "run", "python", str(ROOT / APP), which)
+            command = (*under, "python", str(ROOT / APP), which)
             program = Program(command, directory, agent_env(self.receiver, **self.env), ROOT)
             try:
                 self.stdout = program.check(60)
@@ -94,7 +96,7 @@ def test_a_message_sent_is_a_producers_span_until_the_broker_has_it(run: Callabl
     topic = f"{sending.topic}-sent"
     span = sending.named(f"send {topic}")[0]
     assert span.kind == "PRODUCER"
-    assert span.scope.name == "perfagent.kafka-python"
+    assert span.scope.name == "perfagent.kafka"
     port = sending.env["KAFKA_BROKER"].rpartition(":")[2]
     assert span.attributes == {
         "messaging.operation.name": "send",
@@ -250,3 +252,18 @@ def test_the_namespace_of_the_ages_is_a_setting(kafka_broker: str, tmp_path: Pat
     run = Run("inherited", kafka_broker, tmp_path, PERFAGENT_NAMESPACE="shop")
     topic = f"{run.topic}-inherited"
     assert run.receiver.total("shop.messaging.latency", messaging__destination__name=topic).count == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pipeline", "scope"), [("lean", "perfagent.kafka"), ("sdk", "opentelemetry.instrumentation.kafka")]
+)
+def test_with_the_contrib_instrumentor_beside_it_one_of_them_measures(
+    kafka_broker: str, tmp_path: Path, pipeline: str, scope: str
+) -> None:
+    chosen = {"OTEL_PYTHON_DISTRO": "perfagent", "OTEL_PYTHON_CONFIGURATOR": "perfagent"}
+    under = ("opentelemetry-instrument",)
+    run = Run("inherited", kafka_broker, tmp_path, under, **chosen, PERFAGENT_PIPELINE=pipeline)
+    messages = [span for span in run.spans if span.kind in ("PRODUCER", "CONSUMER")]
+    assert {span.scope.name for span in messages} == {scope}
+    assert sorted(span.kind for span in messages) == ["CONSUMER"] * 2 + ["PRODUCER"] * 2

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
+from perfagent import settings
+from perfagent.cli.load import main
 from perfagent.load.events import AccessLog, encode
 from perfagent.load.prometheus import Growth, Prometheus, PrometheusError, buckets, growth, quantile
 from tests.program import Program, find_free_port
@@ -201,23 +203,23 @@ def test_messages_are_access_events_with_the_time_at_which_they_were_due(loaded:
 
 @pytest.mark.slow
 def test_where_nobody_answers_one_line_tells_who(
-    run_program: RunProgram, kafka_broker: str, prometheus_url: str
+    kafka_broker: str, prometheus_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = f"127.0.0.1:{find_free_port()}"
-    load = ("perfagent", "load", "kafka", "--rate", "10", "--duration", "1")
     for words, status, told in (
         (("--bootstrap", kafka_broker), 2, "--prometheus or PERFAGENT_PROMETHEUS_URL"),
         (("--bootstrap", kafka_broker, "--prometheus", f"http://{closed}"), 3, "Connection refused"),
         (("--bootstrap", kafka_broker, "--prometheus", "localhost:9090"), 3, "is no address of a Prometheus"),
-        (("--bootstrap", closed), 3, "no Kafka broker can be used at"),
         (("--bootstrap", "8.8.8.8:9092", "--prometheus", prometheus_url), 2, "--yes"),
+        (("--bootstrap", closed), 3, "no Kafka broker can be used at"),  # Prometheus by the setting
     ):
-        env = {"PERFAGENT_PROMETHEUS_URL": prometheus_url} if words == ("--bootstrap", closed) else {}
-        program = run_program(*load, *words, env=env)
-        assert program.wait(30) == status, program.stderr
-        assert told in program.stderr
-        assert program.stderr.count("\n") == 1, program.stderr
-        assert program.stdout == ""
+        environ = {"PERFAGENT_PROMETHEUS_URL": prometheus_url} if words == ("--bootstrap", closed) else {}
+        monkeypatch.setattr(settings, "_current", settings.Settings(environ))
+        assert main(["kafka", "--rate", "10", "--duration", "1", *words]) == status
+        shown = capsys.readouterr()
+        assert told in shown.err
+        assert shown.err.count("\n") == 1
+        assert shown.out == ""
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ _scope: Scope
 class KafkaPython(Instrument):
     """Patches where a producer takes a message, and where a consumer gives messages to the program."""
 
-    name = "kafka-python"
+    name = "kafka"
     distribution = "kafka-python"
     versions = ("2.0.2", "4")
 

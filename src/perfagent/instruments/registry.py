@@ -25,7 +25,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("asyncpg", "perfagent.instruments.asyncpg", ("asyncpg",)),
     ("sqlalchemy", "perfagent.instruments.sqlalchemy", ("sqlalchemy",)),
     ("redis", "perfagent.instruments.redis", ("redis", "redis.asyncio")),
-    ("kafka-python", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),
+    ("kafka", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),
     ("requests", "perfagent.instruments.requests", ("requests",)),
     ("urllib3", "perfagent.instruments.urllib3", ("urllib3",)),
     ("httpx", "perfagent.instruments.httpx", ("httpx", "httpx2")),
