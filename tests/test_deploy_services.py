@@ -1,4 +1,4 @@
-"""What docker-compose.yml starts, started for real: its commands, variables and health checks with the real programs."""
+"""What docker-compose.yml starts, started: its commands, variables and health checks with the real programs."""
 
 from __future__ import annotations
 
