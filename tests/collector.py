@@ -6,10 +6,11 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from tests.program import Program, find_free_port
-from tests.servers import missing
 from tools.stack.build import is_built, program
 from tools.stack.parts import PARTS
+
+from tests.program import Program, find_free_port
+from tests.servers import missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
