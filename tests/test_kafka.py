@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfagent.hub.receive.operations import classify
 from tests.agent import agent_env
 from tests.otlp import Receiver, Span
 from tests.program import Program
@@ -267,3 +268,19 @@ def test_with_the_contrib_instrumentor_beside_it_one_of_them_measures(
     messages = [span for span in run.spans if span.kind in ("PRODUCER", "CONSUMER")]
     assert {span.scope.name for span in messages} == {scope}
     assert sorted(span.kind for span in messages) == ["CONSUMER"] * 2 + ["PRODUCER"] * 2
+
+
+@pytest.mark.slow
+def test_the_hub_knows_producers_consumers_and_polls(run: Callable[[str], Run]) -> None:
+    kinds = {"CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
+    told = {
+        (span.kind, span.name.split()[0]): classify(kinds[span.kind], span.name, span.attributes, "")
+        for span in run("looping").spans
+        if "messaging.system" in span.attributes
+    }
+    topic = f"{run('looping').topic}-looped"
+    assert told == {
+        ("PRODUCER", "send"): ("producer", f"send {topic}", "kafka", ""),
+        ("CONSUMER", "process"): ("consumer", f"process {topic}", "kafka", ""),
+        ("CLIENT", "poll"): ("rpc", f"poll {topic}", "kafka", ""),
+    }
