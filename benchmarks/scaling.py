@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tools.stack.process import Process
 
 BATCH = 1000  # spans of a request, as an agent under load sends
+SCRAPED = 60  # seconds until the last of the span metrics is in Prometheus
 SETTLING = 8  # seconds after the last span until everything has been decided, sent and written
 
 
@@ -78,13 +79,16 @@ def _spans(stack: Stack, rate: int, seconds: float) -> bool:
     took = time.monotonic() - started
     time.sleep(SETTLING)
     after, whole = _readings(stack), took + SETTLING
+    query = 'sum(traces_span_metrics_calls_total{service_name="shop"})'
+    deadline = time.monotonic() + SCRAPED
+    while (counted := _value(stack, query)) < sent and time.monotonic() < deadline:
+        time.sleep(1)
     print(f"{sent:,} spans in {took:.0f} s, {size / sent:.0f} bytes each as the agent sends them, uncompressed\n")
     print(f"{'':<14}{'us CPU a span':>14}{'MB at most':>12}{'bytes on disk a span':>22}{'% of a core idle':>18}")
     for name, reading in after.items():
         cpu = (reading.cpu - before[name].cpu - idle[name] * whole) / sent * 1e6
         disk = max(0, reading.disk - before[name].disk) / sent
         print(f"{name:<14}{cpu:>14.1f}{reading.memory:>12.0f}{disk:>22.1f}{idle[name] * 100:>18.1f}")
-    counted = _value(stack, 'sum(traces_span_metrics_calls_total{service_name="shop"})')
     series = _value(stack, "prometheus_tsdb_head_series")
     print(f"\n{counted:,.0f} of {sent:,} spans in the span metrics; {series:,.0f} series in Prometheus")
     return counted == sent

@@ -46,9 +46,10 @@ class Webhook(http.server.BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serves on the port of the first argument, until SIGTERM."""
+    """Serves on the port of the first argument, and on the address of the second or on all, until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with http.server.ThreadingHTTPServer(("", int(sys.argv[1])), Webhook) as server:
+    host = sys.argv[2] if len(sys.argv) > 2 else ""
+    with http.server.ThreadingHTTPServer((host, int(sys.argv[1])), Webhook) as server:
         server.serve_forever()
 
 

@@ -71,7 +71,7 @@ class Programs:
     def webhook(self) -> Process:
         """Who is told of alerts: writes down what it is told."""
         url = f"http://{self.addresses['webhook:8080']}"
-        command = (sys.executable, str(ROOT / "deploy" / "docker" / "webhook.py"), url.rpartition(":")[2])
+        command = (sys.executable, str(ROOT / "deploy" / "docker" / "webhook.py"), url.rpartition(":")[2], HOST)
         process = Process("webhook", command, f"{url}/", self.directory / "webhook")
         process.addresses = {"who was told": str(process.log)}
         return process
