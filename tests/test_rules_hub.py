@@ -52,6 +52,33 @@ def test_pauses_lags_pages_and_lost_telemetry_violate_their_thresholds(hub: Serv
     }
 
 
+def test_a_machine_is_as_busy_as_its_processors_are_whatever_its_collector_calls_their_states(hub: ServedHub) -> None:
+    for minute in MINUTES:
+        ago = 60.0 * minute
+        processors = [
+            gauge("system.cpu.utilization", value, ago=ago, cpu=cpu, state=state)
+            for cpu in ("cpu0", "cpu1")
+            for state, value in (("user", 0.06), ("system", 0.04), ("wait", 0.1), ("idle", 0.8))
+        ]
+        memory = [
+            gauge("system.memory.utilization", value, ago=ago, state=state)
+            for state, value in (("used", 0.1), ("cached", 0.88), ("free", 0.02))
+        ]
+        hub.send("metrics", metrics(resource("host"), *processors, *memory))
+        full = [
+            gauge("system.cpu.utilization", value, ago=ago, state=state)
+            for state, value in (("user", 1.8), ("idle", 0.2))
+        ]
+        hub.send(
+            "metrics", metrics(resource("full"), *full, gauge("system.memory.utilization", 0.85, ago=ago, state="used"))
+        )
+    assert found(hub, service="host") == {}
+    assert found(hub, service="full") == {
+        "cpu_usage_percent": ("warning", pytest.approx(90)),
+        "memory_usage_percent": ("warning", pytest.approx(85)),
+    }
+
+
 def test_budgets_and_deprecations_are_told_as_soon_as_they_are_seen(hub: ServedHub) -> None:
     for minute in MINUTES:
         ago = 60.0 * minute

@@ -6,7 +6,13 @@ WITH chosen AS MATERIALIZED (
         service,
         resource,
         name,
-        coalesce(json_extract_string(attributes, '$."db.client.connection.pool.name"'), '') AS pool
+        coalesce(json_extract_string(attributes, '$."db.client.connection.pool.name"'), '') AS pool,
+        coalesce(
+            json_extract_string(attributes, '$."cpu.mode"'),
+            json_extract_string(attributes, '$."system.cpu.state"'),
+            json_extract_string(attributes, '$.state'),
+            ''
+        ) IN ('idle', 'iowait', 'wait') AS idle
     FROM series
     WHERE
         (
@@ -20,6 +26,7 @@ WITH chosen AS MATERIALIZED (
                     json_extract_string(attributes, '$."system.memory.state"'),
                     json_extract_string(attributes, '$."system.filesystem.state"'),
                     json_extract_string(attributes, '$."db.client.connection.state"'),
+                    json_extract_string(attributes, '$.state'), -- as the Collector calls them all
                     'used'
                 ) = 'used'
             )
@@ -39,7 +46,8 @@ processes AS (
         chosen.resource,
         chosen.pool,
         sum(points.value) FILTER (chosen.name = 'process.cpu.utilization') AS process_cpu,
-        sum(points.value) FILTER (chosen.name = 'system.cpu.utilization') AS system_cpu,
+        sum(points.value) FILTER (chosen.name = 'system.cpu.utilization' AND NOT chosen.idle) AS busy,
+        sum(points.value) FILTER (chosen.name = 'system.cpu.utilization' AND chosen.idle) AS idle,
         max(points.value) FILTER (chosen.name = 'system.filesystem.utilization') AS disk,
         max(points.value) FILTER (chosen.name = 'system.memory.utilization') AS memory,
         max(points.value) FILTER (chosen.name = 'process.memory.usage')
@@ -54,7 +62,8 @@ minutes AS (
     SELECT
         service,
         minute,
-        coalesce(max(system_cpu), sum(process_cpu)) * 100 AS cpu,
+        -- Where a sender tells how long each processor did nothing, too, all of them together are the whole.
+        coalesce(max(busy / if(idle IS NULL, 1, busy + idle)), sum(process_cpu)) * 100 AS cpu,
         max(disk) * 100 AS disk,
         coalesce(max(limited), max(memory)) * 100 AS memory,
         max(pools) * 100 AS pools
