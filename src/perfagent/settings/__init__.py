@@ -336,7 +336,7 @@ class Settings:
         "PERFAGENT_REMOTE_SERIES", 50_000, "Most series of one answer; what is left out is counted.", "series", 10
     )
     remote_body = Whole(
-        "PERFAGENT_REMOTE_MAX_BODY", 67_108_864, "Largest answer, unpacked, that the hub reads.", "By", 65_536
+        "PERFAGENT_REMOTE_MAX_BODY", 33_554_432, "Largest answer, unpacked, that the hub reads.", "By", 65_536
     )
     control = Choice(
         "PERFAGENT_CONTROL",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perfagent.hub.remote import promql
 from perfagent.hub.remote.buckets import SECOND, single, spread
 from perfagent.hub.remote.dialects import REQUESTS, SPANS, Dialect
+from perfagent.hub.remote.errors import RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from perfagent.hub.remote.dialects import Source
-    from perfagent.hub.remote.liveness import Liveness
     from perfagent.hub.remote.prometheus import Line, Prometheus, Stretch
     from perfagent.hub.store.rows import Operation
 
@@ -64,38 +64,44 @@ def bounds(prometheus: Prometheus, dialect: Dialect, moment: int) -> dict[str, l
 
 
 def read(
-    prometheus: Prometheus, dialect: Dialect, known: dict[str, list[float]], stretch: Stretch, liveness: Liveness
+    prometheus: Prometheus, dialect: Dialect, known: dict[str, list[float]], stretch: Stretch, guard: str
 ) -> Counted:
     """What ran in a stretch.
 
     Args:
         known: the bounds of each source.
-        liveness: which steps tell of increments at all.
+        guard: of `promql.increments`.
 
     Raises:
         RemoteError: it could not be read, or is too much at once.
     """
     counted = Counted([], {}, {}, 0)
     for source in dialect.sources:
-        lines, left_out = _buckets(prometheus, source, known.get(source.name, []), stretch)
-        sums = prometheus.range(
-            promql.summed(promql.increments(f"{source.name}_sum", stretch.step), source.labels), stretch
-        ).lines
-        steps = liveness.steps(stretch) if lines else frozenset()
-        _add(counted, dialect, source, known.get(source.name, []), lines, sums, steps, stretch.step)
+        bounds = known.get(source.name, [])
+        lines, left_out = _buckets(prometheus, source, bounds, stretch, guard)
+        sums = promql.increments(f"{source.name}_sum", stretch.step, guard=guard)
+        totals = prometheus.range(promql.summed(sums, source.labels), stretch).lines if lines else []
+        _add(counted, dialect, source, bounds, lines, totals, stretch.step)
         counted = counted._replace(left_out=counted.left_out + left_out)
     return counted
 
 
-def _buckets(prometheus: Prometheus, source: Source, known: list[float], stretch: Stretch) -> tuple[list[Line], int]:
+def _buckets(
+    prometheus: Prometheus, source: Source, known: list[float], stretch: Stretch, guard: str
+) -> tuple[list[Line], int]:
     """The increments of a source's buckets; of too many, those of the operations that are called most."""
-    labels = [*source.labels, "le"]
-    increments = promql.summed(promql.increments(f"{source.name}_bucket", stretch.step), labels)
-    found = prometheus.range(increments, stretch)
-    if not found.more:
-        return found.lines, 0
+    step = stretch.step
+    each = promql.increments(f"{source.name}_bucket", step, guard=guard)
+    increments = promql.summed(each, [*source.labels, "le"])
+    try:
+        found = prometheus.range(increments, stretch)
+        if not found.more:
+            return found.lines, 0
+    except RemoteError as error:
+        if error.outcome != "too_large" or stretch.steps > 1:
+            raise  # fewer steps at a time may do
     most = max(1, prometheus.most // (len(known) + 2))
-    calls = promql.summed(promql.increments(f"{source.name}_count", stretch.step), source.labels)
+    calls = promql.summed(promql.increments(f"{source.name}_count", step, guard=guard), source.labels)
     frequent = f"{increments} and on ({', '.join(source.labels)}) topk({most}, {calls})"
     kept = prometheus.range(frequent, stretch)
     every = prometheus.now(f"count({calls})", stretch.end).lines
@@ -110,19 +116,17 @@ def _add(
     known: list[float],
     lines: Iterable[Line],
     sums: Iterable[Line],
-    steps: frozenset[int] | None,
     step: int,
 ) -> None:
-    """Adds the rows of one source; `steps` are the ends of those that count, None for all."""
+    """Adds the rows of one source."""
     counts: dict[tuple[int, int, int, bool], dict[float, float]] = {}
     totals: dict[tuple[int, int, int, bool], float] = {}
     for line in lines:
         for bound in _bound(line):
             key = _learn(counted, dialect, source, line)
             for moment, value in line.values:
-                if steps is None or moment in steps:
-                    upto = counts.setdefault((moment, *key), {})
-                    upto[bound] = upto.get(bound, 0.0) + value
+                upto = counts.setdefault((moment, *key), {})
+                upto[bound] = upto.get(bound, 0.0) + value
     for line in sums:
         key = _learn(counted, dialect, source, line)
         for moment, value in line.values:

@@ -85,7 +85,8 @@ class Client:
                 received = len(answer.body)
             except RemoteError as error:
                 self._failed(error)
-                self.health.count(error.outcome, time.monotonic() - began, 0, str(error))
+                problem = "" if error.answers else str(error)
+                self.health.count(error.outcome, time.monotonic() - began, 0, problem)
                 raise
             self._failures = 0
             self._rests_until = 0.0
@@ -133,8 +134,8 @@ class Client:
                 self._probing = False
 
     def _failed(self, error: RemoteError) -> None:
-        if error.outcome in ("too_large", "too_much"):
-            return  # it does answer
+        if error.answers:
+            return
         with self._lock:
             self._failures += 1
             longest = min(FIRST_REST * 2.0 ** (self._failures - 1), LONGEST_REST)

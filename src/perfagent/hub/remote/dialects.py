@@ -28,7 +28,6 @@ DECIDING = tuple(
     )
 )
 """Attributes that an operation depends on and that are labels of metrics; a statement is none."""
-LABELS = {name.replace(".", "_"): name for name in DECIDING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +93,10 @@ REQUESTS = (
 """What programs measure themselves, where no Collector counts spans; all that are there are used."""
 
 
+ATTRIBUTES = tuple(sorted({*DECIDING, *(name for source in REQUESTS for name in source.dimensions)}))
+"""All that an operation may depend on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """The sources in use.
@@ -113,7 +116,8 @@ class Dialect:
 
     def of_labels(self, source: Source, labels: Mapping[str, str]) -> tuple[Shape, bool]:
         """What a series counts, and whether these failed."""
-        attributes = {LABELS[label]: value for label, value in labels.items() if label in LABELS and value}
+        named = {name.replace(".", "_"): name for name in source.dimensions}
+        attributes = {named[label]: value for label, value in labels.items() if label in named and value}
         service = labels.get(source.service) or "unknown_service"
         if not source.kind:
             kind = KINDS.get(labels.get("span_kind", ""), 0)
@@ -126,13 +130,10 @@ class Dialect:
 
     def of_span(self, service: str, kind: int, name: str, attributes: Mapping[str, Any]) -> Shape:
         """The operation that a span of Jaeger is an execution of, by what the metrics know of it."""
-        if not self.sources:
-            return operations.shape(
-                service, kind, name, {key: attributes[key] for key in LABELS.values() if key in attributes}
-            )
         source = self._source(kind, attributes)
         if source is None:
-            known = {key: attributes[key] for key in self.present if key in attributes}
+            present = self.present if self.sources else DECIDING
+            known = {key: attributes[key] for key in present if key in attributes}
             return operations.shape(service, kind, name, known)
         told = {key: str(attributes[key]) for key in source.dimensions if attributes.get(key)}
         return operations.shape(service, kind, _title(source, told), told)

@@ -22,6 +22,11 @@ class RemoteError(Exception):
         """Whether a smaller question may well be answered."""
         return self.outcome in ("too_large", "timeout", "too_much")
 
+    @property
+    def answers(self) -> bool:
+        """Whether the remote does answer, only not to this."""
+        return self.outcome in ("too_large", "too_much")
+
 
 class BadAddress(ValueError):  # noqa: N818 - a setting that cannot be used
     """The setting of an address that nobody can ask."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STEPS, MOST_STEPS = 30, 240  # of a piece at first, and at most
 QUICK = 1.0  # seconds that a piece may take for the next one to be larger
 KEPT = 120.0  # seconds for which a range is filled after somebody has asked for it last
+SKIPPED = 300.0  # seconds for which a piece that is too much is passed over
 AGAIN = 5.0  # seconds after which a piece that failed is tried again
 FARTHEST = 400 * 86_400  # seconds that a range may reach back
 log = logging.getLogger("perfagent.hub")
@@ -44,7 +45,11 @@ class Topic:
         name: for messages.
         fetch: reads a stretch from Prometheus and puts it into the window.
         coverage: what is there.
+        asks: what is wanted of it.
+        steps: of the next piece.
         failing: why the last piece could not be had; "" where it could.
+        not_before: when it may be tried again, by the monotonic clock.
+        skipped: the begins of pieces that are too much, however small, and until when they are passed over.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Topic:
     steps: int = STEPS
     failing: str = ""
     not_before: float = 0.0
+    skipped: dict[int, float] = field(default_factory=dict)
 
     def lacks(self, begin: int, end: int, step: int) -> bool:
         """Whether something of a range is still to come."""
@@ -75,8 +81,9 @@ class Filler:
         self._thread = threading.Thread(target=self._run, name="filler", daemon=True)
 
     def start(self) -> None:
-        """Begins to fill."""
-        self._thread.start()
+        """Begins to fill, where that has not begun."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Ends after the piece under way; the client ends that."""
@@ -148,9 +155,13 @@ class Filler:
         if self._rests():
             return None
         for topic, ask in sorted(self._wanted(), key=lambda pair: -pair[1].asked):
-            for low, high in topic.coverage.missing(ask.begin, ask.end, ask.step):
-                return topic, next(pieces(low, high, ask.step, topic.steps))
-            topic.asks.remove(ask)
+            missing = topic.coverage.missing(ask.begin, ask.end, ask.step)
+            for low, high in missing:
+                for piece in pieces(low, high, ask.step, topic.steps):
+                    if topic.skipped.get(piece.begin, 0.0) < time.monotonic():
+                        return topic, piece
+            if not missing:
+                topic.asks.remove(ask)
         return None
 
     def _wanted(self) -> Iterator[tuple[Topic, Ask]]:
@@ -183,8 +194,8 @@ class Filler:
         if error.is_too_much and stretch.steps > 1:
             topic.steps = max(1, stretch.steps // 2)
             return
+        if str(error) != topic.failing and error.outcome != "resting":
+            log.warning("%s: %s", topic.name, error)
         topic.failing, topic.not_before = str(error), time.monotonic() + AGAIN
         if error.is_too_much:  # and it cannot be asked for in smaller pieces: what follows shall not wait for it
-            log.warning("%s: %s", topic.name, error)
-            with self._changed:
-                topic.coverage.add(stretch)
+            topic.skipped[stretch.begin] = time.monotonic() + SKIPPED

@@ -49,6 +49,8 @@ class Metrics:
         self.dialect: Dialect | None = None
         self.horizon = 0.0
         """Until when the window has what Prometheus told, seconds since the epoch."""
+        self.failing = ""
+        """Why the last reading failed; empty where it did not."""
         self.news: Callable[[], object] = lambda: None
         """Called when the window has something new at its end."""
         self.span_names: dict[int, tuple[str, str]] = {}
@@ -76,7 +78,6 @@ class Metrics:
         for topic in (self.calls, self.vitals):
             self.filler.want(topic, now - FIRST, now, MINUTE, stays=True)
         self._thread.start()
-        self.filler.start()
 
     def stop(self) -> None:
         """Ends; the client ends what is under way."""
@@ -131,10 +132,13 @@ class Metrics:
     def _poll_guarded(self) -> None:
         try:
             self.poll(time.time())
+            self.failing = ""
         except RemoteError as error:
-            if error.outcome != "resting" and not self._ended.is_set():
+            if str(error) != self.failing and error.outcome != "resting" and not self._ended.is_set():
                 log.warning("%s", error)
+            self.failing = str(error)
         except Exception:
+            self.failing = "what Prometheus told could not be taken in: a failure of the hub itself, see hub.log"
             log.exception("Prometheus could not be read")
 
     def poll(self, now: float) -> None:
@@ -142,6 +146,7 @@ class Metrics:
         until = int(now) - DELAY
         minute = until // MINUTE * MINUTE
         self._prepare(until)
+        self.filler.start()  # which needs to know what there is
         if self._closed and minute - self._closed > SETTLED:  # it was away: what was not settled is asked for anew
             self._fill_gap(self._closed - SETTLED, minute)
         if minute > self._closed:
@@ -160,8 +165,8 @@ class Metrics:
 
     def _read(self, stretch: Stretch, *, live: bool) -> None:
         """Reads a stretch of every topic; a single metric that fails is left to the filler."""
-        self._fetch_calls(stretch)
-        self._fetch_points(points.EVERY, stretch, live=live)
+        _each(self._fetch_calls, stretch)
+        _each(lambda part: self._fetch_points(points.EVERY, part, live=live), stretch)
         if not live:
             for topic in (self.calls, self.vitals):
                 self.filler.done(topic, stretch)
@@ -212,7 +217,7 @@ class Metrics:
             raise RemoteError(f"{self.prometheus.client.name} has not told yet which metrics there are", "resting")
         if not dialect.sources:
             return
-        found = calls.read(self.prometheus, dialect, self._bounds, stretch, self._liveness)
+        found = calls.read(self.prometheus, dialect, self._bounds, stretch, self._liveness.guard(stretch))
         self._window.put_calls(stretch, found.rows, found.operations)
         self.span_names.update(found.spans)
         if found.left_out:
@@ -250,3 +255,14 @@ class Metrics:
         if known["dialect"]:
             sources = tuple(one for one in (*SPANS, *REQUESTS) if one.name in known["dialect"]["sources"])
             self.dialect = Dialect(sources, frozenset(known["dialect"]["present"]))
+
+
+def _each(fetch: Callable[[Stretch], None], stretch: Stretch) -> None:
+    """Fetches a stretch; step by step where that is too much at once."""
+    try:
+        fetch(stretch)
+    except RemoteError as error:
+        if not error.is_too_much or stretch.steps == 1:
+            raise
+        for begin in range(stretch.begin, stretch.end, stretch.step):
+            fetch(Stretch(begin, begin + stretch.step, stretch.step))

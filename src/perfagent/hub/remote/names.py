@@ -51,6 +51,12 @@ KNOWN: dict[str, Named] = {
     "http_server_response_body_size_bytes": Named("http.server.response.body.size", HISTOGRAM, "By"),
     "http_client_request_duration_seconds": Named("http.client.request.duration", HISTOGRAM, "s"),
     "db_client_operation_duration_seconds": Named("db.client.operation.duration", HISTOGRAM, "s"),
+    "messaging_client_operation_duration_seconds": Named("messaging.client.operation.duration", HISTOGRAM, "s"),
+    "messaging_process_duration_seconds": Named("messaging.process.duration", HISTOGRAM, "s"),
+    "perfagent_messaging_latency_seconds": Named("perfagent.messaging.latency", HISTOGRAM, "s"),
+    "perfagent_messaging_wait_seconds": Named("perfagent.messaging.wait", HISTOGRAM, "s"),
+    "messaging_client_sent_messages": Named("messaging.client.sent.messages", COUNTER, "{message}"),
+    "messaging_client_consumed_messages": Named("messaging.client.consumed.messages", COUNTER, "{message}"),
     "perfagent_request_memory_mb": Named("perfagent_request_memory_mb", HISTOGRAM, "{MB}"),
     "perfagent_request_duration_seconds": Named("perfagent_request_duration_seconds", HISTOGRAM, "s"),
     "api_request_duration_seconds": Named("api_request_duration_seconds", HISTOGRAM, "s"),
@@ -74,6 +80,8 @@ http_server_request_duration_seconds http_server_active_requests http_server_res
 http_client_request_duration_seconds db_client_operation_duration_seconds perfagent_request_memory_mb
 perfagent_request_duration_seconds api_request_duration_seconds process_memory_virtual_bytes process_context_switches
 process_paging_faults cpython_gc_collected_objects cpython_gc_uncollectable_objects
+messaging_client_operation_duration_seconds messaging_process_duration_seconds messaging_client_sent_messages
+messaging_client_consumed_messages perfagent_messaging_latency_seconds perfagent_messaging_wait_seconds
 """
 ON_DEMAND = frozenset(_ON_DEMAND.split())
 """Known ones that no view but the one of metrics reads: asked for when somebody looks at them."""

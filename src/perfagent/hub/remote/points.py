@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perfagent.hub.receive.series import series_of
 from perfagent.hub.remote import names, promql
 from perfagent.hub.remote.buckets import single
+from perfagent.hub.remote.errors import RemoteError
 from perfagent.hub.remote.names import COUNTER, GAUGE, HISTOGRAM, LEVEL
 
 if TYPE_CHECKING:
@@ -89,12 +90,12 @@ class Reader:
         for line in self._prometheus.now(f"last_over_time(target_info[{seconds}s])", stretch.end).lines:
             self._processes.info(line.labels)
 
-    def learn_bounds(self, wanted: Wanted, moment: int) -> None:
-        """Learns the bounds of histograms; raises RemoteError."""
+    def learn_bounds(self, wanted: Wanted, moment: int, seconds: int = 3600) -> None:
+        """Learns the bounds of histograms that were told within some seconds before a moment; raises RemoteError."""
         if not wanted.get(HISTOGRAM):
             return
         selector = promql.named(wanted[HISTOGRAM], "_bucket")
-        expression = f"count by (__name__, service_name, job, le) (last_over_time({selector}[1h]))"
+        expression = f"count by (__name__, service_name, job, le) (last_over_time({selector}[{seconds}s]))"
         found: dict[tuple[str, str], set[float]] = {}
         for line in self._prometheus.now(expression, moment).lines:
             resource = self._processes.of(line.labels)
@@ -117,22 +118,25 @@ class Reader:
         if readings := [*wanted.get(GAUGE, ()), *wanted.get(LEVEL, ())]:
             for line in self._lines(promql.readings(promql.named(readings), step), stretch, told):
                 self._reading(told, line, stretch, live)
-        steps: frozenset[int] | None = None
-        if wanted.get(COUNTER) or wanted.get(HISTOGRAM):
-            steps = self._liveness.steps(stretch)
+        guard = self._liveness.guard(stretch) if wanted.get(COUNTER) or wanted.get(HISTOGRAM) else ""
         if counters := wanted.get(COUNTER):
-            expression = promql.increments(promql.named(counters), step, named=True)
+            expression = promql.increments(promql.named(counters), step, named=True, guard=guard)
             for line in self._lines(expression, stretch, told):
-                self._increments(told, line, step, steps)
+                self._increments(told, line, step)
         if histograms := wanted.get(HISTOGRAM):
-            self._histograms(told, histograms, stretch, steps)
+            self._histograms(told, histograms, stretch, guard)
         if live:
             self._last_heard(told, stretch)
         return told
 
     def _lines(self, expression: str, stretch: Stretch, told: Told) -> list[Line]:
         """The series of an answer; of too many the first ones, and how many there are is asked."""
-        found = self._prometheus.range(expression, stretch)
+        try:
+            found = self._prometheus.range(expression, stretch)
+        except RemoteError as error:
+            if error.outcome != "too_large" or stretch.steps > 1:
+                raise  # fewer steps at a time may do
+            found = self._prometheus.range(f"topk({self._prometheus.most}, {expression})", stretch)._replace(more=True)
         if found.more:
             every = self._prometheus.now(f"count({expression})", stretch.end).lines
             whole = int(every[0].values[0][1]) if every else 0
@@ -160,30 +164,32 @@ class Reader:
         if live and (series.name == UPTIME or series.resource not in told.latest):
             told.latest[series.resource] = (series.id, moment * SECOND, value, *(None,) * 9)
 
-    def _increments(self, told: Told, line: Line, step: int, steps: frozenset[int] | None) -> None:
+    def _increments(self, told: Told, line: Line, step: int) -> None:
         series = self._series(told, line, line.labels.get(promql.NAME, ""))
         if series is not None:
             told.rows += [
                 (_minute(moment, step), series.id, 1, None, None, value, None, None, None, None, None, None, None)
                 for moment, value in line.values
-                if steps is None or moment in steps
             ]
 
-    def _histograms(self, told: Told, wanted: Iterable[str], stretch: Stretch, steps: frozenset[int] | None) -> None:
+    def _histograms(self, told: Told, wanted: list[str], stretch: Stretch, guard: str) -> None:
         step = stretch.step
-        wanted = list(wanted)
+        buckets, sums = (
+            promql.increments(promql.named(wanted, end), step, named=True, guard=guard) for end in ("_bucket", "_sum")
+        )
         counts: dict[tuple[int, int], dict[float, float]] = {}
         totals: dict[tuple[int, int], float] = {}
-        for line in self._lines(promql.increments(promql.named(wanted, "_bucket"), step, named=True), stretch, told):
+        lines = self._lines(buckets, stretch, told)
+        self._know_bounds(lines, wanted, stretch)
+        for line in lines:
             series = self._series(told, line, line.labels.get(promql.NAME, ""))
             if series is None:
                 continue
             bound = float(line.labels.get("le", "nan").replace("+Inf", "inf"))
             for moment, value in line.values:
-                if steps is None or moment in steps:
-                    upto = counts.setdefault((series.id, moment), {})
-                    upto[bound] = upto.get(bound, 0.0) + value
-        for line in self._lines(promql.increments(promql.named(wanted, "_sum"), step, named=True), stretch, told):
+                upto = counts.setdefault((series.id, moment), {})
+                upto[bound] = upto.get(bound, 0.0) + value
+        for line in self._lines(sums, stretch, told):
             bucket = f"{line.labels.get(promql.NAME, '').removesuffix('_sum')}_bucket"
             series = self._series(told, line, bucket)
             if series is not None:
@@ -191,18 +197,32 @@ class Reader:
                     totals[series.id, moment] = totals.get((series.id, moment), 0.0) + value
         for (number, moment), upto in counts.items():
             bounds = told.series[number].bounds or []
-            buckets = [int(count) for count in single(upto, bounds)]
-            used = [place for place, count in enumerate(buckets) if count]
+            counted = [int(count) for count in single(upto, bounds)]
+            used = [place for place, count in enumerate(counted) if count]
             if not used:
                 continue
             largest = bounds[min(used[-1], len(bounds) - 1)] if bounds else None
             smallest = bounds[used[0] - 1] if used[0] and bounds else 0.0
             told.rows.append(
                 (
-                    _minute(moment, step), number, 1, None, None, None, sum(buckets), totals.get((number, moment), 0.0),
-                    smallest, largest, buckets, None, None,
+                    _minute(moment, step), number, 1, None, None, None, sum(counted), totals.get((number, moment), 0.0),
+                    smallest, largest, counted, None, None,
                 )
             )  # fmt: skip
+
+    def _know_bounds(self, lines: Iterable[Line], wanted: list[str], stretch: Stretch) -> None:
+        """Learns the bounds of histograms that are not known yet: those of services that have ended since, or began."""
+        unknown: dict[tuple[str, str], set[float]] = {}
+        for line in lines:
+            resource = self._processes.of(line.labels)
+            if resource is not None:
+                key = (names.stem(line.labels.get(promql.NAME, ""))[0], resource.service)
+                if key not in self._bounds:
+                    unknown.setdefault(key, set()).update(_finite(line.labels.get("le", "")))
+        if unknown:
+            self.learn_bounds({HISTOGRAM: wanted}, stretch.end, max(stretch.end - stretch.begin, 3600))
+            for key, seen in unknown.items():
+                self._bounds.setdefault(key, sorted(seen))
 
     def _series(self, told: Told, line: Line, name: str) -> Series | None:
         """The series of the hub that a line is one of, or a bucket of; None where it is nobody's."""

@@ -14,27 +14,44 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MINUTE = 60
 BEFORE = 3600
 """Seconds that a sample may be old to be the one before; a series that was silent for longer begins anew. With
 Prometheus' own 5 minutes a target that was cut off for 10 would be one that has just begun, and all that it ever
 counted would be news. Prometheus has the samples of two hours in memory."""
+AWAKE = 300
+"""Seconds for which Prometheus must have been there for a series to be new: after a silence of hours all of them look
+so, and they come back one after the other."""
 NAME = "perfagent_name"
 """A label that carries the metric's name through a difference, which takes it away."""
+SIGNS = '{__name__=~"up|target_info"}'
+"""Series that are there whenever Prometheus takes something in."""
+AWAKE_BEFORE = f"count(last_over_time({SIGNS}[{BEFORE}s] offset {MINUTE + AWAKE}s)) > 0"
 
 
-def increments(selector: str, step: int, named: bool = False) -> str:
+def increments(selector: str, step: int, named: bool = False, guard: str = "") -> str:
     """An expression for what was added to each series within the step that ends at the evaluation; only what was added.
+
+    A step of more than a minute is the sum of its minutes: no more than one is lost where a counter begins anew.
 
     Args:
         selector: of counters, or of a histogram's series.
-        step: seconds.
+        step: seconds; a multiple of 60 where it is more.
         named: whether the selector is of several metrics, whose name is then in the label NAME.
+        guard: an expression that has to have a value for a series to be new; always where empty.
     """
+    if step > MINUTE:
+        # A second less than the step: whether a range has its begin differs between Prometheus 2 and 3.
+        # `+ 0` takes the name away, which some of the minutes have.
+        each = f"({increments(selector, MINUTE, named, guard)}) + 0"
+        return f"sum_over_time(({each})[{step - 1}s:{MINUTE}s])"
     now = f"last_over_time({selector}[{step}s])"
     before = f"last_over_time({selector}[{BEFORE}s] offset {step}s)"
     if named:
         now, before = (f'label_replace({side}, "{NAME}", "$1", "__name__", "(.+)")' for side in (now, before))
-    return f"((({now} - {before}) >= 0) or {now}) > 0"
+    new = f"({now} and on () ({guard}))" if guard else now
+    restarted = f"({now} < {before})" if guard else now
+    return f"((({now} - {before}) >= 0) or {restarted} or {new}) > 0"
 
 
 def readings(selector: str, step: int) -> str:
@@ -64,8 +81,3 @@ def quoted(text: str) -> str:
 def literal(text: str) -> str:
     """A regular expression that matches this text alone."""
     return re.escape(text)
-
-
-def alive(step: int) -> str:
-    """How many of the series that say that Prometheus takes something in were there within the hour before a step."""
-    return f'count(last_over_time({{__name__=~"up|target_info"}}[{BEFORE}s] offset {step}s))'

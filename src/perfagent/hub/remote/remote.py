@@ -231,6 +231,9 @@ class Remote:
             if client.name == "Jaeger" and self.traces:
                 newest = self.traces.sampled
             problem = health.problem
+            if client.name == "Prometheus" and self.metrics:
+                problem = problem or self.metrics.failing
+            failing = bool(problem)
             if not problem and self.metrics and client.name == "Prometheus":
                 problem = next((topic.failing for topic in self.metrics.topics() if topic.failing), "")
             if not problem and health.left_out:
@@ -247,7 +250,7 @@ class Remote:
                     now - newest if newest else None,
                     health.left_out,
                     self._interval,
-                    bool(health.problem),
+                    failing,
                 )
             )
         return found

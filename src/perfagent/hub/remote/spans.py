@@ -11,7 +11,7 @@ from perfagent.hub.receive import json as reader
 from perfagent.hub.receive import traces
 from perfagent.hub.receive.known import Known
 from perfagent.hub.receive.limits import HOUR, Limits, Malformed
-from perfagent.hub.remote.dialects import DECIDING
+from perfagent.hub.remote.dialects import ATTRIBUTES
 from perfagent.hub.store.rows import Batch
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Spans:
 
     def _shape(self, span: SpanRow, service: str, dialect: Dialect) -> Shape:
         attributes = orjson.loads(span.attributes)
-        key = (service, span.kind, span.name, *[str(attributes.get(name, "")) for name in DECIDING])
+        key = (service, span.kind, span.name, *[str(attributes.get(name, "")) for name in ATTRIBUTES])
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= SHAPES:

@@ -57,6 +57,7 @@ class Traces:
         """Called when the window has something new at its end."""
         self.sampled = 0.0
         """When the last round ended, seconds since the epoch."""
+        self._failing = ""
         self._turn = 0
         self._until = 0.0
         self._under_way: dict[tuple[Any, ...], Future[int]] = {}
@@ -143,9 +144,11 @@ class Traces:
         while not self._ended.is_set():
             try:
                 self.sample(time.time())
+                self._failing = ""
             except RemoteError as error:
-                if error.outcome != "resting" and not self._ended.is_set():
+                if str(error) != self._failing and error.outcome != "resting" and not self._ended.is_set():
                     log.warning("%s", error)
+                self._failing = str(error)
             except Exception:
                 log.exception("Jaeger could not be read")
             rests = self.jaeger.client.rests
