@@ -155,8 +155,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         stack = running.enter_context(
             Quick(directory / "stack", environ={"KEEP_PERCENT": "100"}, addresses=programs.addresses)
         )
-        shop = programs.shop(stack)
-        for process in (programs.payments(stack), shop):
+        endpoint = stack.url("collector:4318")
+        shop = programs.shop(endpoint)
+        for process in (programs.payments(endpoint), shop):
             process.start()
             running.callback(process.stop)
             process.wait()

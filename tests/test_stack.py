@@ -102,7 +102,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The stack with the shop under the agent. Every trace is kept, so that all of them can be counted."""
     directory = tmp_path_factory.mktemp("stack")
     with Webhook() as webhook, running(directory, webhook, KEEP_PERCENT="100", DECISION_WAIT="3s") as (stack, programs):
-        payments, shop = programs.payments(stack), programs.shop(stack)
+        endpoint = stack.url("collector:4318")
+        payments, shop = programs.payments(endpoint), programs.shop(endpoint)
         for process in (payments, shop):
             process.environ = {**process.environ, "OTEL_BSP_MAX_QUEUE_SIZE": "65536", "PERFAGENT_STRICT": "true"}
             process.start()

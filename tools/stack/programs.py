@@ -40,7 +40,8 @@ class Programs:
         """Runs the hub, and with a rate above 0 the shop with so many visitors a second, until the end of the block."""
         self.processes = [self.webhook(), self.hub(stack)]
         if rate > 0:
-            self.processes += [self.payments(stack), self.shop(stack)]
+            endpoint = stack.url("collector:4318")
+            self.processes += [self.payments(endpoint), self.shop(endpoint)]
         with contextlib.ExitStack() as started:
             for process in self.processes:
                 process.start()
@@ -81,13 +82,13 @@ class Programs:
         (hub,) = (process for process in self.processes if process.name == "hub")
         return Client.own(Settings({**os.environ, **hub.environ})).page
 
-    def shop(self, stack: Stack) -> Process:
-        """The shop, under the agent, unchanged."""
-        return self._server("shop", "shop.app:app", stack)
+    def shop(self, endpoint: str) -> Process:
+        """The shop, under the agent, unchanged; it sends OTLP to `endpoint`."""
+        return self._server("shop", "shop.app:app", endpoint)
 
-    def payments(self, stack: Stack) -> Process:
+    def payments(self, endpoint: str) -> Process:
         """The service that the shop calls."""
-        return self._server("payments", "shop.payments:app", stack)
+        return self._server("payments", "shop.payments:app", endpoint)
 
     def visitors(self, rate: float) -> Process:
         """People who shop for ever."""
@@ -95,12 +96,12 @@ class Programs:
         words = ("-m", "shop.traffic", url, f"--rate={rate}", "--seconds=1e9")
         return Process("visitors", (sys.executable, *words), "", self.directory / "visitors", _examples())
 
-    def _server(self, name: str, app: str, stack: Stack) -> Process:
+    def _server(self, name: str, app: str, endpoint: str) -> Process:
         address = next(found for key, found in self.addresses.items() if key.startswith(f"{name}:"))
         environ = {
             **_examples(),
             "OTEL_SERVICE_NAME": name,
-            "OTEL_EXPORTER_OTLP_ENDPOINT": stack.url("collector:4318"),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
             "OTEL_METRIC_EXPORT_INTERVAL": str(SOMETIMES),
             "SHOP_DATABASE": str(self.directory / f"{name}.db"),
             "SHOP_PAYMENT_URL": f"http://{self.addresses['payments:8001']}",
