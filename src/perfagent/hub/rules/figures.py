@@ -143,7 +143,8 @@ FIGURES = (
         "(\n"
         "  1 - sum by (service_name, host_name) (rate(system_cpu_time_seconds_total{state=~\"idle|wait\"}[<W>]))\n"
         "    / sum by (service_name, host_name) (rate(system_cpu_time_seconds_total[<W>]))\n"
-        ")\nor sum by (service_name, host_name) (process_cpu_utilization_ratio)",
+        # A process that has ended would count for as long as Prometheus looks back, beside the one in its place.
+        ")\nor sum by (service_name, host_name) (last_over_time(process_cpu_utilization_ratio[<W>]))",
         "<value> of the CPU is used on <host_name>, as <service_name> tells; the limit is <limit>",
         "Look which process uses it, and which endpoints are called more than before.",
         by="service_name, host_name",
@@ -155,7 +156,8 @@ FIGURES = (
         f"  / min by ({PROCESS}, host_name) ({{__name__=~\"(container|process)_memory_limit_bytes\"}})\n"
         ")\nor (\n"
         "  sum by (service_name, host_name) (system_memory_usage_bytes{state=\"used\"})\n"
-        "  / sum by (service_name, host_name) (system_memory_usage_bytes)\n"
+        # The slabs are part of other states already.
+        "  / sum by (service_name, host_name) (system_memory_usage_bytes{state!~\"slab_.*\"})\n"
         ")",
         "<value> of the memory is used on <host_name>, as <service_name> tells; the limit is <limit>",
         "Look which process grows, and since when: a leak grows steadily, a cache until it is full.",
@@ -166,7 +168,9 @@ FIGURES = (
         "max by (service_name, host_name, mountpoint) (\n"
         f"  sum by (service_name, host_name, mountpoint, device) (system_filesystem_usage_bytes"
         f"{FILE_SYSTEM[:-1]},state=\"used\"}})\n"
-        f"  / sum by (service_name, host_name, mountpoint, device) (system_filesystem_usage_bytes{FILE_SYSTEM})\n"
+        # Nobody but root has what is reserved (5 % of ext4): without it the file system is full.
+        f"  / sum by (service_name, host_name, mountpoint, device) (system_filesystem_usage_bytes"
+        f"{FILE_SYSTEM[:-1]},state=~\"used|free\"}})\n"
         ")",
         "<value> of <mountpoint> on <host_name> is used, the limit is <limit>",
         "Look what grew: logs, spools, old releases; then at the rate that it grows by.",
