@@ -10,7 +10,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import uvicorn
 from tools.stack.build import program
@@ -146,6 +146,55 @@ def _make_blocks(text: Path, data: Path, past: Sequence[Series]) -> None:
     subprocess.run(
         [tool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", text, data], check=True, capture_output=True
     )
+
+
+class Tee:
+    """Hands what programs send on to two receivers, and answers as the first one does.
+
+    Args:
+        targets: OTLP/HTTP receivers.
+    """
+
+    def __init__(self, *targets: str) -> None:
+        self._server = _TeeServer((HOST, 0), _Handing)
+        self._server.targets = [urlsplit(one) for one in targets]
+        self.url = f"http://{HOST}:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Tee:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _TeeServer(ThreadingHTTPServer):
+    daemon_threads = True
+    targets: list[SplitResult]
+
+
+class _Handing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _TeeServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        kept = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        answers = []
+        for target in self.server.targets:
+            connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+            connection.request("POST", self.path, body, kept)
+            answer = connection.getresponse()
+            answers.append((answer.status, answer.read()))
+            connection.close()
+        self.send_response(answers[0][0])
+        self.send_header("Content-Length", str(len(answers[0][1])))
+        self.end_headers()
+        self.wfile.write(answers[0][1])
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 class Faulty:

@@ -158,7 +158,11 @@ def _print(told: dict[str, Any], page: str) -> None:
     hub = told["hub"]
     print(f"page     {page}")
     print(f"process  {told['pid']}, perfagent {told['version']}")
-    print(f"OTLP     {told['address']}{', gRPC ' + told['grpc'] if told['grpc'] else ''}")
+    remotes = (hub or {}).get("remotes") or ()
+    for one in remotes:
+        print(f"reads    {one['name']} at {one['url']}{': ' + one['problem'] if one['problem'] else ''}")
+    if not remotes:
+        print(f"OTLP     {told['address']}{', gRPC ' + told['grpc'] if told['grpc'] else ''}")
     if hub is None:
         print(f"data     {told['directory']}; the hub does not answer: see {lock.log_path(told['directory'])}")
     else:

@@ -134,7 +134,9 @@ def _inherited(settings: Settings, asked: argparse.Namespace) -> int:
     os.set_inheritable(held, False)
     os.set_inheritable(listening, False)
     told = lock.told(held)
-    place = Place(lock.directory(settings), held, _socket.socket(fileno=listening), told.address, told.guarded)
+    place = Place(
+        lock.directory(settings), held, _socket.socket(fileno=listening), told.address, told.guarded, told.takes
+    )
     from perfagent.hub import process
 
     ready = _show if asked.open else None
@@ -166,14 +168,17 @@ def _greet(hub: Hub) -> None:
     kept = hub.settings.retention_hours
     size = hub.store.sizes().get("bytes", 0) / 2**20
     grpc = hub.settings.hub_grpc_port
-    print(
-        f"perfagent hub {_version()}\n"
-        f"  page   {hub.address}/?code={hub.access.code()}  (this link is good for 15 minutes)\n"
-        f"  OTLP   {hub.address} over HTTP{f', port {grpc} over gRPC' if grpc else ''}\n"
-        f"  data   {hub.directory}, {size:.0f} MiB, traces are kept for {kept} h\n"
-        "`perfagent run python app.py` in another terminal sends here. Ctrl-C ends the hub.",
-        flush=True,
-    )
+    page = f"  page   {hub.address}/?code={hub.access.code()}  (this link is good for 15 minutes)"
+    if hub.remote is not None:
+        reads = "".join(f"  reads  {one.name} at {one.url}\n" for one in hub.remote.states())
+        end = f"{reads}  data   {hub.directory}\nPrograms send to the Collector, not here. Ctrl-C ends the hub."
+    else:
+        end = (
+            f"  OTLP   {hub.address} over HTTP{f', port {grpc} over gRPC' if grpc else ''}\n"
+            f"  data   {hub.directory}, {size:.0f} MiB, traces are kept for {kept} h\n"
+            "`perfagent run python app.py` in another terminal sends here. Ctrl-C ends the hub."
+        )
+    print(f"perfagent hub {_version()}\n{page}\n{end}", flush=True)
 
 
 def _show(hub: Hub) -> None:

@@ -181,9 +181,9 @@ class Metrics:
 
     def _prepare(self, until: int) -> None:
         """Learns anew, now and then, what there is to be asked for."""
-        found = self.dialect is not None and bool(self.dialect.sources)
+        settled = self.dialect is not None and self.dialect.counts_spans
         for what, every, learn in (
-            ("dialect", DISCOVER if found else 0.0, self._discover),
+            ("dialect", DISCOVER if settled else 0.0, self._discover),
             ("processes", INTRODUCE, self._introduce),
             ("bounds", DISCOVER, self._learn_bounds),
         ):

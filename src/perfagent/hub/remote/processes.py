@@ -37,6 +37,9 @@ class Processes:
 
     def info(self, labels: Mapping[str, str]) -> Resource:
         """The process of a `target_info` series, whose labels from now on stand for its job and instance."""
+        if "exported_instance" in labels:  # a Collector's own target tells of the processes that it heard of
+            exported = {"job": labels.get("exported_job", ""), "instance": labels["exported_instance"]}
+            labels = {**labels, **exported}
         attributes = self._attributes(labels)
         with self._lock:
             self._by_target[labels.get("job", ""), labels.get("instance", "")] = attributes
