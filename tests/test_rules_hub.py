@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,18 @@ from perfagent.hub.rules.figures import FIGURES, HEALTH_ROUTES, TELEMETRY
 from tests.hub import SECOND, counter, gauge, histogram, metrics, resource, span, traces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.hub import ServedHub
 
 MINUTES = range(1, 6)
+
+
+def minutes() -> Iterator[float]:
+    """How many seconds ago the middle of each of the last minutes was: no two in one, if a minute ends meanwhile."""
+    middle = time.time() // 60 * 60 + 30
+    for minute in MINUTES:
+        yield time.time() - (middle - 60 * minute)
 
 
 def found(hub: ServedHub, **params: Any) -> dict[str, tuple[str, float]]:
@@ -31,8 +41,7 @@ def total(name: str, value: float, ago: float, /, **attributes: str) -> dict[str
 
 
 def test_pauses_lags_pages_and_lost_telemetry_violate_their_thresholds(hub: ServedHub) -> None:
-    for minute in MINUTES:
-        ago = 60.0 * minute
+    for ago in minutes():
         hub.send(
             "metrics",
             metrics(
@@ -80,8 +89,7 @@ def test_a_machine_is_as_busy_as_its_processors_are_whatever_its_collector_calls
 
 
 def test_budgets_and_deprecations_are_told_as_soon_as_they_are_seen(hub: ServedHub) -> None:
-    for minute in MINUTES:
-        ago = 60.0 * minute
+    for ago in minutes():
         hub.send(
             "metrics",
             metrics(
