@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The hub of docker-compose.yml and of `make stack` is at 4388: the Collector has 4318.
+RULES := --project collector/prometheus --directory collector/prometheus/rules --page http://localhost:4388
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo stack load-test test test-all check bench docs clean
@@ -40,14 +42,14 @@ check: env ## lint, types, the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.reference --check
-	$(BIN)/perfagent rules export --project collector/prometheus --directory collector/prometheus/rules --check
+	$(BIN)/perfagent rules export $(RULES) --check
 	$(BIN)/python -m tools.dashboards --check
 
 docs: env ## make the pages that are made of tables, and the dashboards
 	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.dashboards
 	$(BIN)/perfagent config --output markdown > docs/reference/settings.md
-	$(BIN)/perfagent rules export --project collector/prometheus --directory collector/prometheus/rules
+	$(BIN)/perfagent rules export $(RULES)
 
 bench: env ## bare, perfagent, opentelemetry-instrument and ddtrace side by side
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from tools.stack.build import is_built, program
 from tools.stack.parts import PARTS
+from tools.stack.programs import PORTS
 
 from perfagent.hub.analyse.thresholds import DEFAULTS
 from perfagent.hub.rules import alerts
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PROMETHEUS = ROOT / "collector" / "prometheus"
 RULES, CASES = PROMETHEUS / "rules", PROMETHEUS / "tests"
+PAGE = "http://localhost:4388"  # where Compose and `make stack` have the hub's page; 4318 is the Collector's
+OURS = ("--project", str(PROMETHEUS), "--page", PAGE)
 NAME = re.compile(r"(\w+) (fires|is silent): .+")
 
 
@@ -58,9 +61,15 @@ def exported(alert: str, severity: str, directory: Path) -> dict[str, Any]:
 
 
 def test_the_files_of_the_repository_are_what_the_command_writes(run_program: RunProgram) -> None:
-    words = ("--project", str(PROMETHEUS), "--directory", str(RULES), "--check")
-    program = run_program("perfagent", "rules", "export", *words)
+    program = run_program("perfagent", "rules", "export", *OURS, "--directory", str(RULES), "--check")
     assert program.wait() == 0, program.stderr
+
+
+def test_the_alerts_of_the_repository_lead_to_where_its_stack_has_the_page() -> None:
+    pages = {rule["annotations"]["dashboard"].partition("/#/")[0] for rule in rules() if "alert" in rule}
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["hub"]["ports"]
+    assert pages == {PAGE} == {f"http://localhost:{PORTS['hub:4318']}"}
+    assert compose == [f"127.0.0.1:{PORTS['hub:4318']}:4318"]
 
 
 def test_the_check_names_what_differs_and_an_export_puts_it_right(run_program: RunProgram, tmp_path: Path) -> None:
