@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import json
+import socket
 import sqlite3
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +213,7 @@ def test_where_nobody_answers_one_line_tells_who(
     for words, status, told in (
         (("--bootstrap", kafka_broker), 2, "--prometheus or PERFAGENT_PROMETHEUS_URL"),
         (("--bootstrap", kafka_broker, "--prometheus", f"http://{closed}"), 3, "Connection refused"),
-        (("--bootstrap", kafka_broker, "--prometheus", "localhost:9090"), 3, "is no address of a Prometheus"),
+        (("--bootstrap", kafka_broker, "--prometheus", "localhost:9090"), 2, "--prometheus is no address"),
         (("--bootstrap", "8.8.8.8:9092", "--prometheus", prometheus_url), 2, "--yes"),
         (("--bootstrap", closed), 3, "no Kafka broker can be used at"),  # Prometheus by the setting
     ):
@@ -273,6 +277,47 @@ def test_a_quantile_of_buckets_is_interpolated_and_ends_at_the_last_bound() -> N
 def test_a_prometheus_that_is_none_is_told(receiver: Any) -> None:
     with pytest.raises(PrometheusError, match=r"answered 40[45]"):
         Prometheus(receiver.url).ask("vector(1)", time.time())
+
+
+def test_what_answers_and_speaks_no_http_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(PrometheusError, match="answers, but not as Prometheus does"):
+            Prometheus(f"http://127.0.0.1:{listener.getsockname()[1]}").ask("vector(1)", time.time())
+        answering.join()
+
+
+def test_a_password_in_the_address_of_prometheus_is_sent_and_never_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str | None] = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            sent.append(self.headers["Authorization"])
+            self.send_error(401)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(settings, "_current", settings.Settings({}))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://me:hunter2@127.0.0.1:{server.server_port}"
+        assert main(["kafka", "--rate", "10", "--duration", "1", "--prometheus", url]) == 3
+        server.shutdown()
+    assert sent == [f"Basic {base64.b64encode(b'me:hunter2').decode()}"]
+    told = capsys.readouterr().err
+    assert f"Prometheus at http://127.0.0.1:{server.server_port} answered 401" in told
+    assert "hunter2" not in told
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from perfagent.cli import figures, output
 from perfagent.cli.load import INSTALL, LoadError, Progress, may_load
+from perfagent.hub.remote.address import address
+from perfagent.hub.remote.errors import BadAddress
 from perfagent.load import kafka
 from perfagent.load.consumption import caught_up, consumption
 from perfagent.load.prometheus import Prometheus, PrometheusError
@@ -69,9 +71,7 @@ def run(asked: argparse.Namespace) -> int:
     Raises:
         LoadError: it cannot be run.
     """
-    url = asked.prometheus or current().prometheus_url
-    if not url:
-        raise LoadError("who tells what was processed? name it with --prometheus or PERFAGENT_PROMETHEUS_URL", 2)
+    prometheus = _prometheus(asked.prometheus)
     _check_version()
     plan = kafka.Plan(
         asked.bootstrap,
@@ -88,7 +88,6 @@ def run(asked: argparse.Namespace) -> int:
         may_load(server.rpartition(":")[0].strip("[]") or server, asked)
     progress = Progress()
     try:
-        prometheus = Prometheus(url, current().prometheus_headers)
         prometheus.ask("vector(1)", time.time())  # better now than after all the work
         result = _test(plan, prometheus, asked, progress)
     except (PrometheusError, kafka.BrokerError) as error:
@@ -103,6 +102,20 @@ def run(asked: argparse.Namespace) -> int:
     if result.published.interrupted:
         return 130
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _prometheus(url: str) -> Prometheus:
+    """Who is asked: by the settings of the hub that reads from it, the address of the command line first."""
+    settings = current()
+    name = "--prometheus" if url else "PERFAGENT_PROMETHEUS_URL"
+    url = url or settings.prometheus_url
+    if not url:
+        raise LoadError("who tells what was processed? name it with --prometheus or PERFAGENT_PROMETHEUS_URL", 2)
+    try:
+        found = address(name, url, settings.prometheus_headers, settings.remote_ca_file)
+    except BadAddress as error:
+        raise LoadError(str(error), 2) from None
+    return Prometheus(found.shown, {**found.headers, "Accept-Encoding": "identity"}, found.tls)
 
 
 def _check_version() -> None:

@@ -7,6 +7,7 @@ zero, and one that falls has been reset.
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import urllib.error
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 LOOK_BACK = 300  # seconds before the window in which a series' last sample is looked for, as Prometheus itself does
@@ -44,16 +46,22 @@ class Prometheus:
     """A Prometheus' HTTP interface.
 
     Args:
-        url: its address, such as http://localhost:9090; a path is put before the interface's.
+        url: its address, http or https, such as http://localhost:9090; a path is put before the interface's.
         headers: sent with every request, such as an Authorization.
+        tls: how its certificate is checked; the system's way when left out.
         timeout: longest wait for an answer, in seconds.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str] | None = None, timeout: float = 10) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise PrometheusError(f"{url!r} is no address of a Prometheus: it should look like http://localhost:9090")
-        self.url = url.rstrip("/")
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        timeout: float = 10,
+    ) -> None:
+        self.url = url
         self._headers = dict(headers or {})
+        self._tls = tls
         self.timeout = timeout
 
     def increments(self, metric: str, topic: str, since: float, until: float) -> list[Growth]:
@@ -77,10 +85,10 @@ class Prometheus:
     def ask(self, query: str, moment: float) -> list[Any]:
         """The result of an instant query; raises PrometheusError."""
         words = urlencode({"query": query, "time": f"{moment:.3f}"})
-        # The scheme is checked above.
+        # Who has made us has checked the scheme.
         request = urllib.request.Request(f"{self.url}/api/v1/query?{words}", headers=self._headers)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self.timeout, context=self._tls) as answer:  # noqa: S310
                 told = json.load(answer)
             return list(told["data"]["result"])
         except urllib.error.HTTPError as error:
@@ -89,7 +97,7 @@ class Prometheus:
             raise PrometheusError(f"Prometheus at {self.url} cannot be asked: {error.reason}") from None
         except OSError as error:
             raise PrometheusError(f"Prometheus at {self.url} cannot be asked: {error}") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, http.client.HTTPException):
             raise PrometheusError(f"{self.url} answers, but not as Prometheus does") from None
 
 
