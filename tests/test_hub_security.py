@@ -66,7 +66,7 @@ class TestOrigin:
 
     def test_the_own_page_is_answered(self, closed: ServedHub) -> None:
         response = closed.client.get(f"{PREFIX}/me", headers={**own_origin(closed), **cookie(closed)})
-        assert response.json()["data"] == {"role": "admin"}
+        assert response.json()["data"] == {"role": "admin", "takes_telemetry": True}
 
     def test_no_other_page_is_told_that_it_may_read(self, closed: ServedHub) -> None:
         headers = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
@@ -140,7 +140,7 @@ class TestLogin:
         assert "Path=/" in told
         with httpx.Client(base_url=closed.url) as browser:
             browser.get(f"/?code={closed.access.code()}")
-            assert browser.get(f"{PREFIX}/me").json()["data"] == {"role": "admin"}
+            assert browser.get(f"{PREFIX}/me").json()["data"] == {"role": "admin", "takes_telemetry": True}
             browser.get("/logout")
             assert browser.get(f"{PREFIX}/me").status_code == 401
 
