@@ -6,8 +6,11 @@ import base64
 import contextlib
 import itertools
 import json
+import os
+import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -329,6 +332,26 @@ def test_make_load_test_starts_all_it_needs_and_passes(kafka_broker: str, run_pr
     assert "mean latency below 1.00 s" in program.stdout
     makefile = (ROOT / "Makefile").read_text()
     assert "python -m tools.stack.load_test --rate $(RATE) --duration $(DURATION)" in makefile
+
+
+@pytest.mark.slow
+def test_make_load_test_stops_all_that_it_has_started_when_its_terminal_is_closed(
+    kafka_broker: str, tmp_path: Path
+) -> None:
+    command = (sys.executable, "-m", "tools.stack.load_test", "--rate", "10", "--duration", "60")
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    testing = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
+    assert testing.stdout is not None
+    assert testing.stdout.readline().startswith("broker at ")
+    while not any("reading" in log.read_text() for log in tmp_path.rglob("consumer.log")):
+        assert testing.poll() is None
+        time.sleep(0.1)
+    testing.send_signal(signal.SIGHUP)
+    status = testing.wait(30)
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout.split()
+    for pid in left:
+        os.kill(int(pid), signal.SIGKILL)
+    assert (status, left) == (130, [])
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tools.stack.build import BuildError, build
 from tools.stack.parts import PARTS
-from tools.stack.process import StackError
+from tools.stack.process import StackError, end_as_by_interrupt
 from tools.stack.programs import Programs
 from tools.stack.stack import NEEDS, Stack
 
@@ -41,7 +40,7 @@ def main() -> int:
     running.add_argument("--seconds", type=float, default=float("inf"), help="stop by itself after so long")
     running.add_argument("--rate", type=float, default=5, help="visitors of the shop a second; 0 for no shop")
     wanted = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's way to say Ctrl-C
+    end_as_by_interrupt()
     try:
         return _build(wanted.parts) if wanted.command == "build" else _up(wanted)
     except (BuildError, StackError) as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from tools.stack.broker import Broker
 from tools.stack.build import BuildError, build, program
 from tools.stack.parts import PARTS, ROOT
-from tools.stack.process import HOST, Process, StackError, take_port
+from tools.stack.process import HOST, Process, StackError, end_as_by_interrupt, take_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,8 +58,8 @@ def prometheus(directory: Path) -> Iterator[str]:
         "--web.enable-otlp-receiver",
     )
     process = Process("prometheus", command, f"{url}/-/ready", directory / "prometheus")
-    process.start()
     try:
+        process.start()
         process.wait()
         yield url
     finally:
@@ -97,6 +97,7 @@ def main() -> int:
     parser.add_argument("--rate", default="100", help="events a second")
     parser.add_argument("--duration", default="30", help="seconds")
     asked, words = parser.parse_known_args()
+    end_as_by_interrupt()
     try:
         for name in ("kafka", "prometheus"):
             build(PARTS[name])
@@ -106,8 +107,8 @@ def main() -> int:
             broker = started.enter_context(Broker(directory / "kafka"))
             print(f"broker at {broker.bootstrap}, Prometheus at {url}; the consumer runs under perfagent", flush=True)
             reading = consumer(directory, broker.bootstrap, url)
-            reading.start()
             started.callback(reading.stop)
+            reading.start()
             ours = ("--rate", asked.rate, "--duration", asked.duration, "--topic", TOPIC)
             theirs = ("--bootstrap", broker.bootstrap, "--prometheus", url)
             perfagent = str(Path(sys.executable).parent / "perfagent")

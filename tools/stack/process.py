@@ -117,6 +117,12 @@ class Process:
                 os.killpg(self._process.pid, number)
 
 
+def end_as_by_interrupt() -> None:
+    """Makes a supervisor's SIGTERM and a closed terminal what Ctrl-C is, so that what was started is stopped."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
 def take_port(wanted: int) -> int:
     """That port where nothing listens on it, else a free one."""
     for port in (wanted, 0):

@@ -44,14 +44,14 @@ class Programs:
             self.processes += [self.payments(endpoint), self.shop(endpoint)]
         with contextlib.ExitStack() as started:
             for process in self.processes:
-                process.start()
                 started.callback(process.stop)
+                process.start()
             for process in self.processes:
                 process.wait()
             if rate > 0:
                 visitors = self.visitors(rate)
-                visitors.start()
                 started.callback(visitors.stop)
+                visitors.start()
                 self.processes.append(visitors)
             yield
 

@@ -79,8 +79,8 @@ class Stack:
         self._render()
         with contextlib.ExitStack() as failing:
             for process in self.processes:
-                process.start()
                 failing.callback(process.stop)
+                process.start()
             for process in self.processes:
                 process.wait()
             self._running = failing.pop_all()
