@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import itertools
 import json
@@ -20,6 +21,7 @@ from perfagent.cli.load import main
 from perfagent.load.arrivals import CONSTANT, POISSON, arrivals
 from perfagent.load.events import AccessLog, encode
 from perfagent.load.expectations import parse
+from perfagent.load.http import Plan, run
 from perfagent.load.latencies import Latencies
 from perfagent.load.targets import strangers
 from tests.program import Program, find_free_port
@@ -198,6 +200,7 @@ def test_where_nobody_answers_or_the_words_are_off_one_line_tells_why(capsys: py
         (("localhost/path", *rate), 2, "is no address such as"),
         (("http://127.0.0.1:1/", *rate, "--expect", "p99<250"), 2, "p99 is in us, ms, s"),
         (("http://127.0.0.1:1/", *rate, "--header", "nothing"), 2, "is no header"),
+        (("http://127.0.0.1:1/", *rate, "--method", "GET IT"), 2, "'GET IT' is no method"),
         (("http://127.0.0.1:1/", *rate, "--body", "@/no/such"), 2, "No such file"),
         (("http://8.8.8.8/", *rate), 2, "neither this machine nor in a private network"),
         (("http://no-such-host.invalid/", *rate), 3, "no-such-host.invalid: "),
@@ -220,6 +223,12 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
     assert program.wait() == 2
     assert 'pip install "perfagent[load]"' in program.stderr
     assert program.stderr.count("\n") == 1
+
+
+def test_what_nobody_has_thought_of_is_raised_and_not_taken_for_an_answer() -> None:
+    plan = Plan("http://127.0.0.1:1/", rate=20, duration=0.2, method="GET IT", timeout=0.5)
+    with pytest.raises(ValueError, match="Method cannot contain"):
+        asyncio.run(run(plan, lambda *_: None, asyncio.Event()))
 
 
 @pytest.mark.slow

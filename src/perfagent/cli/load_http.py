@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -63,6 +64,8 @@ def _plan(asked: argparse.Namespace) -> tuple[Plan, list[Expectation]]:
         raise LoadError(str(error), 2) from None
     body = _body(asked.body)
     method = asked.method.upper()
+    if not re.fullmatch(r"[A-Z-]+", method):
+        raise LoadError(f"{asked.method!r} is no method such as GET", 2)
     plan = http.Plan(
         asked.url,
         asked.rate,

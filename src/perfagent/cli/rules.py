@@ -48,10 +48,10 @@ def main(words: list[str]) -> int:
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="export | list")
-    exporting = actions.add_parser("export", help="write the files", allow_abbrev=False)
+    exporting = _action(actions, "export", "write the files")
     exporting.add_argument("--directory", type=Path, help="where to; standard output when left out")
     exporting.add_argument("--check", action="store_true", help="write nothing; tell which files are not current")
-    listing = actions.add_parser("list", help="show names, limits and expressions", allow_abbrev=False)
+    listing = _action(actions, "list", "show names, limits and expressions")
     listing.add_argument("--output", choices=("table", "json"), default="table", help="json is for machines")
     for action in (exporting, listing):
         action.add_argument("--project", default=".", help="folder of perfagent.toml or pyproject.toml (default: here)")
@@ -68,6 +68,20 @@ def main(words: list[str]) -> int:
     except OSError as error:
         print(f"perfagent: {error.filename or asked.directory}: {error.strerror}", file=sys.stderr)
     return WRONG
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, description: str
+) -> argparse.ArgumentParser:
+    found: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=description,
+        description=f"{description[0].upper()}{description[1:]}.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return found
 
 
 def _declared(asked: Namespace) -> tuple[thresholds.Thresholds, list[objectives.Objective], alerts.Places]:

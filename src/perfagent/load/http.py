@@ -131,7 +131,10 @@ async def run(plan: Plan, tell: Callable[[Outcome, float], None], stop: asyncio.
         finally:
             for task in (*workers, telling):
                 task.cancel()
-            await asyncio.gather(*workers, telling, return_exceptions=True)
+            ends = await asyncio.gather(*workers, telling, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):  # of us, or of an argument that no request can be made of
+            raise end
     ended = time.perf_counter()
     while not waiting.empty():
         _unsent(outcome, ended - waiting.get_nowait())
