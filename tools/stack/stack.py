@@ -93,6 +93,7 @@ class Stack:
         """Copies what knows no variables, with our addresses in place of the files'."""
         for folder in ("prometheus", "alertmanager"):
             shutil.copytree(FILES / folder, self.directory / "files" / folder, dirs_exist_ok=True)
+        (self.directory / "files" / "prometheus" / "targets").mkdir(exist_ok=True)  # else it warns of what may come
         for path in (self.directory / "files").rglob("*.yml"):
             path.write_text(self.rendered(path.read_text()))
 
