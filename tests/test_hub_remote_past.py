@@ -117,12 +117,12 @@ def test_what_came_while_prometheus_was_away_for_long_is_left_out_and_no_peak(tm
     with prometheus(tmp_path / "prometheus", past.series) as running:
         client = Client("P", address("S", running.addresses["url"], {}, ""), "S", 20, 1 << 26)
         asked = Prometheus(client, 10_000)
-        guard = Liveness(asked).guard(Stretch(end - 10 * HOUR, end, 60))
-        assert guard == promql.AWAKE_BEFORE
+        guarded = Liveness(asked).is_doubtful(Stretch(end - 10 * HOUR, end, 60))
+        assert guarded
         for step in (60, 900, 7200):
             stretch = Stretch(end // step * step - 10 * HOUR // step * step, end // step * step, step)
             counter = "traces_span_metrics_duration_seconds_count" + '{span_kind="SPAN_KIND_SERVER"}'
-            expression = promql.summed(promql.increments(counter, step, guard=guard), ["service_name"])
+            expression = promql.summed(promql.increments(counter, step, guarded), ["service_name"])
             values = dict(asked.range(expression, stretch).lines[0].values)
             minutes = stretch.steps * step // MINUTE - (long[1] - long[0]) // MINUTE
             # After the short silence all of it is counted; after the long one it is not known when it was.
@@ -145,8 +145,8 @@ def test_the_first_samples_that_a_prometheus_ever_has_count_whole(tmp_path: Path
         asked = Prometheus(client, 100)
         end = now // 10**9 + 1
         stretch = Stretch(end - MINUTE, end, MINUTE)
-        guard = Liveness(asked).guard(stretch)
-        found = asked.range(promql.increments("orders_total", MINUTE, guard=guard), stretch)
+        guarded = Liveness(asked).is_doubtful(stretch)
+        found = asked.range(promql.increments("orders_total", MINUTE, guarded), stretch)
         assert [line.values for line in found.lines] == [[(end, 42.0)]]
 
 

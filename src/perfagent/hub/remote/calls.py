@@ -64,13 +64,13 @@ def bounds(prometheus: Prometheus, dialect: Dialect, moment: int) -> dict[str, l
 
 
 def read(
-    prometheus: Prometheus, dialect: Dialect, known: dict[str, list[float]], stretch: Stretch, guard: str
+    prometheus: Prometheus, dialect: Dialect, known: dict[str, list[float]], stretch: Stretch, guarded: bool
 ) -> Counted:
     """What ran in a stretch.
 
     Args:
         known: the bounds of each source.
-        guard: of `promql.increments`.
+        guarded: as in `promql.increments`.
 
     Raises:
         RemoteError: it could not be read, or is too much at once.
@@ -78,8 +78,8 @@ def read(
     counted = Counted([], {}, {}, 0)
     for source in dialect.sources:
         bounds = known.get(source.name, [])
-        lines, left_out = _buckets(prometheus, source, bounds, stretch, guard)
-        sums = promql.increments(f"{source.name}_sum", stretch.step, guard=guard)
+        lines, left_out = _buckets(prometheus, source, bounds, stretch, guarded)
+        sums = promql.increments(f"{source.name}_sum", stretch.step, guarded=guarded)
         totals = prometheus.range(promql.summed(sums, source.labels), stretch).lines if lines else []
         _add(counted, dialect, source, bounds, lines, totals, stretch.step)
         counted = counted._replace(left_out=counted.left_out + left_out)
@@ -87,11 +87,11 @@ def read(
 
 
 def _buckets(
-    prometheus: Prometheus, source: Source, known: list[float], stretch: Stretch, guard: str
+    prometheus: Prometheus, source: Source, known: list[float], stretch: Stretch, guarded: bool
 ) -> tuple[list[Line], int]:
     """The increments of a source's buckets; of too many, those of the operations that are called most."""
     step = stretch.step
-    each = promql.increments(f"{source.name}_bucket", step, guard=guard)
+    each = promql.increments(f"{source.name}_bucket", step, guarded=guarded)
     increments = promql.summed(each, [*source.labels, "le"])
     try:
         found = prometheus.range(increments, stretch)
@@ -101,7 +101,7 @@ def _buckets(
         if error.outcome != "too_large" or stretch.steps > 1:
             raise  # fewer steps at a time may do
     most = max(1, prometheus.most // (len(known) + 2))
-    calls = promql.summed(promql.increments(f"{source.name}_count", step, guard=guard), source.labels)
+    calls = promql.summed(promql.increments(f"{source.name}_count", step, guarded=guarded), source.labels)
     frequent = f"{increments} and on ({', '.join(source.labels)}) topk({most}, {calls})"
     kept = prometheus.range(frequent, stretch)
     every = prometheus.now(f"count({calls})", stretch.end).lines

@@ -123,6 +123,14 @@ class Filler:
                 self._changed.notify_all()
         return low, high, step
 
+    def is_wanted(self, topic: Topic, begin: float, end: float, step: int) -> bool:
+        """Whether somebody has asked for about that range already."""
+        near = 2 * MINUTE
+        with self._changed:
+            return any(
+                ask.step == step and abs(ask.begin - begin) < near and abs(ask.end - end) < near for ask in topic.asks
+            )
+
     def done(self, topic: Topic, stretch: Stretch) -> None:
         """Notes a stretch that somebody else has put into the window."""
         with self._changed:

@@ -33,15 +33,19 @@ class Liveness:
         self._tells = False
         self._born: float | None = None
 
-    def guard(self, stretch: Stretch) -> str:
-        """The guard of `promql.increments` for a stretch; "" where every new series is one. Raises RemoteError."""
+    def is_doubtful(self, stretch: Stretch) -> bool:
+        """Whether a series that is not there before may yet not be new, so that `increments` are guarded.
+
+        Raises:
+            RemoteError: there is no answer.
+        """
         if time.monotonic() - self._asked > FRESH:
             self._ask(stretch.end)
         if not self._tells:
-            return ""  # neither `up` nor `target_info` ever comes here: nobody can say
-        if self._born is not None and stretch.begin - promql.AWAKE - promql.MINUTE <= self._born <= stretch.end:
-            return ""  # its very first samples: nothing was before them
-        return promql.AWAKE_BEFORE
+            return False  # neither `up` nor `target_info` ever comes here: nobody can say
+        first = stretch.begin - promql.AWAKE - promql.PARTS[0]
+        # Not where its very first samples are: nothing was before them.
+        return self._born is None or not first <= self._born <= stretch.end
 
     def _ask(self, moment: int) -> None:
         self._tells = bool(self._prometheus.now(f"count(last_over_time({promql.SIGNS}[1h]))", moment).lines)

@@ -59,10 +59,11 @@ class Metrics:
         self._liveness = liveness
         self._reader = points.Reader(prometheus, processes, liveness)
         self._bounds: dict[str, list[float]] = {}
+        self._every: points.Wanted = {}
         self._learnt: dict[str, float] = {}
         self.filler = Filler(lambda: prometheus.client.rests)
         self.calls = Topic("calls", self._fetch_calls)
-        self.vitals = Topic("vital signs", lambda stretch: self._fetch_points(points.EVERY, stretch))
+        self.vitals = Topic("vital signs", lambda stretch: self._fetch_points(self._every, stretch))
         self.single: dict[str, tuple[Topic, points.Wanted]] = {}
         self._single_asked: dict[str, float] = {}
         for topic in (self.calls, self.vitals):
@@ -166,7 +167,7 @@ class Metrics:
     def _read(self, stretch: Stretch, *, live: bool) -> None:
         """Reads a stretch of every topic; a single metric that fails is left to the filler."""
         _each(self._fetch_calls, stretch)
-        _each(lambda part: self._fetch_points(points.EVERY, part, live=live), stretch)
+        _each(lambda part: self._fetch_points(self._every, part, live=live), stretch)
         if not live:
             for topic in (self.calls, self.vitals):
                 self.filler.done(topic, stretch)
@@ -185,7 +186,7 @@ class Metrics:
         for what, every, learn in (
             ("dialect", DISCOVER if settled else 0.0, self._discover),
             ("processes", INTRODUCE, self._introduce),
-            ("bounds", DISCOVER, self._learn_bounds),
+            ("vital signs", DISCOVER if self._every else 0.0, self._learn_vitals),
         ):
             if time.monotonic() - self._learnt.get(what, -1e9) >= every:
                 learn(until)
@@ -194,8 +195,9 @@ class Metrics:
     def _introduce(self, until: int) -> None:
         self._reader.introduce(Stretch(until - 3600, until, 3600))
 
-    def _learn_bounds(self, until: int) -> None:
-        self._reader.learn_bounds(points.EVERY, until)
+    def _learn_vitals(self, until: int) -> None:
+        self._every = points.present(self.prometheus, until)
+        self._reader.learn_bounds(self._every, until)
 
     def _discover(self, until: int) -> None:
         found = calls.discover(self.prometheus, until)
@@ -217,7 +219,7 @@ class Metrics:
             raise RemoteError(f"{self.prometheus.client.name} has not told yet which metrics there are", "resting")
         if not dialect.sources:
             return
-        found = calls.read(self.prometheus, dialect, self._bounds, stretch, self._liveness.guard(stretch))
+        found = calls.read(self.prometheus, dialect, self._bounds, stretch, self._liveness.is_doubtful(stretch))
         self._window.put_calls(stretch, found.rows, found.operations)
         self.span_names.update(found.spans)
         if found.left_out:

@@ -23,9 +23,10 @@ SECOND = 1_000_000_000  # ns
 UPTIME = "process.uptime"
 KINDS = {GAUGE: "gauge", LEVEL: "sum", COUNTER: "sum", HISTOGRAM: "histogram"}
 SCOPE = "prometheus"
+LATELY = 7 * 86_400  # seconds in which a metric was told that is looked for at all
 
 Wanted = dict[str, list[str]]
-"""Names in Prometheus, which may be regular expressions, by kind; of histograms without their ends."""
+"""Names in Prometheus by kind; of histograms without their ends."""
 Bounds = dict[tuple[str, str], list[float]]
 """Bounds of histograms by metric and service."""
 
@@ -48,7 +49,7 @@ class Listed(NamedTuple):
 
 
 EVERY: Wanted = {kind: names.polled(kind) for kind in KINDS}
-"""What the views need all the time."""
+"""What the views need all the time; regular expressions."""
 
 
 @dataclass(slots=True)
@@ -118,13 +119,12 @@ class Reader:
         if readings := [*wanted.get(GAUGE, ()), *wanted.get(LEVEL, ())]:
             for line in self._lines(promql.readings(promql.named(readings), step), stretch, told):
                 self._reading(told, line, stretch, live)
-        guard = self._liveness.guard(stretch) if wanted.get(COUNTER) or wanted.get(HISTOGRAM) else ""
+        guarded = bool(wanted.get(COUNTER) or wanted.get(HISTOGRAM)) and self._liveness.is_doubtful(stretch)
         if counters := wanted.get(COUNTER):
-            expression = promql.increments(promql.named(counters), step, named=True, guard=guard)
-            for line in self._lines(expression, stretch, told):
+            for line in self._lines(promql.increments_of(counters, step, guarded), stretch, told):
                 self._increments(told, line, step)
         if histograms := wanted.get(HISTOGRAM):
-            self._histograms(told, histograms, stretch, guard)
+            self._histograms(told, histograms, stretch, guarded)
         if live:
             self._last_heard(told, stretch)
         return told
@@ -172,10 +172,10 @@ class Reader:
                 for moment, value in line.values
             ]
 
-    def _histograms(self, told: Told, wanted: list[str], stretch: Stretch, guard: str) -> None:
+    def _histograms(self, told: Told, wanted: list[str], stretch: Stretch, guarded: bool) -> None:
         step = stretch.step
         buckets, sums = (
-            promql.increments(promql.named(wanted, end), step, named=True, guard=guard) for end in ("_bucket", "_sum")
+            promql.increments_of([f"{name}{end}" for name in wanted], step, guarded) for end in ("_bucket", "_sum")
         )
         counts: dict[tuple[int, int], dict[float, float]] = {}
         totals: dict[tuple[int, int], float] = {}
@@ -250,16 +250,24 @@ class Reader:
                 told.latest[resource] = (row[1], stretch.end * SECOND, row[3], *(None,) * 9)
 
 
+def present(prometheus: Prometheus, moment: int) -> Wanted:
+    """Those of EVERY that there were of late; raises RemoteError."""
+    patterns = [f"{one}{'_bucket' if kind == HISTOGRAM else ''}" for kind, found in EVERY.items() for one in found]
+    return _kinds(prometheus, patterns, moment)
+
+
 def known_as(prometheus: Prometheus, name: str, moment: int) -> Wanted:
-    """Which metrics of Prometheus one of the hub is, by kind; nothing where there is none. Raises RemoteError."""
-    base = names.in_prometheus(name).removesuffix("_total")
-    ends = {"": GAUGE, "_total": COUNTER, "_bucket": HISTOGRAM}
-    selector = promql.named([promql.literal(base + end) for end in ends])
+    """Which metrics of Prometheus one of the hub is; nothing where there is none. Raises RemoteError."""
+    base = promql.literal(names.in_prometheus(name).removesuffix("_total"))
+    return _kinds(prometheus, [base, f"{base}_total", f"{base}_bucket"], moment)
+
+
+def _kinds(prometheus: Prometheus, patterns: Iterable[str], moment: int) -> Wanted:
+    """The metrics whose names match one of the patterns, by kind."""
     wanted: Wanted = {}
-    for line in prometheus.now(f"count by (__name__) (last_over_time({selector}[1h]))", moment).lines:
-        there = line.labels.get("__name__", "")
-        kind = ends[there.removeprefix(base)]
-        wanted.setdefault(kind, []).append(promql.literal(base if kind == HISTOGRAM else there))
+    for name in prometheus.names(promql.named(patterns), moment - LATELY, moment):
+        kind = names.metric(name).kind
+        wanted.setdefault(kind, []).append(name.removesuffix("_bucket") if kind == HISTOGRAM else name)
     return wanted
 
 

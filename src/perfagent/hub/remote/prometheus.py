@@ -94,6 +94,12 @@ class Prometheus:
         data = self._data(self.client.ask(f"/api/v1/labels?{query}"))
         return {name for name in data if isinstance(name, str)} if isinstance(data, list) else set()
 
+    def names(self, selector: str, begin: int, end: int) -> list[str]:
+        """The names of the metrics that a selector matches, from the index; raises RemoteError."""
+        query = urlencode({"match[]": selector, "start": begin, "end": end, "limit": 2000})
+        data = self._data(self.client.ask(f"/api/v1/label/__name__/values?{query}"))
+        return sorted(name for name in data if isinstance(name, str)) if isinstance(data, list) else []
+
     def born(self) -> float | None:
         """When its latest hours of samples begin, seconds since the epoch; None where it cannot tell."""
         answer = self.client.ask("/api/v1/status/tsdb?limit=1")

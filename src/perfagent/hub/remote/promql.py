@@ -23,35 +23,42 @@ AWAKE = 300
 """Seconds for which Prometheus must have been there for a series to be new: after a silence of hours all of them look
 so, and they come back one after the other."""
 NAME = "perfagent_name"
-"""A label that carries the metric's name through a difference, which takes it away."""
+"""A label that carries a metric's name beyond a difference, which takes it away."""
 SIGNS = '{__name__=~"up|target_info"}'
 """Series that are there whenever Prometheus takes something in."""
-AWAKE_BEFORE = f"count(last_over_time({SIGNS}[{BEFORE}s] offset {MINUTE + AWAKE}s)) > 0"
+PARTS = (600, 300, MINUTE)
+"""Seconds of the parts that a longer step is the sum of: at least three."""
 
 
-def increments(selector: str, step: int, named: bool = False, guard: str = "") -> str:
+def increments(selector: str, step: int, guarded: bool = False) -> str:
     """An expression for what was added to each series within the step that ends at the evaluation; only what was added.
 
-    A step of more than a minute is the sum of its minutes: no more than one is lost where a counter begins anew.
+    A step of more than a minute is the sum of parts, for where a counter begins anew what it counted since the last
+    part is lost.
 
     Args:
-        selector: of counters, or of a histogram's series.
+        selector: of counters, or of a histogram's series, of one metric.
         step: seconds; a multiple of 60 where it is more.
-        named: whether the selector is of several metrics, whose name is then in the label NAME.
-        guard: an expression that has to have a value for a series to be new; always where empty.
+        guarded: whether a series is new only where Prometheus has been there for a while.
     """
-    if step > MINUTE:
-        # A second less than the step: whether a range has its begin differs between Prometheus 2 and 3.
-        # `+ 0` takes the name away, which some of the minutes have.
-        each = f"({increments(selector, MINUTE, named, guard)}) + 0"
-        return f"sum_over_time(({each})[{step - 1}s:{MINUTE}s])"
+    part = next((one for one in PARTS if step >= 3 * one and step % one == 0), step)
+    if part < step:
+        # `+ 0` takes the name away, which some of the parts have. A second less than the step: whether a range has its
+        # begin differs between Prometheus 2 and 3.
+        return f"sum_over_time((({increments(selector, part, guarded)}) + 0)[{step - 1}s:{part}s])"
     now = f"last_over_time({selector}[{step}s])"
     before = f"last_over_time({selector}[{BEFORE}s] offset {step}s)"
-    if named:
-        now, before = (f'label_replace({side}, "{NAME}", "$1", "__name__", "(.+)")' for side in (now, before))
-    new = f"({now} and on () ({guard}))" if guard else now
-    restarted = f"({now} < {before})" if guard else now
-    return f"((({now} - {before}) >= 0) or {restarted} or {new}) > 0"
+    if not guarded:
+        return f"((({now} - {before}) >= 0) or {now}) > 0"
+    awake = f"count(last_over_time({SIGNS}[{BEFORE}s] offset {step + AWAKE}s)) > 0"
+    return f"((({now} - {before}) >= 0) or ({now} < {before}) or ({now} and on () ({awake}))) > 0"
+
+
+def increments_of(names: Iterable[str], step: int, guarded: bool = False) -> str:
+    """`increments` of several metrics, each with its name in the label NAME."""
+    return " or ".join(
+        f'label_replace({increments(name, step, guarded)}, "{NAME}", "{name}", "", "")' for name in names
+    )
 
 
 def readings(selector: str, step: int) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from perfagent.settings import Settings
 
 PATIENCE = 1.5  # seconds that an answer waits for what its range lacks
+AGAIN = 0.2  # and the next one about the same range: who looks on sees it fill
 LOOK = 0.03  # seconds between two looks whether it is there
 LATE = 300.0  # seconds after which the newest data is not taken for the present any more
 BEHIND = 3  # intervals without an answer, from which a remote is not well
@@ -174,8 +175,9 @@ class Remote:
             return self.problems()
         self._asked_back = min(self._asked_back, begin)
         topics = list(metrics.topics())
+        known = metrics.filler.is_wanted(metrics.calls, begin, end, step)
         wanted = [metrics.filler.want(topic, begin, end, step) for topic in topics]
-        await self._wait(list(zip(topics, wanted, strict=True)))
+        await self._wait(list(zip(topics, wanted, strict=True)), AGAIN if known else PATIENCE)
         if end - begin <= 2 * 86_400:  # with which it is compared; whoever looks need not wait for that
             for topic in (metrics.calls, metrics.vitals):
                 metrics.filler.want(topic, begin - (end - begin), begin, step)
@@ -183,8 +185,8 @@ class Remote:
                 metrics.filler.want(topic, begin, end, step)  # again, so that it comes first
         return self._notes(topics, wanted)
 
-    async def _wait(self, wanted: list[tuple[Topic, tuple[int, int, int]]]) -> None:
-        until = time.monotonic() + PATIENCE
+    async def _wait(self, wanted: list[tuple[Topic, tuple[int, int, int]]], patience: float) -> None:
+        until = time.monotonic() + patience
         while time.monotonic() < until and not any(client.rests for client in self._clients[:1]):
             if not any(topic.lacks(*one) and not topic.failing for topic, one in wanted):
                 return
@@ -363,7 +365,7 @@ class Remote:
         except asyncio.TimeoutError:
             return "Prometheus has not told yet what this metric is; ask again in a moment"
         if topic is not None:
-            await self._wait([(topic, metrics.filler.want(topic, begin, end, step))])
+            await self._wait([(topic, metrics.filler.want(topic, begin, end, step))], PATIENCE)
         return topic.failing if topic is not None else ""
 
     async def names(self) -> dict[str, Listed]:
