@@ -188,6 +188,13 @@ def test_the_list_shows_every_rule_to_people_and_machines(run_program: RunProgra
     assert re.search(r"^ReplicaBehind +critical +3m +database_alerts.yml +replication_lag_ms +\( max by", shown, re.M)
 
 
+def test_a_closed_pipe_and_a_full_disk_are_no_tracebacks(run_program: RunProgram) -> None:
+    program = run_program("bash", "-c", "set -o pipefail; perfagent rules list --output json | true")
+    assert (program.wait(), program.stderr) == (0, "")
+    program = run_program("sh", "-c", "perfagent rules export > /dev/full")
+    assert (program.wait(), program.stderr) == (2, "perfagent: standard output: No space left on device\n")
+
+
 def test_the_command_needs_nothing_but_the_standard_library() -> None:
     code = (
         "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]; sys.path.insert(0, 'src');"

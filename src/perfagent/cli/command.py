@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from typing import TYPE_CHECKING
 
 from perfagent import __version__
+from perfagent.cli import ending
 from perfagent.cli.client import Client, HubError
 
 if TYPE_CHECKING:
@@ -51,33 +50,18 @@ def parser(
 def serve(found: argparse.ArgumentParser, words: list[str], body: Callable[[Client, argparse.Namespace], int]) -> int:
     """Runs a command's body with its hub, and turns what may go wrong into one line and an exit status."""
     asked = found.parse_args(words)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that knows no "…" gets a question mark, not a traceback
-    try:
-        client = Client.find(asked.url, asked.token, asked.timeout)
-        status = body(client, asked)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `perfagent traces | head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except HubError as error:
-        return _told(str(error), error.status)
-    except KeyboardInterrupt:
-        return 130
-    except (KeyError, TypeError) as error:  # a hub of another version; its fields are read in every body
-        reason = f"{client.address} answers in another form than perfagent {__version__} knows"
-        return _told(f"{reason} ({type(error).__name__}: {error}); bring both to one version", 3)
-    except OSError as error:
-        return _told(f"{error.filename or 'standard output'}: {error.strerror}", 2)
-    return status
 
+    def asking() -> int:
+        try:
+            client = Client.find(asked.url, asked.token, asked.timeout)
+            return body(client, asked)
+        except HubError as error:
+            return ending.told(str(error), error.status)
+        except (KeyError, TypeError) as error:  # a hub of another version; its fields are read in every body
+            reason = f"{client.address} answers in another form than perfagent {__version__} knows"
+            return ending.told(f"{reason} ({type(error).__name__}: {error}); bring both to one version", 3)
 
-def _told(reason: str, status: int) -> int:
-    from perfagent.cli.output import clean
-
-    print(f"perfagent: {clean(reason)}", file=sys.stderr)
-    return status
+    return ending.run(asking)
 
 
 def seconds(text: str) -> float:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from perfagent.cli import output
+from perfagent.cli import ending, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,10 @@ def main(words: list[str]) -> int:
     _kafka(kinds)
     _http(kinds)
     asked = parser.parse_args(words)
+    return ending.run(lambda: _run(asked))
+
+
+def _run(asked: argparse.Namespace) -> int:
     try:
         module = __import__(f"perfagent.cli.load_{asked.kind}", fromlist=["run"])
         run: Callable[[argparse.Namespace], int] = module.run
@@ -53,9 +57,9 @@ def main(words: list[str]) -> int:
         if error.name is None or error.name.partition(".")[0] not in ("aiohttp", "kafka"):
             raise
         reason = f"`perfagent load {asked.kind}` needs a package that is not installed here ({error}): {INSTALL}"
-        return _told(reason, 2)
+        return ending.told(reason, 2)
     except LoadError as error:
-        return _told(str(error), error.status)
+        return ending.told(str(error), error.status)
 
 
 def _kafka(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -168,11 +172,6 @@ class Progress:
         """Takes the line away."""
         if self._shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _told(reason: str, status: int) -> int:
-    print(f"perfagent: {output.clean(reason)}", file=sys.stderr)
-    return status
 
 
 def _positive(text: str) -> float:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfagent.cli import output
+from perfagent.cli import ending, output
 from perfagent.hub.analyse import thresholds
 from perfagent.hub.rules import alerts, burn, export, objectives
 from perfagent.hub.rules.rule import document
@@ -61,13 +61,15 @@ def main(words: list[str]) -> int:
     asked = parser.parse_args(words)
     if asked.action == "export" and asked.check and asked.directory is None:
         parser.error("--check needs --directory, the folder whose files are looked at")
+    return ending.run(lambda: _run(asked))
+
+
+def _run(asked: Namespace) -> int:
     try:
         return _export(asked) if asked.action == "export" else _list(asked)
-    except Wrong as error:
+    except Wrong as error:  # may show an example of several lines
         print(f"perfagent: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"perfagent: {error.filename or asked.directory}: {error.strerror}", file=sys.stderr)
-    return WRONG
+        return WRONG
 
 
 def _action(
