@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tools.stack.build import build, program
 from tools.stack.parts import PARTS, ROOT
-from tools.stack.process import HOST, Process, StackError, take_port
+from tools.stack.process import HOST, Process, take_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,6 +181,3 @@ class Stack:
             {},
             {"notifications, silences": url},
         )
-
-
-__all__ = ["Stack", "StackError"]
