@@ -7,9 +7,12 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import kafka.errors
 import pytest
 
 from perfagent.hub.receive.operations import classify
+from perfagent.instruments.kafka_python import KafkaClient, Sending
+from perfagent.runtime.span import PRODUCER, Scope
 from tests.agent import agent_env
 from tests.otlp import Receiver, Span
 from tests.program import Program
@@ -139,6 +142,22 @@ def test_what_fails_is_told_by_its_type_at_once_and_by_the_broker(run: Callable[
     (refused,) = sending.named(f"send {sending.topic}-small")
     assert (refused.status.code, refused.attributes["error.type"]) == ("ERROR", too_large)
     assert refused.events[0].attributes["exception.type"] == too_large
+
+
+def test_a_future_that_forgets_who_asked_still_tells_how_it_ended() -> None:
+    """kafka-python before 2.3, where a future ends between our two calls; no newer one does that."""
+
+    class Forgetful:
+        is_done, exception = True, kafka.errors.KafkaTimeoutError()
+
+        def add_callback(self, _called: object) -> None: ...
+
+        def add_errback(self, _called: object) -> None: ...
+
+    span = Sending(Scope("tests"), PRODUCER, None, KafkaClient({}), "orders")
+    span.follow(Forgetful())
+    assert span.ended
+    assert span.failure == "kafka.errors.KafkaTimeoutError"
 
 
 @pytest.mark.slow

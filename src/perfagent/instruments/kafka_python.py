@@ -145,8 +145,11 @@ class Sending(SendSpan):
         self.taken = True
         future.add_callback(self._delivered)
         future.add_errback(self._lost)
-        if future.is_done:  # before 2.3 a future that is done while we add forgets what was added
-            self.finish()
+        if future.is_done and not self.ended:  # before 2.3 a future that is done while we add forgets what was added
+            if future.exception is None:
+                self.finish()
+            else:
+                self._lost(future.exception)
 
     def _delivered(self, metadata: Any) -> None:
         try:
