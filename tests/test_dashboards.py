@@ -22,11 +22,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from tools.dashboards import __main__ as command
 from tools.dashboards import limits, render
 from tools.dashboards.boards import BOARDS
+from tools.dashboards.boards.shared import hit_ratio
 from tools.dashboards.parts import Panel
 
 from perfagent.hub.analyse.thresholds import DEFAULTS
 from tests.program import clean_environment
 from tests.test_docs import blocks
+from tests.test_rules import promtool
 
 if TYPE_CHECKING:
     from tools.dashboards.parts import Board
@@ -219,3 +221,26 @@ def test_the_commands_that_the_documentation_shows_work(tmp_path: Path) -> None:
         )
         assert (done.returncode, done.stderr) == (0, "")
     assert len([*tmp_path.glob("dashboards/*.json")]) == len(BOARDS)
+
+
+@pytest.mark.slow  # its tool is built by the stack
+def test_a_cache_that_was_never_hit_and_one_that_never_missed_have_a_ratio(tmp_path: Path) -> None:
+    expression = hit_ratio("cache_name", 'service_name="shop"').replace("<ns>", "perfagent")
+    series = {
+        ("hits", "both"): "0+30x10", ("misses", "both"): "0+10x10", ("misses", "cold"): "0+10x10",
+        ("hits", "warm"): "0+10x10", ("hits", "idle"): "5x10", ("misses", "idle"): "5x10",
+    }  # fmt: skip
+    labels = 'service_name="shop"'
+    asked = {"expr": expression.replace("$__rate_interval", "2m"), "eval_time": "5m"}
+    wanted = {"both": 0.75, "cold": 0, "warm": 1}
+    asked["exp_samples"] = [{"labels": f'{{cache_name="{name}"}}', "value": value} for name, value in wanted.items()]
+    case = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f'perfagent_cache_{what}_total{{{labels},cache_name="{name}"}}', "values": values}
+            for (what, name), values in series.items()
+        ],
+        "promql_expr_test": [asked],
+    }
+    (tmp_path / "test.yml").write_text(json.dumps({"rule_files": [], "tests": [case]}))
+    promtool("test", "rules", tmp_path / "test.yml")

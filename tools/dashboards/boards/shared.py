@@ -34,9 +34,10 @@ def failing(by: str = "", labels: str = "<process>") -> str:
 
 
 def hit_ratio(by: str = "", labels: str = "<process>") -> str:
-    """The share of look-ups in caches that found something."""
+    """The share of look-ups in caches that found something: 0 for one that never did, which has no series of hits."""
     hits, misses = (rate(f"<ns>_cache_{what}_total", labels, by) for what in ("hits", "misses"))
-    return f"{hits} / ({hits} + {misses} > 0)"
+    found = f"({hits} or 0 * {misses})"
+    return f"{found} / ({found} + ({misses} or 0 * {hits}) > 0)"
 
 
 def _by(labels: str) -> str:
