@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfagent.hub.remote import promql
 from perfagent.hub.remote.buckets import SECOND, single, spread
+from perfagent.hub.remote.counters import added, expression
 from perfagent.hub.remote.dialects import REQUESTS, SPANS, Dialect
 from perfagent.hub.remote.errors import RemoteError
 
@@ -79,8 +80,7 @@ def read(
     for source in dialect.sources:
         bounds = known.get(source.name, [])
         lines, left_out = _buckets(prometheus, source, bounds, stretch, guarded)
-        sums = promql.increments(f"{source.name}_sum", stretch.step, guarded=guarded)
-        totals = prometheus.range(promql.summed(sums, source.labels), stretch).lines if lines else []
+        totals = added(prometheus, [f"{source.name}_sum"], stretch, guarded, source.labels).lines if lines else []
         _add(counted, dialect, source, bounds, lines, totals, stretch.step)
         counted = counted._replace(left_out=counted.left_out + left_out)
     return counted
@@ -90,18 +90,17 @@ def _buckets(
     prometheus: Prometheus, source: Source, known: list[float], stretch: Stretch, guarded: bool
 ) -> tuple[list[Line], int]:
     """The increments of a source's buckets; of too many, those of the operations that are called most."""
-    step = stretch.step
-    each = promql.increments(f"{source.name}_bucket", step, guarded=guarded)
-    increments = promql.summed(each, [*source.labels, "le"])
+    labels = [*source.labels, "le"]
     try:
-        found = prometheus.range(increments, stretch)
+        found = added(prometheus, [f"{source.name}_bucket"], stretch, guarded, labels)
         if not found.more:
             return found.lines, 0
     except RemoteError as error:
         if error.outcome != "too_large" or stretch.steps > 1:
             raise  # fewer steps at a time may do
     most = max(1, prometheus.most // (len(known) + 2))
-    calls = promql.summed(promql.increments(f"{source.name}_count", step, guarded=guarded), source.labels)
+    increments = expression([f"{source.name}_bucket"], stretch.step, guarded, labels)
+    calls = expression([f"{source.name}_count"], stretch.step, guarded, source.labels)
     frequent = f"{increments} and on ({', '.join(source.labels)}) topk({most}, {calls})"
     kept = prometheus.range(frequent, stretch)
     every = prometheus.now(f"count({calls})", stretch.end).lines

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perfagent.hub.receive.series import series_of
 from perfagent.hub.remote import names, promql
 from perfagent.hub.remote.buckets import single
+from perfagent.hub.remote.counters import added, expression
 from perfagent.hub.remote.errors import RemoteError
 from perfagent.hub.remote.names import COUNTER, GAUGE, HISTOGRAM, LEVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from perfagent.hub.remote.liveness import Liveness
     from perfagent.hub.remote.processes import Processes
-    from perfagent.hub.remote.prometheus import Line, Prometheus, Stretch
+    from perfagent.hub.remote.prometheus import Found, Line, Prometheus, Stretch
     from perfagent.hub.store.rows import Resource, Series
 
 SECOND = 1_000_000_000  # ns
@@ -121,7 +122,7 @@ class Reader:
                 self._reading(told, line, stretch, live)
         guarded = bool(wanted.get(COUNTER) or wanted.get(HISTOGRAM)) and self._liveness.is_doubtful(stretch)
         if counters := wanted.get(COUNTER):
-            for line in self._lines(promql.increments_of(counters, step, guarded), stretch, told):
+            for line in self._added(counters, stretch, guarded, told):
                 self._increments(told, line, step)
         if histograms := wanted.get(HISTOGRAM):
             self._histograms(told, histograms, stretch, guarded)
@@ -131,8 +132,16 @@ class Reader:
 
     def _lines(self, expression: str, stretch: Stretch, told: Told) -> list[Line]:
         """The series of an answer; of too many the first ones, and how many there are is asked."""
+        return self._kept(lambda: self._prometheus.range(expression, stretch), expression, stretch, told)
+
+    def _added(self, wanted: list[str], stretch: Stretch, guarded: bool, told: Told) -> list[Line]:
+        """The increments of counters or histograms' series; of too many the largest."""
+        asked = expression(wanted, stretch.step, guarded, ())
+        return self._kept(lambda: added(self._prometheus, wanted, stretch, guarded), asked, stretch, told)
+
+    def _kept(self, ask: Callable[[], Found], expression: str, stretch: Stretch, told: Told) -> list[Line]:
         try:
-            found = self._prometheus.range(expression, stretch)
+            found = ask()
         except RemoteError as error:
             if error.outcome != "too_large" or stretch.steps > 1:
                 raise  # fewer steps at a time may do
@@ -165,7 +174,7 @@ class Reader:
             told.latest[series.resource] = (series.id, moment * SECOND, value, *(None,) * 9)
 
     def _increments(self, told: Told, line: Line, step: int) -> None:
-        series = self._series(told, line, line.labels.get(promql.NAME, ""))
+        series = self._series(told, line, _name(line))
         if series is not None:
             told.rows += [
                 (_minute(moment, step), series.id, 1, None, None, value, None, None, None, None, None, None, None)
@@ -174,23 +183,20 @@ class Reader:
 
     def _histograms(self, told: Told, wanted: list[str], stretch: Stretch, guarded: bool) -> None:
         step = stretch.step
-        buckets, sums = (
-            promql.increments_of([f"{name}{end}" for name in wanted], step, guarded) for end in ("_bucket", "_sum")
-        )
         counts: dict[tuple[int, int], dict[float, float]] = {}
         totals: dict[tuple[int, int], float] = {}
-        lines = self._lines(buckets, stretch, told)
+        lines = self._added([f"{name}_bucket" for name in wanted], stretch, guarded, told)
         self._know_bounds(lines, wanted, stretch)
         for line in lines:
-            series = self._series(told, line, line.labels.get(promql.NAME, ""))
+            series = self._series(told, line, _name(line))
             if series is None:
                 continue
             bound = float(line.labels.get("le", "nan").replace("+Inf", "inf"))
             for moment, value in line.values:
                 upto = counts.setdefault((series.id, moment), {})
                 upto[bound] = upto.get(bound, 0.0) + value
-        for line in self._lines(sums, stretch, told):
-            bucket = f"{line.labels.get(promql.NAME, '').removesuffix('_sum')}_bucket"
+        for line in self._added([f"{name}_sum" for name in wanted], stretch, guarded, told):
+            bucket = f"{_name(line).removesuffix('_sum')}_bucket"
             series = self._series(told, line, bucket)
             if series is not None:
                 for moment, value in line.values:
@@ -216,7 +222,7 @@ class Reader:
         for line in lines:
             resource = self._processes.of(line.labels)
             if resource is not None:
-                key = (names.stem(line.labels.get(promql.NAME, ""))[0], resource.service)
+                key = (names.stem(_name(line))[0], resource.service)
                 if key not in self._bounds:
                     unknown.setdefault(key, set()).update(_finite(line.labels.get("le", "")))
         if unknown:
@@ -288,6 +294,11 @@ def listed(prometheus: Prometheus, moment: int) -> dict[str, Listed]:
         named = names.metric(f"{base}_bucket" if base in histograms else name)
         found[named.name] = Listed(_SHOWN[named.kind], named.unit, frozenset(services), sum(services.values()))
     return found
+
+
+def _name(line: Line) -> str:
+    """The metric's name of increments."""
+    return line.labels.get(promql.NAME) or line.labels.get("__name__", "")
 
 
 def _minute(moment: int, step: int) -> int:
