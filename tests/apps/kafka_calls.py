@@ -13,10 +13,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import trace
-
 import kafka
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from opentelemetry import trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
