@@ -140,9 +140,7 @@ def kind(row: Row) -> str:
     return "counter" if row["monotonic"] else "updown"
 
 
-@router.get(
-    "/metrics/query", response_model=Success[Readings], responses=refuses(404), dependencies=[WithMetric]
-)
+@router.get("/metrics/query", response_model=Success[Readings], responses=refuses(404), dependencies=[WithMetric])
 def query_metric(
     hub: TheHub,
     within: Within,
