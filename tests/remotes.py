@@ -390,14 +390,24 @@ class Past:
             "job": "span-metrics", "instance": instance, "service_name": "shop", "span_name": name,
             "span_kind": f"SPAN_KIND_{kind}", "status_code": "STATUS_CODE_UNSET", **labels,
         }  # fmt: skip
-        base = "traces_span_metrics_duration_seconds"
+        self.histogram("traces_span_metrics_duration_seconds", own, buckets, seconds, restarts)
+
+    def histogram(
+        self,
+        name: str,
+        labels: dict[str, str],
+        buckets: dict[float, int],
+        seconds: float,
+        restarts: Sequence[float] = (),
+    ) -> None:
+        """Adds a histogram: values between two scrapes by the bound of their bucket, and their sum."""
         upto = 0
         for bound in (*BOUNDS, float("inf")):
             upto += buckets.get(bound, 0)
             shown = "+Inf" if bound == float("inf") else f"{bound:g}"
-            self.series.append((f"{base}_bucket", {**own, "le": shown}, self.growing(upto, restarts)))
-        self.series.append((f"{base}_count", own, self.growing(upto, restarts)))
-        self.series.append((f"{base}_sum", own, self.growing(seconds, restarts)))
+            self.series.append((f"{name}_bucket", {**labels, "le": shown}, self.growing(upto, restarts)))
+        self.series.append((f"{name}_count", labels, self.growing(upto, restarts)))
+        self.series.append((f"{name}_sum", labels, self.growing(seconds, restarts)))
 
     def shop(self, restarts: Sequence[float] = ()) -> None:
         """Adds an endpoint of 10 calls between two scrapes, its query of 20, and the vital signs of its process."""

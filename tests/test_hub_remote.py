@@ -289,6 +289,22 @@ def test_without_jaeger_traces_say_so_and_everything_else_goes_on(whole: Whole) 
     eventually(lambda: not whole.hub.remote.states()[1].failing, 70)
 
 
+def test_with_jaeger_alone_figures_are_those_of_its_traces_and_say_so(whole: Whole, tmp_path: Path) -> None:
+    with reading(tmp_path, PERFAGENT_JAEGER_URL=whole.proxy.url) as hub:
+        items = eventually(lambda: hub.get("endpoints", hours=1, service="shop")["items"], 20)
+        assert {one["name"] for one in items} <= set(whole.asked) | {"GET /openapi.json"}
+        assert "sampled" in hub.ask("overview").headers["Perfagent-Notes"]
+        assert hub.get("traces", service="payments")["items"]
+
+
+def test_with_prometheus_alone_counts_are_whole_and_traces_say_what_is_missing(whole: Whole, tmp_path: Path) -> None:
+    with reading(tmp_path, PERFAGENT_PROMETHEUS_URL=whole.hub.settings.prometheus_url) as hub:
+        eventually(lambda: counted(hub) == whole.asked, 20, lambda: f"{counted(hub)} {whole.asked}")
+        response = hub.ask("traces")
+        assert response.json()["data"]["items"] == []
+        assert "PERFAGENT_JAEGER_URL" in response.headers["Perfagent-Notes"]
+
+
 def test_the_page_shows_it_all_without_a_fault(whole: Whole, browser: Browser) -> None:
     endpoint = endpoints(whole.hub)["GET /customers/{customer_id}/orders"]["operation"]
     trace = whole.hub.get("traces", route="/customers/{customer_id}/checkout", limit=1)["items"][0]["trace_id"]

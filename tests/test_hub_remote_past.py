@@ -225,6 +225,34 @@ def test_of_too_many_series_a_real_prometheus_gives_those_that_are_called_most(t
             assert most["requests"] == pytest.approx(40 * 2 * 60, abs=4 * 40)
 
 
+def test_without_span_metrics_the_metrics_of_requests_tell_of_calls(tmp_path: Path) -> None:
+    past = Past(1.5)
+    process = {"job": "shop", "instance": "1", "service_name": "shop", "service_instance_id": "1"}
+    served = {**process, "http_request_method": "GET", "http_route": "/items"}
+    failed = {**served, "http_response_status_code": "500", "error_type": "ValueError"}
+    past.histogram(
+        "http_server_request_duration_seconds", {**served, "http_response_status_code": "200"}, {0.02: 9}, 0.1
+    )
+    past.histogram("http_server_request_duration_seconds", failed, {0.05: 1}, 0.04)
+    query = {"db_system_name": "postgresql", "db_operation_name": "SELECT", "db_collection_name": "items"}
+    past.histogram("db_client_operation_duration_seconds", {**process, **query}, {0.005: 20}, 0.06)
+    called = {"http_request_method": "POST", "server_address": "payments", "server_port": "8001"}
+    past.histogram("http_client_request_duration_seconds", {**process, **called}, {0.1: 1}, 0.07)
+    end = past.end // 60 * 60 - 60
+    hour = {"from_": str(end - HOUR), "to": str(end)}
+    with (
+        prometheus(tmp_path / "prometheus", past.series) as running,
+        reading(tmp_path / "hub", PERFAGENT_PROMETHEUS_URL=running.addresses["url"]) as hub,
+    ):
+        (endpoint,) = whole(hub, "endpoints", **hour)["items"]
+        assert (endpoint["name"], endpoint["requests"]) == ("GET /items", 60 * A_MINUTE)
+        assert endpoint["errors"] == 60 * A_MINUTE / 10
+        (statement,) = whole(hub, "queries", **hour)["items"]
+        assert (statement["summary"], statement["calls"]) == ("SELECT items", 2 * 60 * A_MINUTE)
+        detail = hub.get(f"endpoints/{endpoint['operation']}", **hour)
+        assert {one["code"]: one["requests"] for one in detail["status_codes"]} == {200: 1080, 500: 120}
+
+
 def test_many_viewers_of_one_range_cost_no_more_than_one(began: Began, tmp_path: Path) -> None:
     with reading(tmp_path, **began.settings, PERFAGENT_REMOTE_INTERVAL="600") as hub:
         whole(hub, hours=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import time
@@ -13,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfagent.hub.receive import wire
+from perfagent.hub.remote.address import address
+from perfagent.settings import OPTIONS, Settings
 from tests.hubs import Home, one_span
 from tests.otlp import Receiver
 from tests.remotes import Faulty
+from tests.test_docs import ROOT, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import RunProgram
 
@@ -148,3 +153,29 @@ def test_it_ends_at_once_although_a_remote_hangs(home: Home, run_program: RunPro
         began = time.monotonic()
         assert program.wait(10) == 0, program.stderr
         assert time.monotonic() - began < 4
+
+
+PAGE = "docs/how-to/hub-on-prometheus.md"
+
+
+def test_what_its_page_types_works_and_the_settings_that_it_shows_are_accepted(
+    home: Home, reads: dict[str, str], run_program: RunProgram, tmp_path: Path
+) -> None:
+    (block,) = blocks(PAGE, "sh")
+    done = run_program("bash", "-uc", block, env=reads)
+    assert done.wait(60) in (0, 1), done.stderr  # 1: something is wrong with what it reads
+    assert "Prometheus at" in done.stdout
+    assert "checks" in done.stdout
+    shown = dict(
+        line.strip().split("=", 1)
+        for line in (ROOT / PAGE).read_text().splitlines()
+        if line.startswith("    PERFAGENT_") and not line.endswith(" hub")
+    )
+    settings = Settings({**shown, "PERFAGENT_REMOTE_CA_FILE": ""}, str(tmp_path))
+    place = address("PERFAGENT_PROMETHEUS_URL", settings.prometheus_url, settings.prometheus_headers, "")
+    assert settings.problems == []
+    assert (place.path, place.headers["Authorization"], place.headers["X-Scope-OrgID"]) == (
+        "/prometheus", "Bearer TOKEN", "team",
+    )  # fmt: skip
+    for name in re.findall(r"`(PERFAGENT_\w+)`", (ROOT / PAGE).read_text()):
+        assert any(name == option.name for option in OPTIONS), name

@@ -105,6 +105,7 @@ http.request.method http.route http.response.status_code url.scheme network.prot
 server.port db.system.name db.namespace db.operation.name db.collection.name db.query.summary db.response.status_code
 db.client.connection.pool.name db.client.connection.state messaging.system messaging.operation.name
 messaging.operation.type messaging.destination.name messaging.consumer.group.name rpc.system rpc.method rpc.service
+system.cpu.state
 cpu.mode cpu.logical_number process.context_switch.type system.paging.fault.type cpython.gc.generation cache.name
 cache.system cache.tier perfagent.request.overlapped system.memory.state system.filesystem.state
 system.filesystem.mountpoint system.device http.method http.status_code db.system db.operation db.sql.table
