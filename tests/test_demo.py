@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.program import Program
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 ROOT = Path(__file__).parents[1]
 DEMO = (sys.executable, "-m", "examples.demo")
 
@@ -55,7 +57,6 @@ def test_a_shop_that_cannot_start_is_shown_with_what_it_said(run_program: RunPro
     assert "ValueError: invalid literal for int() with base 10: 'none'" in program.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["perfagent run", "opentelemetry-instrument"])
 def test_the_demo_finds_the_n_plus_one_and_the_errors_of_the_shop(run_program: RunProgram, agent: str) -> None:
     program = run(run_program, "--private", "--seconds=6", f"--agent={agent}")
@@ -72,7 +73,6 @@ def test_the_demo_finds_the_n_plus_one_and_the_errors_of_the_shop(run_program: R
     assert "\x1b" not in shown
 
 
-@pytest.mark.slow
 def test_the_users_own_hub_stays_with_the_page_after_the_demo(
     run_program: RunProgram, own: dict[str, str], tmp_path: Path
 ) -> None:

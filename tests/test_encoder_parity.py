@@ -30,6 +30,8 @@ from tests.parity_signals import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 thorough = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 

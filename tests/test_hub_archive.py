@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 NOW = 1_790_000_000
 SUMS = {
     "span_minutes": "sum(calls), sum(errors), sum(total)",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tests.hub import ServeHub
 
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
+
 def test_those_who_watch_get_snapshots_and_hear_of_what_is_stored(
     hub: ServedHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

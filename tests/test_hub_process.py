@@ -23,6 +23,8 @@ from tests.program import clean_environment
 if TYPE_CHECKING:
     from tests.conftest import RunProgram
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 SOURCE = Path(__file__).parent.parent / "src"
 QUERY = "import sqlite3; sqlite3.connect(':memory:').execute('select 1')"
 STATE = """
@@ -86,7 +88,6 @@ def test_nothing_of_the_hub_is_in_the_program(home: Home, run_program: RunProgra
     assert without["child"] == "none"
 
 
-@pytest.mark.slow
 def test_the_hub_has_a_session_of_its_own_and_nothing_of_its_starter(
     home: Home, run_program: RunProgram, tmp_path: Path
 ) -> None:
@@ -125,7 +126,6 @@ def test_neither_ctrl_c_nor_the_programs_end_ends_the_hub(home: Home, run_progra
     assert home.get("hub")["version"] == home.hub.version
 
 
-@pytest.mark.slow
 def test_a_lock_file_of_a_hub_that_was_killed_is_nobodys(home: Home, free_port: int, run_program: RunProgram) -> None:
     env = home.env(PERFAGENT_HUB_PORT=str(free_port))
     run_program("perfagent", "run", "python", "-c", QUERY, env=env).check()
@@ -164,7 +164,6 @@ def test_what_was_acknowledged_outlives_kill_9(home: Home, run_program: RunProgr
     assert acknowledged <= home.spans() <= acknowledged + 1
 
 
-@pytest.mark.slow
 def test_stop_answers_what_is_under_way_and_stores_it(home: Home, run_program: RunProgram) -> None:
     run_program("perfagent", "hub", "--background", env=home.env()).check()
     found, statuses, begin = home.hub, [], threading.Event()
@@ -200,7 +199,6 @@ def test_a_hub_that_nobody_needs_leaves(home: Home, run_program: RunProgram) -> 
     assert "PERFAGENT_HUB_IDLE" in home.log
 
 
-@pytest.mark.slow
 def test_an_open_page_keeps_a_hub_that_was_started_by_itself(home: Home, run_program: RunProgram) -> None:
     run_program("perfagent", "run", "python", "-c", "pass", env=home.env(PERFAGENT_HUB_IDLE="1")).check()
     from perfagent.cli.client import Client
@@ -215,14 +213,12 @@ def test_an_open_page_keeps_a_hub_that_was_started_by_itself(home: Home, run_pro
     home.wait_until_gone()
 
 
-@pytest.mark.slow
 def test_a_hub_that_somebody_asked_for_stays(home: Home, run_program: RunProgram) -> None:
     run_program("perfagent", "hub", "--background", env=home.env(PERFAGENT_HUB_IDLE="1")).check()
     time.sleep(2.5)
     assert home.found is not None
 
 
-@pytest.mark.slow
 def test_a_hub_whose_folder_was_deleted_leaves(home: Home, run_program: RunProgram) -> None:
     run_program("perfagent", "hub", "--background", env=home.env()).check()
     pid = home.hub.pid
@@ -250,7 +246,6 @@ def test_a_port_that_somebody_set_and_is_taken_is_named_with_what_to_do(home: Ho
         assert "PERFAGENT_HUB_PORT" in line
 
 
-@pytest.mark.slow
 def test_a_default_port_that_is_taken_gives_way_to_a_free_one_and_that_is_taken_again(
     home: Home, run_program: RunProgram
 ) -> None:
@@ -291,7 +286,6 @@ def test_a_log_that_cannot_be_written_is_told_in_one_line(home: Home, run_progra
         assert "PERFAGENT_HUB_DIR" in line
 
 
-@pytest.mark.slow
 def test_what_was_exported_can_be_imported_elsewhere(home: Home, run_program: RunProgram, tmp_path: Path) -> None:
     run_program("perfagent", "run", "python", "-c", QUERY, env=home.env()).check()
     home.wait_for_spans(1)
@@ -329,7 +323,6 @@ def test_a_folder_of_another_user_is_left_alone(home: Home, run_program: RunProg
     assert list(home.folder.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_database_that_another_process_holds_is_told_in_one_line(home: Home, run_program: RunProgram) -> None:
     import duckdb
 
@@ -361,7 +354,6 @@ def test_a_hub_of_another_version_is_used_and_said_to_be_one(home: Home, run_pro
     holder.stop()
 
 
-@pytest.mark.slow
 def test_a_hub_of_another_machine_that_shares_the_folder_is_not_used(home: Home, run_program: RunProgram) -> None:
     run_program("perfagent", "hub", "--background", env=home.env()).check()
     path, pid = home.folder / "hub.lock", home.hub.pid
@@ -383,7 +375,6 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "bin" / "python")
 
 
-@pytest.mark.slow
 def test_where_the_hubs_packages_are_missing_a_line_tells_how_to_get_them_and_a_summary_follows(
     bare_python: str, home: Home, run_program: RunProgram
 ) -> None:
@@ -398,7 +389,6 @@ def test_where_the_hubs_packages_are_missing_a_line_tells_how_to_get_them_and_a_
     assert 'pip install "perfagent[hub]"' in program.stderr
 
 
-@pytest.mark.slow
 def test_a_hub_of_another_environment_on_path_is_used(bare_python: str, home: Home, run_program: RunProgram) -> None:
     program = run_program(bare_python, "-m", "perfagent", "run", bare_python, "-c", QUERY, env=home.env())
     program.check()
@@ -449,7 +439,6 @@ def test_quiet_means_quiet(home: Home, run_program: RunProgram) -> None:
     home.wait_for_spans(1)
 
 
-@pytest.mark.slow
 def test_a_program_started_without_perfagent_run_finds_a_hub_and_starts_none(
     home: Home, run_program: RunProgram
 ) -> None:
@@ -493,7 +482,6 @@ def test_a_hub_in_the_foreground_greets_and_ends_by_ctrl_c(home: Home, run_progr
     assert program.stderr == ""
 
 
-@pytest.mark.slow
 def test_a_hub_beyond_loopback_warns_and_takes_telemetry_with_a_token_alone(
     home: Home, run_program: RunProgram
 ) -> None:
@@ -505,7 +493,6 @@ def test_a_hub_beyond_loopback_warns_and_takes_telemetry_with_a_token_alone(
     home.wait_for_spans(1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("choice", "opened"), [("always", True), ("never", False), ("auto", False)])
 def test_a_browser_opens_where_it_is_asked_for(
     choice: str, opened: bool, home: Home, run_program: RunProgram, tmp_path: Path

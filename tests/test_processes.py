@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tests.program import Program
     from tests.web import StartWeb, Web
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 PATIENT = "30000"  # ms between two exports: only the way out of the process can be in time
 QUERY = """
 import sqlite3
@@ -83,7 +85,6 @@ def ask(web: Web, times: int) -> Counter[object]:
     return Counter(int(web.ask("/").body) for _ in range(times))  # type: ignore[attr-defined]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -109,7 +110,6 @@ def test_gunicorns_workers_send_each_of_their_requests_once(
     assert len(answered) > (5 if "--max-requests" in options else 0)
 
 
-@pytest.mark.slow
 def test_uvicorns_workers_send_each_of_their_requests_once(receiver: Receiver, start_web: StartWeb) -> None:
     target = ("tests.apps.process_app:asgi", "--port", "PORT", "--workers", "2")
     web = start_web("uvicorn", *target, OTEL_BSP_SCHEDULE_DELAY=PATIENT, OTEL_SERVICE_NAME="")
@@ -119,7 +119,6 @@ def test_uvicorns_workers_send_each_of_their_requests_once(receiver: Receiver, s
     assert {span.resource["service.name"] for span in receiver.spans} == {"tests"}
 
 
-@pytest.mark.slow
 def test_uvicorns_reload_loses_and_doubles_nothing(receiver: Receiver, start_web: StartWeb, tmp_path: Path) -> None:
     source = (ROOT / "tests" / "apps" / "process_app.py").read_text()
     (tmp_path / "reloaded.py").write_text(source)
@@ -143,7 +142,6 @@ def test_uvicorns_reload_loses_and_doubles_nothing(receiver: Receiver, start_web
     assert once(receiver, "SERVER") == answered
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_of_multiprocessing_send_each_of_their_queries_once(method: str, run: Run, receiver: Receiver) -> None:
     program = run.both(f"""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tests.otlp import Receiver
     from tests.program import Program
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 ROOT = Path(__file__).parent.parent
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 REQUESTS = "http_server_request_duration_seconds_count"
@@ -290,7 +292,6 @@ def gunicorn(run_program: RunProgram, exposition: Exposition, free_port: int) ->
     return program, free_port
 
 
-@pytest.mark.slow
 def test_gunicorns_workers_are_one_exposition_and_a_killed_one_takes_nothing_away(
     gunicorn: tuple[Program, int], exposition: Exposition
 ) -> None:
@@ -338,7 +339,6 @@ def _health(exposition: Exposition) -> Any:
     return json.loads(exposition.get("/health")[1])
 
 
-@pytest.mark.slow
 def test_uvicorns_spawned_workers_are_one_exposition(
     run_program: RunProgram, exposition: Exposition, free_port: int
 ) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.servers import MysqlServer
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.otlp import Point, Receiver
     from tests.servers import MysqlServer
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 APP = "sqlalchemy_calls.py"
 
 

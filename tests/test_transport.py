@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.otlp import Receiver
     from tests.program import Program
 
+pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+
 BUSY = ("perfagent", "run", "python", "-m", "tests.apps.busy")
 
 
@@ -111,7 +113,6 @@ def test_nobody_listening_is_said_once(run_program: RunProgram, receiver: Receiv
     receiver.start()
 
 
-@pytest.mark.slow
 def test_a_queue_that_overflows_is_bounded_and_counted_exactly(receiver: Receiver, run_program: RunProgram) -> None:
     receiver.fault = otlp.status(503)
     program = start_busy(run_program, receiver, 4, pace=0.0, OTEL_BSP_MAX_QUEUE_SIZE="1000")
