@@ -197,34 +197,51 @@ def test_a_series_without_a_service_is_of_its_job_and_one_without_either_is_nobo
     assert processes.of({"instance": "x"}) is None
 
 
-RANGES = st.tuples(st.integers(0, 200), st.integers(1, 100), st.sampled_from([60, 300, 900]))
+STEPS = st.sampled_from([1, 5, 15])  # minutes
+RANGES = st.tuples(st.integers(0, 200), st.integers(1, 100), STEPS)
+FAR = 1 << 40
 
 
 @given(st.lists(RANGES, max_size=8), RANGES)
-def test_coverage_agrees_with_a_set_of_minutes(added: list[tuple[int, int, int]], asked: tuple[int, int, int]) -> None:
+def test_what_coverage_lacks_is_read_in_whole_steps(
+    added: list[tuple[int, int, int]], asked: tuple[int, int, int]
+) -> None:
     coverage, there = Coverage(), {}
     for begin, length, step in added:
-        coverage.add(Stretch(begin * 60, (begin + length) * 60, step))
-        there |= dict.fromkeys(range(begin, begin + length), step)
+        stretch = Stretch(begin // step * step * 60, (begin + length + step) // step * step * 60, step * 60)
+        for low, high in coverage.missing(stretch.begin, stretch.end, 0):  # as the filler reads: never part of a step
+            for piece in pieces(low, high, stretch.step, 1000, FAR):
+                coverage.add(piece)
+                for minute in range(piece.begin // 60, piece.end // 60):
+                    there[minute] = (piece.step // 60, minute // (piece.step // 60))
+    for step, row in there.values():  # a step is there with all its minutes, or not at all
+        assert all(there[row * step + one] == (step, row) for one in range(step))
     begin, length, step = asked
     missing = {
         minute
-        for low, high in coverage.missing(begin * 60, (begin + length) * 60, step)
+        for low, high in coverage.missing(begin * 60, (begin + length) * 60, step * 60)
         for minute in range(low // 60, high // 60)
     }
-    assert missing == {one for one in range(begin, begin + length) if there.get(one, 10**9) > step}
+    cut = {edge for edge in (begin, begin + length) if edge in there and edge % there[edge][0]}
+    lacks = {one for one in range(begin, begin + length) if there.get(one, (10**9, 0))[0] > step}
+    lacks |= {one for one in there for edge in cut if there[one] == there[edge]}  # a step that the range cuts
+    whole = lacks | {one for one in there for other in lacks if there.get(other) == there[one]}
+    assert missing == whole
     coverage.drop(begin * 60, (begin + length) * 60)
     assert coverage.share(begin * 60, (begin + length) * 60, 900) == 0
+    assert all(one.begin % one.step == one.end % one.step == 0 for one in coverage.stretches)
 
 
 @given(st.integers(0, 5000), st.integers(1, 3000), st.sampled_from([60, 300, 900, 7200]), st.integers(1, 60))
 def test_pieces_are_aligned_and_are_all_of_it_once_the_newest_first(
     begin: int, length: int, step: int, most: int
 ) -> None:
-    found = list(pieces(begin * 60, (begin + length) * 60, step, most))
+    settled = (begin + length) * 60 - 700
+    found = list(pieces(begin * 60, (begin + length) * 60, step, most, settled))
     assert [one.begin for one in found[:-1]] == [one.end for one in found[1:]]
     assert (found[0].end, found[-1].begin) == ((begin + length) * 60, begin * 60)
     for one in found:
         assert one.step in (60, step)
         assert one.begin % one.step == one.end % one.step == 0
         assert 1 <= one.steps <= most
+        assert one.step == 60 or one.end <= settled

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1/performance"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NOTES = "Perfagent-Notes"
 SILENCE = 40  # seconds; the stream of live values sends a heartbeat every 15
 START = "start one with `perfagent hub --background`, or a program with `perfagent run`"
 
@@ -70,6 +71,7 @@ class Client:
         self.address = address.rstrip("/")
         self.timeout = timeout
         self.access = access
+        self.notes: dict[str, None] = {}  # what answers lacked, where the hub reads from elsewhere; each once
         self._headers = {"Accept": "application/json", "User-Agent": f"perfagent/{__version__}"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -183,6 +185,7 @@ class Client:
             connection.request("GET" if content is None else "POST", self._path(path), content, headers)
             response = connection.getresponse()
             body = response.read()
+            self.notes |= dict.fromkeys(filter(None, response.getheader(NOTES, "").split(" | ")))
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if kept and not isinstance(error, TimeoutError):

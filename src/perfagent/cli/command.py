@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from perfagent import __version__
@@ -54,7 +55,10 @@ def serve(found: argparse.ArgumentParser, words: list[str], body: Callable[[Clie
     def asking() -> int:
         try:
             client = Client.find(asked.url, asked.token, asked.timeout)
-            return body(client, asked)
+            status = body(client, asked)
+            for note in client.notes:
+                print(f"perfagent: {note}", file=sys.stderr)
+            return status
         except HubError as error:
             return ending.told(str(error), error.status)
         except (KeyError, TypeError) as error:  # a hub of another version; its fields are read in every body

@@ -33,7 +33,8 @@ class Coverage:
         self.stretches = merged
 
     def drop(self, begin: int, end: int) -> None:
-        """Forgets a stretch of time."""
+        """Forgets a stretch of time; all of a longer step that it has a part of."""
+        begin, end = self._whole(begin, end)
         kept: list[Stretch] = []
         for one in self.stretches:
             if one.begin < begin:
@@ -43,10 +44,14 @@ class Coverage:
         self.stretches = [one for one in kept if one.begin < one.end]
 
     def missing(self, begin: int, end: int, step: int) -> list[tuple[int, int]]:
-        """The parts of a range that are not there, or coarser than `step`; the newest first."""
-        found = []
+        """The parts of a range that are not there, or coarser than `step`; the newest first.
+
+        No part cuts a longer step that is there: its one row stands for all of it, so all of it is read anew. So is a
+        step that the range itself begins or ends within.
+        """
+        found: list[tuple[int, int]] = []
         at = begin
-        for one in self.stretches:
+        for one in self._inside(begin, end):
             if one.end <= at or one.step > step:
                 continue
             if one.begin >= end:
@@ -56,7 +61,28 @@ class Coverage:
             at = max(at, one.end)
         if at < end:
             found.append((at, end))
-        return found[::-1]
+        return [self._whole(low, high) for low, high in reversed(found)]
+
+    def _inside(self, begin: int, end: int) -> Iterator[Stretch]:
+        """What is there, without steps that a range begins or ends within."""
+        for one in self.stretches:
+            low, high = one.begin, one.end
+            if one.begin < begin < one.end:
+                low = -(-begin // one.step) * one.step
+            if one.begin < end < one.end:
+                high = end // one.step * one.step
+            if low < high:
+                yield one._replace(begin=low, end=high)
+
+    def _whole(self, begin: int, end: int) -> tuple[int, int]:
+        """A stretch of time that begins and ends where the steps do that are there."""
+        low, high = begin, end
+        for one in self.stretches:
+            if one.begin < begin < one.end:
+                low = begin // one.step * one.step
+            if one.begin < end < one.end:
+                high = -(-end // one.step) * one.step
+        return low, high
 
     def share(self, begin: int, end: int, step: int) -> float:
         """How much of a range is there, 0..1."""
@@ -64,7 +90,7 @@ class Coverage:
         return 1.0 - lacks / (end - begin) if end > begin else 1.0
 
 
-def pieces(begin: int, end: int, step: int, most: int) -> Iterator[Stretch]:
+def pieces(begin: int, end: int, step: int, most: int, settled: int) -> Iterator[Stretch]:
     """A stretch of whole minutes in pieces to ask for, the newest first.
 
     Steps are aligned, so that each row of the window lies in one step of a chart; what is left over at both ends is
@@ -72,8 +98,9 @@ def pieces(begin: int, end: int, step: int, most: int) -> Iterator[Stretch]:
 
     Args:
         most: steps of a piece.
+        settled: until when minutes do not change any more; what comes later is asked for by the minute.
     """
-    low, high = -(-begin // step) * step, end // step * step
+    low, high = -(-begin // step) * step, min(end, settled) // step * step
     if low >= high:
         low = high = end
     yield from _steps(high, end, MINUTE, most)

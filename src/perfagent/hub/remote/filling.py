@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from perfagent.hub.remote.coverage import MINUTE, Coverage, pieces
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 STEPS, MOST_STEPS = 30, 240  # of a piece at first, and at most
 QUICK = 1.0  # seconds that a piece may take for the next one to be larger
 KEPT = 120.0  # seconds for which a range is filled after somebody has asked for it last
+FRESH = 300  # seconds of which minutes may still be read anew, one by one
 SKIPPED = 300.0  # seconds for which a piece that is too much is passed over
 AGAIN = 5.0  # seconds after which a piece that failed is tried again
 FARTHEST = 400 * 86_400  # seconds that a range may reach back
@@ -165,7 +167,7 @@ class Filler:
         for topic, ask in sorted(self._wanted(), key=lambda pair: -pair[1].asked):
             missing = topic.coverage.missing(ask.begin, ask.end, ask.step)
             for low, high in missing:
-                for piece in pieces(low, high, ask.step, topic.steps):
+                for piece in _pieces(ask, low, high, topic.steps):
                     if topic.skipped.get(piece.begin, 0.0) < time.monotonic():
                         return topic, piece
             if not missing:
@@ -207,3 +209,11 @@ class Filler:
         topic.failing, topic.not_before = str(error), time.monotonic() + AGAIN
         if error.is_too_much:  # and it cannot be asked for in smaller pieces: what follows shall not wait for it
             topic.skipped[stretch.begin] = time.monotonic() + SKIPPED
+
+
+def _pieces(ask: Ask, low: int, high: int, most: int) -> Iterator[Stretch]:
+    """What is missing of a range, in pieces that do not go beyond its begin or its end."""
+    settled = int(time.time()) - FRESH
+    edges = sorted({low, high, *(edge for edge in (ask.begin, ask.end) if low < edge < high)})
+    for begin, end in reversed(list(pairwise(edges))):
+        yield from pieces(begin, end, ask.step, most, settled)

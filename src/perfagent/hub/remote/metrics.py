@@ -69,6 +69,7 @@ class Metrics:
         for topic in (self.calls, self.vitals):
             self.filler.add(topic)
         self._closed = 0
+        self._choosing = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edge", daemon=True)
         self._recall()
@@ -100,10 +101,12 @@ class Metrics:
         Raises:
             RemoteError: it cannot be asked.
         """
-        self._single_asked[name] = time.monotonic()
-        known = self.single.get(name)
-        if known is not None:
-            return known[0]
+        with self._choosing:
+            self._single_asked[name] = time.monotonic()
+            known = self.single.get(name)
+            return known[0] if known is not None else self._take_on(name)
+
+    def _take_on(self, name: str) -> Topic | None:
         wanted = points.known_as(self.prometheus, name, int(time.time()))
         if not wanted:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -36,8 +37,10 @@ LOOK = 0.03  # seconds between two looks whether it is there
 LATE = 300.0  # seconds after which the newest data is not taken for the present any more
 BEHIND = 3  # intervals without an answer, from which a remote is not well
 SPANS = 400_000  # spans in the window
-TRIM = 3600.0  # seconds
+TRIM = 3600.0  # seconds between two looks at how much there is
+LEAST = 4 * 3600.0  # seconds that are kept, however large they are
 MIB = 1 << 20
+log = logging.getLogger("perfagent.hub")
 NOWHERE = Dialect()
 NO_JAEGER = "no Jaeger is set, so there are no traces: PERFAGENT_JAEGER_URL names one"
 SERVICES = 20  # that one search asks for
@@ -174,12 +177,12 @@ class Remote:
         if metrics is None:
             return self.problems()
         self._asked_back = min(self._asked_back, begin)
-        topics = list(metrics.topics())
+        topics = [metrics.calls, metrics.vitals]
         known = metrics.filler.is_wanted(metrics.calls, begin, end, step)
         wanted = [metrics.filler.want(topic, begin, end, step) for topic in topics]
         await self._wait(list(zip(topics, wanted, strict=True)), AGAIN if known else PATIENCE)
         if end - begin <= 2 * 86_400:  # with which it is compared; whoever looks need not wait for that
-            for topic in (metrics.calls, metrics.vitals):
+            for topic in topics:
                 metrics.filler.want(topic, begin - (end - begin), begin, step)
             for topic in topics:
                 metrics.filler.want(topic, begin, end, step)  # again, so that it comes first
@@ -383,13 +386,23 @@ class Remote:
     def _trim(self) -> None:
         """Forgets what is old, or too much, each hour."""
         while not self._ended.wait(TRIM):
-            now = time.time()
-            keep = max(self._settings.retention_hours * 3600.0, now - self._asked_back)
-            self._asked_back = now
+            try:
+                self.trim(time.time())
+            except Exception:
+                log.exception("the window could not be trimmed")
+
+    def trim(self, now: float) -> None:
+        """Forgets what is older than PERFAGENT_RETENTION_HOURS, unless somebody looked at it within the hour, and more
+        while the window is larger than PERFAGENT_RETENTION_SIZE; raises StoreFailed.
+        """
+        keep = max(self._settings.retention_hours * 3600.0, now - self._asked_back)
+        self._asked_back = now
+        self._forget(now - keep)
+        while self.window.used() > self._settings.retention_size * MIB and keep > LEAST:
+            keep /= 2
             self._forget(now - keep)
-            while self.window.used() > self._settings.retention_size * MIB and keep > 4 * 3600:
-                keep /= 2
-                self._forget(now - keep)
+        if self.metrics is not None:
+            self.metrics.remember()
 
     def _forget(self, before: float) -> None:
         minute = int(before) // 60 * 60
