@@ -238,6 +238,30 @@ def test_the_last_words_of_a_program_that_dies_are_sent(run_program: RunProgram,
     assert record.body == "last words"
 
 
+def test_what_another_thread_is_about_to_send_when_the_program_ends_is_sent(
+    run_text: RunText, receiver: Receiver
+) -> None:
+    # As OpenTelemetry's handler does: logging ends with a flush in a thread that nobody waits for.
+    run_text("""
+        import logging, threading, time
+        from perfagent.runtime.pipeline import Pipeline
+        from opentelemetry import _logs
+        store = Pipeline._store
+
+        def slow(self, payload):
+            taken.set()
+            time.sleep(0.3)
+            store(self, payload)
+
+        taken = threading.Event()
+        Pipeline._store = slow
+        logging.warning("in hand")
+        threading.Thread(target=_logs.get_logger_provider().force_flush, daemon=True).start()
+        taken.wait()
+    """)
+    assert bodies(receiver) == ["in hand"]
+
+
 def test_a_handler_of_opentelemetry_s_own_sends_no_record_a_second_time(run_text: RunText, receiver: Receiver) -> None:
     run_text("""
         import logging

@@ -69,7 +69,8 @@ class Pipeline:
         self._running = self._stopping = self._stuck = False
         self._halts = 0  # forks under way
         self._thread = 0
-        self._deadline: float | None = None
+        self._deadline: float | None = None  # of a flush
+        self._exit_by = 0.0
         self._backlog: deque[Payload] = deque()
         self._encoded: dict[Scope, list[bytes]] = {}
         self._encoded_count = 0
@@ -111,8 +112,8 @@ class Pipeline:
             Whether everything was handed over.
         """
         if self._stopping:
-            return not self._running or self._ended(max((self._deadline or 0.0) - monotonic(), 0.0))
-        self._deadline = monotonic() + timeout
+            return not self._running or self._ended(max(self._exit_by - monotonic(), 0.0))
+        self._exit_by = monotonic() + timeout
         self._stopping = True
         try:
             return self._send_all(timeout)
@@ -222,11 +223,14 @@ class Pipeline:
             return not self._halts and not self._stopping
 
     def _last_tick(self) -> None:
-        if not self._has_news():
+        if not self._working.acquire(timeout=max(self._exit_by - monotonic(), 0.0)):
             return
-        if self._working.acquire(timeout=max((self._deadline or 0.0) - monotonic(), 0.0)):
-            self._next_metrics = 0.0
-            self._tick()
+        try:
+            if self._has_news():  # asked only now: what a flush under way has in hand neither waits nor is sent
+                self._next_metrics = 0.0
+                self._tick()
+        finally:
+            self._working.release()
 
     def _has_news(self) -> bool:
         """Whether there is more to send than the vital signs of a process that did nothing: those are not worth the
@@ -323,7 +327,8 @@ class Pipeline:
 
     def _send(self) -> None:
         while self._backlog and monotonic() >= self._not_before and not self._halts:
-            timeout = None if self._deadline is None else self._deadline - monotonic()
+            deadline = self._exit_by if self._stopping else self._deadline
+            timeout = None if deadline is None else deadline - monotonic()
             if timeout is not None and timeout <= 0:
                 return
             payload = self._backlog[0]
