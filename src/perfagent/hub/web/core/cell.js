@@ -24,13 +24,13 @@ export function cell(value) {
 /** The cell's value; the component renders again when it changes. */
 export function useCell(source) {
   const [, refresh] = useState(0);
+  const shown = source.value;
   useEffect(() => {
-    const seen = source.value;
     const stop = source.follow(() => refresh((count) => count + 1));
-    if (!Object.is(seen, source.value)) refresh((count) => count + 1);
+    if (!Object.is(shown, source.value)) refresh((count) => count + 1); // it changed before anybody followed
     return stop;
   }, [source]);
-  return source.value;
+  return shown;
 }
 
 /** What is remembered in this browser under a name; `fallback` where it keeps nothing. */
