@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,14 +73,21 @@ def _shows(browser: Browser, hub: ServedHub, addresses: dict[str, str], view: st
     with Visit(browser, hub, size, scheme) as visit:
         visit.open(route.format(**addresses), LOADED.get(view, view))
         visit.page.wait_for_timeout(300)  # what a view fetches beside its own data
-        shown = visit.text()
-        visit.keep(f"{view}-{mode}")
         if size == WIDE:
-            assert [text for text in wanted if text not in shown] == []
+            _wait_for_texts(visit, wanted)
+        visit.keep(f"{view}-{mode}")
         visit.width_fits()
         visit.accessible()
         visit.check()
         assert visit.page.evaluate("window.broken") is None
+
+
+def _wait_for_texts(visit: Visit, wanted: list[str]) -> None:
+    """Returns when all texts are shown; a busy machine takes longer than the wait above."""
+    deadline = time.monotonic() + 10
+    while missing := [text for text in wanted if text not in visit.text()]:
+        assert time.monotonic() < deadline, f"{missing} are not shown"
+        visit.page.wait_for_timeout(100)
 
 
 @pytest.mark.parametrize("view", VIEWS)
