@@ -201,7 +201,7 @@ def test_host_metrics_and_the_collectors_own_telemetry_arrive(whole: Running) ->
 
 
 def test_a_fault_fires_alerts_that_are_delivered_within_a_minute_and_resolved_when_it_is_over(whole: Running) -> None:
-    _use_thresholds(whole.stack, error_rate_percent={"violations": 1, "cooldown_minutes": 0})
+    _use_rules(whole, error_rate_percent={"violations": 1, "cooldown_minutes": 0})
     customers = iter(range(100, 10_000))
     for _ in range(10):
         whole.shop.buy(next(customers))
@@ -227,13 +227,25 @@ def test_a_fault_fires_alerts_that_are_delivered_within_a_minute_and_resolved_wh
     print(f"FailingRequests: resolved {over.arrived - mended:.1f} s after the end of the fault")
 
 
-def _use_thresholds(stack: Stack, **changes: dict[str, float]) -> None:
-    """Exports the rules anew, with thresholds changed as a user would, and has Prometheus read them."""
-    rules = stack.directory / "files" / "prometheus" / "rules"
-    words = ("rules", "export", "--project", str(FILES / "prometheus"), "--directory", str(rules))
-    environ = {**os.environ, "PERFAGENT_ALERT_THRESHOLDS": json.dumps(changes)}
+OBJECTIVE = """
+[[slo]]
+name = "shop-availability"
+service = "shop"
+objective = 99.9
+indicator = "availability"
+"""
+
+
+def _use_rules(whole: Running, **thresholds: dict[str, float]) -> None:
+    """Exports the rules of a team that promises 99.9 % and has changed thresholds, and has Prometheus read them."""
+    project = whole.directory / "project"
+    project.mkdir()
+    (project / "perfagent.toml").write_text(OBJECTIVE)
+    rules = whole.stack.directory / "files" / "prometheus" / "rules"
+    words = ("rules", "export", "--project", str(project), "--directory", str(rules))
+    environ = {**os.environ, "PERFAGENT_ALERT_THRESHOLDS": json.dumps(thresholds)}
     subprocess.run([sys.executable, "-m", "perfagent", *words], env=environ, check=True, capture_output=True)
-    reload = urllib.request.Request(f"{stack.url('prometheus:9090')}/-/reload", method="POST")
+    reload = urllib.request.Request(f"{whole.stack.url('prometheus:9090')}/-/reload", method="POST")
     with urllib.request.urlopen(reload, timeout=10) as answer:
         assert answer.status == 200
 
