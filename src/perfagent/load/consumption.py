@@ -67,7 +67,7 @@ class Group:
     @property
     def settled(self) -> bool:
         """Whether its figures are of the same messages, which they are but for a moment of their export."""
-        return self.ages is None or self.ages.count >= self.done
+        return self.received >= self.processed and (self.ages is None or self.ages.count >= self.done)
 
 
 def consumption(
