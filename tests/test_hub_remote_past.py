@@ -302,7 +302,7 @@ def test_a_window_of_another_prometheus_is_not_shown(began: Began, tmp_path: Pat
 
 
 def test_what_is_old_or_too_much_is_forgotten_and_read_again_when_somebody_looks(began: Began, tmp_path: Path) -> None:
-    end = began.past.end // 900 * 900
+    end = began.past.end // 1800 * 1800  # where steps of 600 and of 900 s end
     day = {"from_": str(end - 20 * HOUR), "to": str(end)}
     with reading(tmp_path, **began.settings, PERFAGENT_RETENTION_HOURS="4", PERFAGENT_REMOTE_INTERVAL="600") as hub:
         before = whole(hub, **day)["totals"]["requests"]
