@@ -160,6 +160,3 @@ def get(base: str, path: str, **parameters: object) -> Any:
     query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
     with urllib.request.urlopen(f"{base}{path}{query}", timeout=30) as response:
         return json.load(response)
-
-
-__all__ = ["Notification", "Stores", "Webhook", "eventually", "get", "need", "running"]
