@@ -15,7 +15,7 @@ import pytest
 
 from perfagent.hub.receive import wire
 from perfagent.hub.remote.address import address
-from perfagent.settings import OPTIONS, Settings
+from perfagent.settings import Settings
 from tests.hubs import Home, one_span
 from tests.otlp import Receiver
 from tests.remotes import Faulty
@@ -178,4 +178,4 @@ def test_what_its_page_types_works_and_the_settings_that_it_shows_are_accepted(
         "/prometheus", "Bearer TOKEN", "team",
     )  # fmt: skip
     for name in re.findall(r"`(PERFAGENT_\w+)`", (ROOT / PAGE).read_text()):
-        assert any(name == option.name for option in OPTIONS), name
+        assert any(name == option.name for option in Settings.options()), name

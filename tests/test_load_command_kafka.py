@@ -25,6 +25,7 @@ from perfagent import settings
 from perfagent.cli.load import main
 from perfagent.load.events import AccessLog, encode
 from perfagent.load.prometheus import Growth, Prometheus, PrometheusError, buckets, growth, quantile
+from perfagent.settings import source
 from tests.program import Program, find_free_port
 from tests.servers import missing
 from tests.test_docs import blocks
@@ -221,7 +222,7 @@ def test_where_nobody_answers_one_line_tells_who(
         (("--bootstrap", closed), 3, "no Kafka broker can be used at"),  # Prometheus by the setting
     ):
         environ = {"PERFAGENT_PROMETHEUS_URL": prometheus_url} if words == ("--bootstrap", closed) else {}
-        monkeypatch.setattr(settings, "_current", settings.Settings(environ))
+        monkeypatch.setitem(source._current, settings.Settings, settings.Settings(environ))
         assert main(["kafka", "--rate", "10", "--duration", "1", *words]) == status
         shown = capsys.readouterr()
         assert told in shown.err
@@ -311,7 +312,7 @@ def test_a_password_in_the_address_of_prometheus_is_sent_and_never_shown(
         def log_message(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(settings, "_current", settings.Settings({}))
+    monkeypatch.setitem(source._current, settings.Settings, settings.Settings({}))
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever).start()
         url = f"http://me:hunter2@127.0.0.1:{server.server_port}"

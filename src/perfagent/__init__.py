@@ -1,16 +1,27 @@
 """perfagent: a performance agent for Python that the program cannot feel."""
 
 __version__ = "0.1.0"
-__all__ = ["TimingMiddleware", "__version__"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from perfagent.middleware import TimingMiddleware
+    from perfagent.middleware import TimingMiddleware as TimingMiddleware
+
+# What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.
+_PUBLIC = {
+    "TimingMiddleware": "perfagent.middleware",
+}
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> object:
-    if name == "TimingMiddleware":  # nothing is imported before somebody asks for it
-        from perfagent.middleware import TimingMiddleware
+    module = _PUBLIC.get(name)
+    if module is None:
+        raise AttributeError(f"module 'perfagent' has no attribute {name!r}")
+    from importlib import import_module
 
-        return TimingMiddleware
-    raise AttributeError(f"module 'perfagent' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(module), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

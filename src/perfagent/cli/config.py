@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from perfagent.settings import OPTIONS, Settings
+from perfagent.settings import tables
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from perfagent.settings.options import Option
 
 SECRET = ("headers", "key", "token", "password")
 
@@ -24,19 +28,21 @@ def main(words: list[str]) -> int:
     if asked.output == "markdown":
         print(reference(), end="")
         return 0
-    settings = Settings()
+    found = [table() for table in tables()]
     rows = [
         {"name": option.name, "value": _shown(option.name, value), "origin": origin, "help": option.help}
-        for option, value, origin in settings.origins()
+        for table in found
+        for option, value, origin in table.origins()
         if all(part.lower() in option.name.lower() for part in asked.name) and (not asked.set or origin != "default")
     ]
+    problems = [problem for table in found for problem in table.problems]
     if asked.output == "json":
-        print(json.dumps({"settings": rows, "problems": settings.problems}, indent=2, default=str))
+        print(json.dumps({"settings": rows, "problems": problems}, indent=2, default=str))
     else:
         for row in rows:
             print(f"{row['name']} = {row['value']}   ({row['origin']})\n    {row['help']}")
-        print(f"{len(rows)} of {len(OPTIONS)} settings")
-    return 1 if settings.problems else 0
+        print(f"{len(rows)} of {sum(len(table.options()) for table in found)} settings")
+    return 1 if problems else 0
 
 
 def reference() -> str:
@@ -48,16 +54,18 @@ def reference() -> str:
         "key is the same name in lower case; `perfagent_` may be left out. The environment wins. A malformed value is",
         "reported in one line on standard error, and the default serves. `perfagent config --output markdown` makes",
         "this page.",
-        "",
-        "| name | default | accepted | what it does |",
-        "|---|---|---|---|",
     ]
-    for option in OPTIONS:
-        unit = f" {option.unit}" if option.unit else ""
-        default = f"`{_shown('', option.default)}`{unit}" if option.default not in ("", (), {}) else "none"
-        also = f" Also `{'`, `'.join(option.names[1:])}`." if option.names[1:] else ""
-        lines.append(f"| `{option.name}` | {default} | {option.accepts} | {option.help}{also} |".replace("||", r"\|\|"))
+    for table in tables():
+        lines += ["", f"## {table.title}", "", "| name | default | accepted | what it does |", "|---|---|---|---|"]
+        lines += map(_row, table.options())
     return "\n".join(lines) + "\n"
+
+
+def _row(option: Option) -> str:
+    unit = f" {option.unit}" if option.unit else ""
+    default = f"`{_shown('', option.default)}`{unit}" if option.default not in ("", (), {}) else "none"
+    also = f" Also `{'`, `'.join(option.names[1:])}`." if option.names[1:] else ""
+    return f"| `{option.name}` | {default} | {option.accepts} | {option.help}{also} |".replace("||", r"\|\|")
 
 
 def _shown(name: str, value: object) -> object:

@@ -177,9 +177,7 @@ def environment(settings: Settings, folder: str) -> dict[str, str]:
 
 
 def _hub_options(settings: Settings) -> Iterator[tuple[Any, object, str]]:
-    from perfagent.settings import OPTIONS
-
-    for option in OPTIONS:
+    for option in settings.options():
         if option.attribute.startswith(("hub", "retention", "remote")) or option.attribute in READ:
             yield option, *settings.lookup(option)
 

@@ -1,4 +1,4 @@
-"""Every option of perfagent: its name, type, default and help; the only reader of the process environment.
+"""Every option of perfagent: its name, type, default and help.
 
 A value comes from the environment, else from `perfagent.toml` or `[tool.perfagent]` in `pyproject.toml` of the working
 directory, else from the default. A malformed value is reported in one line on standard error, and the default serves.
@@ -6,15 +6,8 @@ directory, else from the default. A malformed value is reported in one line on s
 
 from __future__ import annotations
 
-import os
-import sys
-
-from perfagent.settings import file
-from perfagent.settings.options import Choice, Flag, Json, Option, Pairs, Text, Whole, Words
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from perfagent.settings.options import Choice, Flag, Json, Pairs, Text, Whole, Words
+from perfagent.settings.source import Table
 
 SAMPLERS = (
     "always_on",
@@ -39,13 +32,10 @@ EXCLUDED_COMMANDS = (
 )
 
 
-class Settings:
-    """The options of one process, read on first use and then constant.
+class Settings(Table):
+    """What the agent and the hub are told; arguments as for `Table`."""
 
-    Args:
-        environ: what stands for the environment; `os.environ` when left out.
-        directory: where the settings file is looked for; the working directory when left out.
-    """
+    title = "Agent and hub"
 
     # What is sent, and where to.
     disabled = Flag("OTEL_SDK_DISABLED", False, "Turns everything off: nothing is hooked, nothing is sent.")
@@ -347,59 +337,19 @@ class Settings:
     )
     control_key = Text("PERFAGENT_CONTROL_KEY", "", "The secret that signs commands of a hub elsewhere.")
 
-    def __init__(self, environ: Mapping[str, str] | None = None, directory: str = ".") -> None:
-        self.environ = os.environ if environ is None else environ
-        self.directory = directory
-        self.problems: list[str] = []
-        self._file: tuple[dict[str, str], str] | None = None
 
-    def lookup(self, option: Option) -> tuple[object, str]:
-        """The value of `option` and where it came from: a variable's name, a file's path or `default`."""
-        for name in option.names:
-            text = self.environ.get(name)
-            if text:  # OpenTelemetry: an empty variable counts as unset
-                return self._parse(option, text, name, name)
-        if self._file is None:
-            self._file = file.read(self.directory, self.report)
-        values, path = self._file
-        if values:
-            for name in option.names:
-                key = name.lower()
-                for spelled in (key, key.removeprefix("perfagent_")):
-                    if spelled in values:
-                        return self._parse(option, values[spelled], spelled, path)
-        return option.default, "default"
-
-    def _parse(self, option: Option, text: str, key: str, origin: str) -> tuple[object, str]:
-        try:
-            return option.parse(text), origin
-        except ValueError:
-            default = option.default if option.default != "" else "nothing"
-            shown = "…" if "headers" in key.lower() else repr(text[:200])  # a header may be a password
-            self.report(f"{key}={shown} is not accepted: {option.accepts}; going on with {default!r}")
-            return option.default, "default"
-
-    def report(self, problem: str) -> None:
-        """Keeps `problem` for `perfagent doctor` and says it, once, on standard error."""
-        if problem not in self.problems:
-            self.problems.append(problem)
-            print(f"perfagent: {problem}", file=sys.stderr, flush=True)
-
-    def origins(self) -> Iterator[tuple[Option, object, str]]:
-        """Every option with its value and where that came from, in the order of the table."""
-        for option in OPTIONS:
-            yield option, *self.lookup(option)
+SUBJECTS: dict[str, str] = {}
+"""The tables of the library's subjects: each one's module in this package, and its class."""
 
 
-OPTIONS: tuple[Option, ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Option))
+def tables() -> tuple[type[Table], ...]:
+    """Every table there is: the agent's and the hub's, then those of the subjects, which are imported by this."""
+    from importlib import import_module
 
-
-_current: Settings | None = None
+    found = (getattr(import_module(f"perfagent.settings.{module}"), name) for module, name in SUBJECTS.items())
+    return (Settings, *found)
 
 
 def current() -> Settings:
-    """The settings of this process, shared by every part of it."""
-    global _current
-    if _current is None:
-        _current = Settings()
-    return _current
+    """The agent's and the hub's settings in this process."""
+    return Settings.current()

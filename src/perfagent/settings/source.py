@@ -1,0 +1,90 @@
+"""Where the values of options come from: the environment, a settings file, the default; the only reader of the former.
+
+A table is a class with an option a line. Each subject of the library has one of its own, read when the subject is used:
+a program that has no cache does not pay for the settings of one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from perfagent.settings import file
+from perfagent.settings.options import Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import TypeVar
+
+    Own = TypeVar("Own", bound="Table")
+
+_current: dict[type[Table], Table] = {}
+
+
+class Table:
+    """Options of one subject in one process, read on first use and then constant.
+
+    Args:
+        environ: what stands for the environment; `os.environ` when left out.
+        directory: where the settings file is looked for; the working directory when left out.
+    """
+
+    title = ""
+    """Of its part of the reference page."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None, directory: str = ".") -> None:
+        self.environ = os.environ if environ is None else environ
+        self.directory = directory
+        self.problems: list[str] = []
+        self._file: tuple[dict[str, str], str] | None = None
+
+    def lookup(self, option: Option) -> tuple[object, str]:
+        """The value of `option` and where it came from: a variable's name, a file's path or `default`."""
+        for name in option.names:
+            text = self.environ.get(name)
+            if text:  # OpenTelemetry: an empty variable counts as unset
+                return self._parse(option, text, name, name)
+        if self._file is None:
+            self._file = file.read(self.directory, self.report)
+        values, path = self._file
+        if values:
+            for name in option.names:
+                key = name.lower()
+                for spelled in (key, key.removeprefix("perfagent_")):
+                    if spelled in values:
+                        return self._parse(option, values[spelled], spelled, path)
+        return option.default, "default"
+
+    def _parse(self, option: Option, text: str, key: str, origin: str) -> tuple[object, str]:
+        try:
+            return option.parse(text), origin
+        except ValueError:
+            default = option.default if option.default != "" else "nothing"
+            shown = "…" if "headers" in key.lower() else repr(text[:200])  # a header may be a password
+            self.report(f"{key}={shown} is not accepted: {option.accepts}; going on with {default!r}")
+            return option.default, "default"
+
+    def report(self, problem: str) -> None:
+        """Keeps `problem` for `perfagent doctor` and says it, once, on standard error."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+            print(f"perfagent: {problem}", file=sys.stderr, flush=True)
+
+    def origins(self) -> Iterator[tuple[Option, object, str]]:
+        """Every option with its value and where that came from, in the order of the table."""
+        for option in self.options():
+            yield option, *self.lookup(option)
+
+    @classmethod
+    def options(cls) -> tuple[Option, ...]:
+        """Every option, in the order of the table."""
+        return tuple(value for value in vars(cls).values() if isinstance(value, Option))
+
+    @classmethod
+    def current(cls: type[Own]) -> Own:
+        """The table of this process, shared by every part of it."""
+        found = _current.get(cls)
+        if found is None:
+            found = _current[cls] = cls()
+        return found  # type: ignore[return-value]
