@@ -31,6 +31,38 @@ def test_config_tells_where_each_value_comes_from(run_program: RunProgram, tmp_p
     assert "s3cret" not in program.stdout
 
 
+def test_a_settings_file_has_what_differs_by_environment(run_program: RunProgram, tmp_path: Path) -> None:
+    (tmp_path / "perfagent.toml").write_text(
+        'namespace = "shop"\notel_metric_export_interval = 15000\n'
+        "[environments.production]\notel_metric_export_interval = 60000\n[environments.test]\nquiet = true\n"
+    )
+
+    def config(**env: str) -> dict[str, tuple[object, str]]:
+        program = run_program("perfagent", "config", "--output", "json", env=env, cwd=tmp_path)
+        rows = json.loads(program.check())["settings"]
+        return {row["name"]: (row["value"], row["origin"].rpartition("/")[2]) for row in rows}
+
+    production = config(PERFAGENT_ENVIRONMENT="production")
+    assert production["OTEL_METRIC_EXPORT_INTERVAL"] == (60_000, "perfagent.toml [environments.production]")
+    assert production["PERFAGENT_NAMESPACE"] == ("shop", "perfagent.toml")
+    assert production["PERFAGENT_QUIET"] == (False, "default")
+    assert config()["OTEL_METRIC_EXPORT_INTERVAL"] == (15_000, "perfagent.toml")
+    attributes = "team=a, deployment.environment.name=test"
+    assert config(OTEL_RESOURCE_ATTRIBUTES=attributes)["PERFAGENT_QUIET"][0] is True
+    program = run_program("perfagent", "config", env={"PERFAGENT_ENVIRONMENT": "prod"}, cwd=tmp_path)
+    assert program.wait() == 1
+    told = "has nothing for PERFAGENT_ENVIRONMENT='prod': it has [environments.…] for production, test"
+    assert program.stderr.count(told) == 1
+
+
+def test_a_program_tells_the_environment_that_it_runs_in(run_program: RunProgram, receiver: Receiver) -> None:
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "PERFAGENT_ENVIRONMENT": "production"}
+    code = "import sqlite3; sqlite3.connect(':memory:').execute('select 1')"
+    run_program("perfagent", "run", sys.executable, "-c", code, env=env).check()
+    (span,) = receiver.wait_for_spans(1)
+    assert span.resource["deployment.environment.name"] == "production"
+
+
 def test_config_reads_pyproject_and_says_when_it_is_broken(run_program: RunProgram, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.perfagent]\notel_service_name = "project"\n')
     assert "OTEL_SERVICE_NAME = project" in run_program("perfagent", "config", "--set", cwd=tmp_path).check()

@@ -42,6 +42,8 @@ def attributes(settings: Settings) -> dict[str, object]:
     }
     found.update(_host())
     found.update(_container())
+    if settings.environment:
+        found["deployment.environment.name"] = settings.environment
     found.update(settings.resource_attributes)
     if settings.service_name:
         found["service.name"] = settings.service_name

@@ -47,6 +47,12 @@ class Settings(Table):
     )
     service_name = Text("OTEL_SERVICE_NAME", "", "The name of the service; `service.name` of the resource.")
     resource_attributes = Pairs("OTEL_RESOURCE_ATTRIBUTES", {}, "Further attributes of the resource.")
+    environment = Text(
+        "PERFAGENT_ENVIRONMENT",
+        "",
+        "Where the program runs, such as `production`: `deployment.environment.name` of the resource, and the "
+        "`[environments.production]` of a settings file goes before the rest of that file.",
+    )
     traces_exporter = Words(
         "OTEL_TRACES_EXPORTER", ("otlp",), "Where spans go: `otlp`, `none`, or one that the SDK knows."
     )

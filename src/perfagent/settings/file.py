@@ -10,19 +10,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def read(directory: str, report: Callable[[str], None]) -> tuple[dict[str, str], str]:
-    """The keys, in lower case, with their values as text, and the path of the file; ({}, "") where there is none.
+def layers(directory: str, environment: str, report: Callable[[str], None]) -> list[tuple[dict[str, str], str]]:
+    """What the file sets, the more particular first: keys, in lower case, with their values as text, and their origin.
+
+    A table `[environments.production]` holds what differs in that environment.
 
     Args:
-        directory: where it is looked for.
-        report: told in one line where a file is there and cannot be read.
+        directory: where the file is looked for.
+        environment: the environment that the process runs in; where "", the file's own key `environment` tells.
+        report: told in one line where a file is there and cannot be read, or has nothing for that environment.
     """
     values, path = document(directory, report)
-    return {key.lower(): _as_text(value) for key, value in values.items()}, path
+    if not values:
+        return []
+    particular = values.pop("environments", {})
+    found = [(_texts(values), path)]
+    environment = environment or found[0][0].get("environment", found[0][0].get("perfagent_environment", ""))
+    if not environment or not particular:
+        return found
+    own = particular.get(environment) if isinstance(particular, dict) else None
+    if isinstance(own, dict):
+        return [(_texts(own), f"{path} [environments.{environment}]"), *found]
+    known = ", ".join(sorted(particular)) if isinstance(particular, dict) else "none, for that is no table"
+    report(f"{path} has nothing for PERFAGENT_ENVIRONMENT={environment!r}: it has [environments.…] for {known}")
+    return found
+
+
+def _texts(values: dict[str, object]) -> dict[str, str]:
+    return {key.lower(): _as_text(value) for key, value in values.items()}
 
 
 def document(directory: str, report: Callable[[str], None]) -> tuple[dict[str, object], str]:
-    """The same as TOML has it: keys and values of any kind, as in a `[[slo]]` table."""
+    """The file as TOML has it, keys and values of any kind, as in a `[[slo]]` table; and its path. ({}, "") where there
+    is none.
+    """
     for name, marker in (("perfagent.toml", b""), ("pyproject.toml", b"[tool.perfagent")):
         path = os.path.join(directory, name)
         try:

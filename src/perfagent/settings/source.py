@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Own = TypeVar("Own", bound="Table")
 
 _current: dict[type[Table], Table] = {}
+_said: set[str] = set()
 
 
 class Table:
@@ -37,7 +38,7 @@ class Table:
         self.environ = os.environ if environ is None else environ
         self.directory = directory
         self.problems: list[str] = []
-        self._file: tuple[dict[str, str], str] | None = None
+        self._layers: list[tuple[dict[str, str], str]] | None = None  # of the file
 
     def lookup(self, option: Option) -> tuple[object, str]:
         """The value of `option` and where it came from: a variable's name, a file's path or `default`."""
@@ -45,16 +46,24 @@ class Table:
             text = self.environ.get(name)
             if text:  # OpenTelemetry: an empty variable counts as unset
                 return self._parse(option, text, name, name)
-        if self._file is None:
-            self._file = file.read(self.directory, self.report)
-        values, path = self._file
-        if values:
+        if self._layers is None:
+            self._layers = file.layers(self.directory, self._environment(), self._report_of_file)
+        for values, origin in self._layers:
             for name in option.names:
                 key = name.lower()
                 for spelled in (key, key.removeprefix("perfagent_")):
                     if spelled in values:
-                        return self._parse(option, values[spelled], spelled, path)
+                        return self._parse(option, values[spelled], spelled, origin)
         return option.default, "default"
+
+    def _environment(self) -> str:
+        """Where the process runs, as its variables tell; "" where they do not."""
+        found = self.environ.get("PERFAGENT_ENVIRONMENT", "")
+        attributes = self.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        if found or "deployment.environment" not in attributes:
+            return found
+        pairs = dict(part.strip().partition("=")[::2] for part in attributes.split(","))
+        return pairs.get("deployment.environment.name") or pairs.get("deployment.environment", "")
 
     def _parse(self, option: Option, text: str, key: str, origin: str) -> tuple[object, str]:
         try:
@@ -70,6 +79,14 @@ class Table:
         if problem not in self.problems:
             self.problems.append(problem)
             print(f"perfagent: {problem}", file=sys.stderr, flush=True)
+
+    def _report_of_file(self, problem: str) -> None:
+        """As `report`; every table reads the same file, and the problem is said once."""
+        if problem in _said:
+            self.problems.append(problem)
+        else:
+            _said.add(problem)
+            self.report(problem)
 
     def origins(self) -> Iterator[tuple[Option, object, str]]:
         """Every option with its value and where that came from, in the order of the table."""
