@@ -4,11 +4,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from perfagent.settings import Settings
+    from perfagent.settings.source import Table
 
 
 class Option:
-    """One row of the table: a lazily parsed attribute of `Settings`.
+    """One row of the table: a lazily parsed attribute of a `Table`.
 
     Args:
         name: the environment variable. In a file the key is the same name in lower case, `perfagent_` left out.
@@ -35,7 +35,7 @@ class Option:
         """The value that `text` stands for; raises ValueError where it stands for none."""
         return text
 
-    def read(self, settings: Settings) -> object:
+    def read(self, settings: Table) -> object:
         """The value in `settings`, looked up once."""
         value, _origin = settings.lookup(self)
         settings.__dict__[self.attribute] = value  # a non-data descriptor: from now on a plain attribute
@@ -45,7 +45,7 @@ class Option:
 class Text(Option):
     """A string, taken as it is."""
 
-    def __get__(self, settings: Settings, owner: type) -> str:
+    def __get__(self, settings: Table, owner: type) -> str:
         return self.read(settings)  # type: ignore[return-value]
 
 
@@ -63,7 +63,7 @@ class Flag(Option):
             return False
         raise ValueError
 
-    def __get__(self, settings: Settings, owner: type) -> bool:
+    def __get__(self, settings: Table, owner: type) -> bool:
         return self.read(settings)  # type: ignore[return-value]
 
 
@@ -92,7 +92,7 @@ class Number(Option):
             raise ValueError
         return value
 
-    def __get__(self, settings: Settings, owner: type) -> float:
+    def __get__(self, settings: Table, owner: type) -> float:
         return self.read(settings)  # type: ignore[return-value]
 
 
@@ -106,7 +106,7 @@ class Whole(Number):
             raise ValueError
         return value
 
-    def __get__(self, settings: Settings, owner: type) -> int:
+    def __get__(self, settings: Table, owner: type) -> int:
         return self.read(settings)  # type: ignore[return-value]
 
 
@@ -132,7 +132,7 @@ class Choice(Option):
             raise ValueError
         return word
 
-    def __get__(self, settings: Settings, owner: type) -> str:
+    def __get__(self, settings: Table, owner: type) -> str:
         return self.read(settings)  # type: ignore[return-value]
 
 
@@ -145,7 +145,7 @@ class Words(Option):
         """The words, stripped, empty ones left out."""
         return tuple(word.strip() for word in text.split(",") if word.strip())
 
-    def __get__(self, settings: Settings, owner: type) -> tuple[str, ...]:
+    def __get__(self, settings: Table, owner: type) -> tuple[str, ...]:
         return self.read(settings)  # type: ignore[return-value]
 
 
@@ -170,7 +170,7 @@ class Pairs(Option):
             pairs[key.strip()] = value.strip()
         return pairs
 
-    def __get__(self, settings: Settings, owner: type) -> dict[str, str]:
+    def __get__(self, settings: Table, owner: type) -> dict[str, str]:
         return self.read(settings)  # type: ignore[return-value]
 
 
@@ -187,5 +187,5 @@ class Json(Option):
             raise ValueError
         return text
 
-    def __get__(self, settings: Settings, owner: type) -> str:
+    def __get__(self, settings: Table, owner: type) -> str:
         return self.read(settings)  # type: ignore[return-value]
