@@ -34,10 +34,10 @@ def configure(settings: Settings) -> None:
     os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     os.environ.setdefault("OTEL_METRIC_EXPORT_INTERVAL", str(settings.metric_interval))
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
-    if settings.service_name == "" and "service.name" not in settings.resource_attributes:
+    if not os.environ.get("OTEL_SERVICE_NAME") and "service.name" not in settings.resource_attributes:
         from perfagent.runtime.resource import program_name
 
-        os.environ["OTEL_SERVICE_NAME"] = program_name()
+        os.environ["OTEL_SERVICE_NAME"] = settings.service_name or program_name()
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
     from perfagent import __version__

@@ -28,6 +28,28 @@ def in_process() -> None:
         environment.leave(os.environ)
         return
     _collector(settings)
+    _start(settings)
+
+
+def from_program(settings: Settings) -> bool:
+    """Starts it from the program's own code, unless it runs.
+
+    Returns:
+        Whether our own pipeline serves; else it is the SDK.
+    """
+    if pipeline is not None:
+        pipeline.resource = b""  # made anew, for the service may have got its name only now
+    elif not sdk_serves:
+        _start(settings)
+    return pipeline is not None
+
+
+sdk_serves = False
+"""Whether the sdk pipeline has started."""
+
+
+def _start(settings: Settings) -> None:
+    global sdk_serves
     join_hub(settings)
     from perfagent.launch import choice
 
@@ -35,6 +57,7 @@ def in_process() -> None:
         from perfagent.launch import sdk
 
         sdk.start(settings)
+        sdk_serves = True
     else:
         lean(settings)
 

@@ -344,7 +344,9 @@ class Settings(Table):
     control_key = Text("PERFAGENT_CONTROL_KEY", "", "The secret that signs commands of a hub elsewhere.")
 
 
-SUBJECTS: dict[str, str] = {}
+SUBJECTS: dict[str, str] = {
+    "exits": "ExitSettings",
+}
 """The tables of the library's subjects: each one's module in this package, and its class."""
 
 
