@@ -4,14 +4,26 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from perfagent.monitor import PerformanceMonitor as PerformanceMonitor
+    from perfagent.monitor import get_performance_monitor as get_performance_monitor
     from perfagent.middleware import TimingMiddleware as TimingMiddleware
     from perfagent.exits import close_at_exit as close_at_exit
     from perfagent.exits import on_shutdown as on_shutdown
     from perfagent.exits import shutdown as shutdown
+    from perfagent.resilience.breakers import CircuitOpenError as CircuitOpenError
+    from perfagent.resilience.breakers import circuit_breaker as circuit_breaker
+    from perfagent.resilience.breakers import get_breaker as get_breaker
+    from perfagent.resilience.breakers import load_breakers as load_breakers
     from perfagent.tracing import init_tracing as init_tracing
 
 # What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.
 _PUBLIC = {
+    "circuit_breaker": "perfagent.resilience.breakers",
+    "get_breaker": "perfagent.resilience.breakers",
+    "load_breakers": "perfagent.resilience.breakers",
+    "CircuitOpenError": "perfagent.resilience.breakers",
+    "PerformanceMonitor": "perfagent.monitor",
+    "get_performance_monitor": "perfagent.monitor",
     "TimingMiddleware": "perfagent.middleware",
     "init_tracing": "perfagent.tracing",
     "on_shutdown": "perfagent.exits",

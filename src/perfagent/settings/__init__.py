@@ -239,6 +239,11 @@ class Settings(Table):
     gc_threshold = Text(
         "PERFAGENT_GC_THRESHOLD", "", "Thresholds for gc.set_threshold, such as 1000,10,10; `true` for exactly these."
     )
+    rum = Flag(
+        "PERFAGENT_RUM",
+        False,
+        "Puts one script into the program's HTML pages, which measures them in the browser and tells the hub.",
+    )
     short_lived = Flag("SHORT_LIVED_PROCESS", False, "Collects garbage once at start and then turns the collector off.")
 
     # How the agent behaves.
@@ -345,6 +350,9 @@ class Settings(Table):
 
 
 SUBJECTS: dict[str, str] = {
+    "monitor": "MonitorSettings",
+    "rum": "RumSettings",
+    "resilience": "ResilienceSettings",
     "exits": "ExitSettings",
 }
 """The tables of the library's subjects: each one's module in this package, and its class."""

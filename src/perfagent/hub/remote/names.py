@@ -69,10 +69,15 @@ KNOWN: dict[str, Named] = {
     "system_memory_utilization_ratio": Named("system.memory.utilization", GAUGE, "1"),
     "system_filesystem_utilization_ratio": Named("system.filesystem.utilization", GAUGE, "1"),
     "replication_lag_seconds": Named("replication_lag_seconds", GAUGE, "s"),
-    "service_error_budget_remaining": Named("service_error_budget_remaining", GAUGE, "1"),
-    "service_errors": Named("service_errors_total", COUNTER, "1"),
+    "replication_check_failures": Named("replication_check_failures_total", COUNTER, "{failure}"),
+    "service_error_budget_remaining": Named("service_error_budget_remaining", GAUGE, "{error}"),
+    "service_error_budget_limit": Named("service_error_budget_limit", GAUGE, "{error}"),
+    "service_errors": Named("service_errors_total", COUNTER, "{error}"),
+    "perfagent_retry_attempts": Named("perfagent.retry.attempts", COUNTER, "{attempt}"),
     "deprecated_function_calls": Named("deprecated_function_calls_total", COUNTER, "1"),
-    "circuit_breaker_state_transitions": Named("circuit_breaker_state_transitions_total", COUNTER, "1"),
+    "circuit_breaker_state_transitions": Named("circuit_breaker_state_transitions_total", COUNTER, "{transition}"),
+    "circuit_breaker_state": Named("circuit_breaker_state", GAUGE, ""),
+    "circuit_breaker_rejected_calls": Named("circuit_breaker_rejected_calls_total", COUNTER, "{call}"),
 }
 
 _ON_DEMAND = """

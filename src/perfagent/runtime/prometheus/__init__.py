@@ -206,10 +206,9 @@ class Exposition(Companion):
     def _answer(self, path: str, headers: dict[str, str]) -> Reply:
         from perfagent.runtime.prometheus import pages
 
-        if path == "/metrics":
+        if path in ("/metrics", "/breaker"):
             self._measure()
-            return pages.metrics(self, headers)
-        return pages.other(self, path)
+        return pages.metrics(self, headers) if path == "/metrics" else pages.other(self, path)
 
     def _measure(self) -> None:
         """Has the pipeline measure what is waiting; where it is busy sending, what it has measured has to do."""

@@ -1,4 +1,4 @@
-"""What the port answers: /metrics as text or OpenMetrics, and the health of the process as JSON."""
+"""What the port answers: /metrics as text or OpenMetrics; circuit breakers and the health of the process as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from perfagent.runtime.prometheus import Exposition
 
-PAGES = ("/metrics", "/health", "/health/ready", "/health/live")
+PAGES = ("/metrics", "/breaker", "/health", "/health/ready", "/health/live")
 
 
 def metrics(exposition: Exposition, headers: dict[str, str]) -> Reply:
@@ -40,7 +40,9 @@ def metrics(exposition: Exposition, headers: dict[str, str]) -> Reply:
 
 
 def other(exposition: Exposition, path: str) -> Reply:
-    """The health pages; 404 for anything else."""
+    """The breakers and the health pages; 404 for anything else."""
+    if path == "/breaker":
+        return _json(200, _breakers(exposition))
     if path == "/health":
         return _json(200, _health(exposition))
     if path == "/health/live":
@@ -49,6 +51,14 @@ def other(exposition: Exposition, path: str) -> Reply:
         stopping = exposition.pipeline.stopping
         return _json(503 if stopping else 200, {"status": "stopping" if stopping else "ok"})
     return _json(404, {"error": f"no such page; there are {', '.join(PAGES)}"})
+
+
+def _breakers(exposition: Exposition) -> dict[str, object]:
+    """How often circuit breakers went into each state, by name, over all processes; those that ended included."""
+    from perfagent.runtime.breaker import counts
+
+    alive, ended = exposition.everyone()
+    return dict(counts(metric for metrics in (*(one.metrics for one in alive), ended) for metric in metrics))
 
 
 def _health(exposition: Exposition) -> dict[str, object]:
