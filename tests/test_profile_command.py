@@ -195,6 +195,7 @@ def test_wrong_words_are_told(words: tuple[str, ...], status: int, told: str, ru
     assert "Traceback" not in program.stderr
 
 
+@pytest.mark.slow
 def test_the_picture_has_the_figures_and_the_command_as_it_is(run_program: RunProgram, tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
     code = "import time; price = '$a$ < $b$'; time.sleep(0.8)"
