@@ -85,10 +85,12 @@ def gauge(name: str, unit: str, category: str) -> Series:
     Raises:
         ValueError: a metric of the monitor's own has that name.
     """
-    made = registry.make(scope, GAUGE, sanitised(name), unit, "Recorded by the program.", keys=("category",))
-    if made.kind != GAUGE or made.name in {f"{settings.current().namespace}.{own}" for own in OWN}:
+    sent = sanitised(name)
+    if sent.lower() in {f"{settings.current().namespace}.{own}".lower() for own in OWN}:
         raise ValueError(f"{name!r} is a metric of the monitor's own; give it another name, such as {'my.' + name!r}")
-    return made.of({"category": category})
+    return registry.make(scope, GAUGE, sent, unit, "Recorded by the program.", keys=("category",)).of(
+        {"category": category}
+    )
 
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9_.\-/]+")

@@ -269,17 +269,17 @@ class PerformanceMonitor(Business, Interface):
         """
         made = baselines.establish(list(self._tracks.values()), duration_minutes)
         self._baseline, self._sought = made, True
-        if self.settings.directory:
-            baselines.save(made, self.settings.directory)
+        if self.settings.folder:
+            baselines.save(made, self.settings.folder)
         return made
 
     def get_performance_baseline(self) -> Baseline | None:
         """The baseline of this process, else the one in PERFAGENT_MONITOR_DIR; None where there is none."""
         if not self._sought:
             self._sought = True
-            if self.settings.directory:
+            if self.settings.folder:
                 try:
-                    self._baseline = baselines.load(self.settings.directory)
+                    self._baseline = baselines.load(self.settings.folder)
                 except ValueError as error:
                     self.settings.report(str(error))
         return self._baseline

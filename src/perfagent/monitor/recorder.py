@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from threading import Lock
-from time import perf_counter_ns as _now
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -67,7 +67,7 @@ class Recorder:
         elif kind is not float or value - value:  # NaN and infinity: the difference is NaN, which is true
             value = number(value, "value", name)
         pending = track.pending
-        pending.append((_now(), value))
+        pending.append((perf_counter_ns(), value))
         track.emit(value)
         if len(pending) >= track.batch:
             track.fold()

@@ -77,6 +77,6 @@ class MonitorSettings(Table):
         1,
         100_000,
     )
-    directory = Text(
+    folder = Text(
         "PERFAGENT_MONITOR_DIR", "", "Folder in which the monitor keeps its baseline; left out, in memory alone."
     )
