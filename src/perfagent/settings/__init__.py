@@ -350,10 +350,12 @@ class Settings(Table):
 
 
 SUBJECTS: dict[str, str] = {
+    "data": "DataSettings",
     "monitor": "MonitorSettings",
     "rum": "RumSettings",
     "resilience": "ResilienceSettings",
     "exits": "ExitSettings",
+    "deprecations": "DeprecationSettings",
 }
 """The tables of the library's subjects: each one's module in this package, and its class."""
 
