@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING
 
+from perfagent.hub.receive.totals import Totals
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,5 +42,6 @@ class Hub:
     access: Access
     commands: Commands
     remote: Remote | None = None
+    browsers: Totals = field(default_factory=Totals)  # what pages have measured, for Prometheus
     started: float = field(default_factory=time)
     last_activity: float = field(default_factory=time)  # a request of anybody; what the idle time counts from

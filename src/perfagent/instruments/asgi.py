@@ -5,6 +5,7 @@ The server's outermost call is measured; an application mounted inside another i
 
 from __future__ import annotations
 
+from perfagent import settings
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http, propagation
@@ -264,5 +265,22 @@ async def _profiled_call(instrument: Scope, app: Application, scope: AsgiScope, 
     await _plain_call(instrument, stepping, scope, receive, send)
 
 
+def _with_script(plain: Callable[..., Awaitable[None]]) -> Any:
+    """`call`, with the script that measures pages in the browser put into them."""
+    from perfagent.rum.asgi import Sending
+
+    async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        def changing(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+            if isinstance(send, Response) and not isinstance(send.send, Sending) and scope["type"] == "http":
+                send.send = Sending(send.send, scope, send.span)
+            return app(scope, receive, send)
+
+        await plain(instrument, changing, scope, receive, send)
+
+    return call
+
+
+if settings.current().rum:
+    call = _plain_call = _with_script(call)
 http.when_profiled(_profiling)
 instrument = Asgi()

@@ -6,6 +6,7 @@ object all the way down; nothing is put into the environ, where the program woul
 
 from __future__ import annotations
 
+from perfagent import settings
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.wsgi_body import measured
@@ -270,4 +271,22 @@ def _request_headers(environ: Environ) -> dict[str, str]:
     return found
 
 
+def _with_script(plain: Callable[..., Iterable[bytes]]) -> Any:
+    """`call`, with the script that measures pages in the browser put into them."""
+    from perfagent.rum.wsgi import answer
+
+    def call(instrument: Scope, app: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        def changing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            span = getattr(start_response, "__self__", None)
+            if isinstance(span, WsgiSpan) and span.environ is environ:
+                return answer(app, environ, start_response, span)
+            return app(environ, start_response)
+
+        return plain(instrument, changing, environ, start_response)
+
+    return call
+
+
+if settings.current().rum:
+    call = _with_script(call)
 instrument = Wsgi()

@@ -64,6 +64,14 @@ def find(settings: Settings) -> Found | None:
     return found if found is not None and found.takes and address(settings, found) else None
 
 
+def own(settings: Settings) -> Found | None:
+    """The user's own hub, where it takes what this process sends; another receiver serves browsers no script."""
+    found = lock.find(lock.directory(settings))
+    if found is None or not found.takes or settings.endpoint.rstrip("/") != address(settings, found):
+        return None
+    return found
+
+
 def address(settings: Settings, found: Found) -> str:
     """Where a program sends to, by the protocol that it is told to use; "" where the hub does not take that."""
     return found.grpc if is_grpc(settings) else found.address

@@ -111,6 +111,10 @@ def lean(settings: Settings) -> Pipeline:
     configure.apply(settings)
     pipeline = Pipeline(settings)
     configure.connect(pipeline)
+    if settings.rum:
+        from perfagent.launch import pages
+
+        pages.begin(settings)
     load.install(settings)
     if settings.vitals:
         from perfagent import vitals

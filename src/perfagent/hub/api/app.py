@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Router
 
 import perfagent
-from perfagent.hub.api import errors, exposition, files, health
+from perfagent.hub.api import errors, exposition, files, health, script
 from perfagent.hub.api.conditional import Conditional
 from perfagent.hub.api.context import known_parameters
 from perfagent.hub.api.direct import Direct
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # The modules of this package with a router under PREFIX, in the order of the OpenAPI.
 SUBJECTS = (
-    "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "queries", "caches",
+    "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "browsers", "queries", "caches",
     "deprecations", "processes", "logs", "metrics", "client_metrics", "live", "findings", "alerts", "trends",
     "reports", "sources", "audit", "agents", "archives",
 )  # fmt: skip
@@ -77,10 +77,11 @@ def build(hub: Hub, rates: Rates | None = None) -> FastAPI:
     errors.install(app)
     _include(app)
     telemetry = http.routes(hub)
-    app.router.routes[:0] = [*telemetry, *control.routes(hub)]
+    page = files.Files()
+    app.router.routes[:0] = [*telemetry, *control.routes(hub), *script.routes(hub, page)]
     # The page's routes match anything, so they are what is left.
     app.router.redirect_slashes = False
-    app.router.default = Router(files.routes(hub, limits, files.Files()), redirect_slashes=False)
+    app.router.default = Router(files.routes(hub, limits, page), redirect_slashes=False)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Conditional)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)

@@ -72,6 +72,7 @@ class Exposition:
             ("uptime_seconds", "Time since the hub started.", time() - self._hub.started),
         ):
             yield GaugeMetricFamily(f"perfagent_hub_{name}", text, now)
+        yield from self._hub.browsers.families()
         if self._hub.remote is not None:
             yield from exposed.families(self._hub.remote)
 

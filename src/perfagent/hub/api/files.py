@@ -90,14 +90,14 @@ class Files:
             return None
         file = self._read.get(path)
         if file is None or file.stamp != stamp:
-            file = self._read[path] = _file(path, (self._folder / path).read_bytes(), stamp)
+            file = self._read[path] = made(path, (self._folder / path).read_bytes(), stamp)
         return file
 
     def index(self) -> File:
         """index.html, its scripts and styles under the hash."""
         file = self.get("index.html")
         if file is None:
-            return _file("index.html", MISSING.encode(), (0, 0))
+            return made("index.html", MISSING.encode(), (0, 0))
         prefix, paths = f"/assets/{self.hash()}/", self.paths()
 
         def hashed(match: re.Match[str]) -> str:
@@ -105,10 +105,17 @@ class Files:
             return f'{match[1]}="{prefix}{path}"' if path in paths else match[0]
 
         text = re.sub(r'\b(src|href)="([^"]+)"', hashed, file.body.decode())
-        return _file("index.html", text.encode(), file.stamp)
+        return made("index.html", text.encode(), file.stamp)
 
 
-def _file(path: str, body: bytes, stamp: tuple[int, int]) -> File:
+def made(path: str, body: bytes, stamp: tuple[int, int]) -> File:
+    """What is sent for a path.
+
+    Args:
+        path: whose ending tells the type.
+        body: what it holds.
+        stamp: when and how large that was.
+    """
     suffix = Path(path).suffix
     kind = TYPES.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"
     packed = gzip.compress(body, 6, mtime=0) if suffix in COMPRESSED and len(body) > 500 else None
@@ -121,7 +128,7 @@ def routes(hub: Hub, limits: Limits, files: Files) -> list[Route]:
     async def index(request: Request) -> Response:
         code = request.query_params.get("code")
         if code is None:
-            return _send(request, await run_in_threadpool(files.index), "no-cache")
+            return send(request, await run_in_threadpool(files.index), "no-cache")
         response = login.enter(request, hub.access, code)
         if response.status_code != 303:
             limits.count("failures", caller(request).client)
@@ -133,10 +140,10 @@ def routes(hub: Hub, limits: Limits, files: Files) -> list[Route]:
     async def kept(request: Request) -> Response:
         file = await run_in_threadpool(files.get, request.path_params["path"])
         current = request.path_params["hash"] == await run_in_threadpool(files.hash)
-        return _send(request, file, FOR_EVER if current else "no-cache")
+        return send(request, file, FOR_EVER if current else "no-cache")
 
     async def plain(request: Request) -> Response:
-        return _send(request, await run_in_threadpool(files.get, request.path_params["path"]), "no-cache")
+        return send(request, await run_in_threadpool(files.get, request.path_params["path"]), "no-cache")
 
     return [
         Route("/", index),
@@ -146,7 +153,13 @@ def routes(hub: Hub, limits: Limits, files: Files) -> list[Route]:
     ]
 
 
-def _send(request: Request, file: File | None, cache: str) -> Response:
+def send(request: Request, file: File | None, cache: str) -> Response:
+    """The answer with a file, or 304 where the browser has it.
+
+    Args:
+        file: None where there is none, which raises HTTPException.
+        cache: Cache-Control.
+    """
     if file is None:
         raise HTTPException(404)
     headers = {"Cache-Control": cache, "ETag": file.tag, "Vary": "Accept-Encoding"}

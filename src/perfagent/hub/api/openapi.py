@@ -24,6 +24,7 @@ TAGS = [
     {"name": "services", "description": "What sends."},
     {"name": "endpoints", "description": "Routes, jobs and messages: what enters a service."},
     {"name": "traces", "description": "Requests with all that happened in them."},
+    {"name": "browsers", "description": "Pages, as browsers measure them: web vitals, loads, errors."},
     {"name": "queries", "description": "Statements of databases, without their literals."},
     {"name": "caches", "description": "Hits, misses and sizes."},
     {"name": "processes", "description": "Vital signs: CPU, memory, event loop, garbage collection."},

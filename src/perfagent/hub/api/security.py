@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1/performance"
 CLIENT = "/v1/client"
+SCRIPT = "/rum.js"
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]", "::1"))
 EVERYWHERE = frozenset(("0.0.0.0", "::", "[::]"))  # noqa: S104 - compared with, not listened on
@@ -141,8 +142,8 @@ class Guard:
         raise Refused(403, "foreign_host", message)
 
     def _check_origin(self, origin: str, path: str) -> None:
-        if path == CLIENT:
-            return  # the program's own pages send there, and it looks at the origin itself
+        if path in (CLIENT, SCRIPT):
+            return  # the program's own pages load the one and send to the other, which looks at the origin itself
         message = f"Origin {origin[:100]!r} is foreign; pages of other servers may not ask this hub"
         raise Refused(403, "foreign_origin", message)
 
@@ -220,9 +221,10 @@ def _with_headers(send: Send) -> Send:
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
-            if not any(name.lower() == b"cache-control" for name, _ in headers):
+            own = {name.lower() for name, _ in headers}
+            if b"cache-control" not in own:
                 headers.append((b"cache-control", b"no-store"))
-            message["headers"] = [*headers, *HEADERS]
+            message["headers"] = [*headers, *((name, value) for name, value in HEADERS if name not in own)]
         await send(message)
 
     return sending

@@ -29,6 +29,7 @@ BODY = 65_536  # bytes of a request
 RATE = 200  # measurements a second of one address
 SERIES = 2_000  # sets of attributes of one metric, for the page's name comes from outside
 SERVICES = 50
+EXEMPLARS = 10  # of one point
 MILLISECONDS = (1, 2.5, 5, 10, 16.7, 33.3, 50, 100, 200, 300, 500, 800, 1000, 1800, 2500, 3000, 4000, 6000, 10_000, 30_000)  # fmt: skip # noqa: E501
 
 
@@ -38,7 +39,7 @@ class Kind(NamedTuple):
     metric: str
     unit: str
     most: float  # a larger value is an error of measurement
-    bounds: tuple[float, ...]
+    bounds: tuple[float, ...] | None  # None for a counter, to which the value is added
     description: str
 
 
@@ -53,6 +54,14 @@ KINDS = {
     ),
     "page_load": Kind("browser.page_load.duration", "ms", 3_600_000, MILLISECONDS, "Time until a page was loaded"),
     "frame_time": Kind("browser.frame.duration", "ms", 600_000, MILLISECONDS, "Time between two frames"),
+    "long_task": Kind(
+        "browser.long_task.duration",
+        "ms",
+        3_600_000,
+        MILLISECONDS,
+        "Work of 50 ms and more, when nothing else runs",
+    ),
+    "js_error": Kind("browser.errors", "{error}", 1_000_000, None, "Errors of scripts, by the script"),
     "upload_speed": Kind(
         "browser.upload.speed", "By/s", 1e12, tuple(10.0**e * m for e in range(3, 10) for m in (1, 3)), "Upload speed"
     ),
@@ -80,7 +89,14 @@ class Measurement(BaseModel):
         description=f"What was measured: {', '.join(KINDS)}.", examples=["lcp"]
     )
     value: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        description="Milliseconds; for upload_speed bytes a second; for cls its score.", examples=[1830.5]
+        description="Milliseconds; for upload_speed bytes a second; for cls its score; for js_error how many.",
+        examples=[1830.5],
+    )
+    count: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1, description="How often this value was measured.")
+    trace: Annotated[str, Field(max_length=55, pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?$")] = Field(
+        default="",
+        description="`traceparent` of the request that the page was the answer of.",
+        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
     )
     metadata: Annotated[dict[Short, str | int | float | bool | None], Field(max_length=20)] = Field(
         default_factory=dict,
@@ -119,6 +135,18 @@ class Invalid(ValueError):  # noqa: N818
         self.field = field
 
 
+class Row(NamedTuple):
+    """One measurement, told of whom."""
+
+    sender: Resource
+    series: Series
+    kind: Kind
+    page: str
+    value: float
+    times: int
+    trace: str
+
+
 class Clients:
     """Takes browsers' measurements in.
 
@@ -152,9 +180,15 @@ class Clients:
         self.hub.last_activity = time.time()
         if rows:
             await self.hub.intake.put(_batch(rows, len(body)))
+        for row in rows:
+            kind = row.kind
+            self.hub.browsers.add(
+                kind.metric, kind.unit, kind.description, kind.bounds,
+                (row.sender.service, row.page), row.value, row.times,
+            )  # fmt: skip
         return len(found)
 
-    def _row(self, index: int, measurement: Measurement) -> tuple[Resource, Series, float]:
+    def _row(self, index: int, measurement: Measurement) -> Row:
         place = f"[{index}]."
         name = measurement.type.strip().lower().replace("-", "_")
         component = measurement.component
@@ -169,9 +203,10 @@ class Clients:
             metadata = Metadata.model_validate(measurement.metadata)
         except ValidationError as error:
             raise _told(error, f"{place}metadata.") from None
+        page = _page(measurement.page)
         attributes = {
-            "page": _page(measurement.page),
-            "component": component,
+            "page": page,
+            "component": _page(component) if "/" in component else component,
             "browser.rating": metadata.rating,
             "browser.navigation_type": metadata.navigation_type,
             "network.effective_type": metadata.effective_type,
@@ -181,8 +216,9 @@ class Clients:
         sender = resource({"service.name": service, "telemetry.sdk.name": "perfagent.client"})
         kept = {key: value for key, value in attributes.items() if value}
         if not self._admits((service, kind.metric), repr(sorted(kept.items())), SERIES):
-            kept = {"otel.metric.overflow": "true"}
-        return sender, _series(sender, kind, kept), measurement.value
+            kept, page = {"otel.metric.overflow": "true"}, "other"
+        series = _series(sender, kind, kept)
+        return Row(sender, series, kind, page, measurement.value, measurement.count, measurement.trace)
 
     def _admits(self, owner: object, member: str, most: int) -> bool:
         return self._known.admits(owner, hash(member), most)
@@ -215,25 +251,40 @@ def _page(address: str) -> str:
 
 
 def _series(sender: Resource, kind: Kind, attributes: dict[str, Any]) -> Series:
+    form = "sum" if kind.bounds is None else "histogram"
     return series_of(
-        sender, "perfagent.client", kind.metric, "histogram", kind.unit, kind.description, False, True,
+        sender, "perfagent.client", kind.metric, form, kind.unit, kind.description, False, True,
         attributes, kind.bounds,
     )  # fmt: skip
 
 
-def _batch(rows: Iterable[tuple[Resource, Series, float]], size: int) -> Batch:
+def _batch(rows: Iterable[Row], size: int) -> Batch:
     """One point for each series."""
     batch, now = Batch(bytes=size), time.time_ns()
-    values: dict[int, list[float]] = {}
-    for sender, series, value in rows:
-        batch.resources[sender.id] = sender
-        batch.series[series.id] = series
-        values.setdefault(series.id, []).append(value)
-    for identity, found in values.items():
-        bounds = batch.series[identity].bounds or []
-        counts = [0] * (len(bounds) + 1)
-        for value in found:
-            counts[bisect_left(bounds, value)] += 1
-        row = (len(found), math.fsum(found), min(found), max(found), counts, None, None, None)
-        batch.points.append(PointRow(identity, now, 0, None, *row))
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        batch.resources[row.sender.id] = row.sender
+        batch.series[row.series.id] = row.series
+        found.setdefault(row.series.id, []).append(row)
+    for identity, members in found.items():
+        traced = [_exemplar(row, now) for row in members if row.trace][:EXEMPLARS]
+        exemplars = orjson.dumps(traced).decode() if traced else None
+        batch.points.append(PointRow._make((identity, now, 0, *_figures(members), None, None, exemplars)))
     return batch
+
+
+def _figures(rows: list[Row]) -> tuple[Any, ...]:
+    """The columns of a point from `value` to `buckets`."""
+    total = math.fsum(row.value * row.times for row in rows)
+    bounds = rows[0].kind.bounds
+    if bounds is None:
+        return total, None, None, None, None, None
+    counts = [0] * (len(bounds) + 1)
+    for row in rows:
+        counts[bisect_left(bounds, row.value)] += row.times
+    return None, sum(counts), total, min(row.value for row in rows), max(row.value for row in rows), counts
+
+
+def _exemplar(row: Row, now: int) -> dict[str, Any]:
+    _, trace, span, _ = row.trace.split("-")
+    return {"time": now, "value": row.value, "trace_id": trace, "span_id": span}

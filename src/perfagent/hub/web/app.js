@@ -22,6 +22,7 @@ const VIEWS = {
   'endpoints/': () => import('./views/endpoint.js'),
   traces: () => import('./views/traces.js'),
   'traces/': () => import('./views/trace.js'),
+  browsers: () => import('./views/browsers.js'),
   queries: () => import('./views/queries.js'),
   'queries/': () => import('./views/query.js'),
   caches: () => import('./views/caches.js'),

@@ -11,6 +11,7 @@ export const PLACES = [
   ['overview', 'Overview', 'o'],
   ['endpoints', 'Endpoints', 'e'],
   ['traces', 'Traces', 't'],
+  ['browsers', 'Browsers', 'b'],
   ['logs', 'Logs', 'l'],
   ['queries', 'Queries', 'q'],
   ['caches', 'Caches', 'c'],
@@ -22,7 +23,7 @@ export const PLACES = [
 ];
 const GROUPS = [
   ['', ['overview']],
-  ['Requests', ['endpoints', 'traces', 'logs']],
+  ['Requests', ['endpoints', 'traces', 'browsers', 'logs']],
   ['Data', ['queries', 'caches']],
   ['Runtime', ['processes', 'metrics', 'deprecations']],
   ['Watch', ['alerts', 'hub']],

@@ -14,6 +14,7 @@ import { Logs } from '../parts/logs.js';
 import { Name, Place, Service } from '../parts/names.js';
 import { Copy } from '../parts/states.js';
 import { Table } from '../parts/table.js';
+import { shown, VITALS } from '../parts/vital.js';
 import { View } from '../parts/view.js';
 import { Waterfall } from '../parts/waterfall.js';
 
@@ -48,12 +49,24 @@ function Content({ data, reload }) {
               onClick=${reload}>Look again</button></p>`}
     ${data.left_out > 0 && html`<p class="notice">
           <${Icon} name="low" /> ${count(data.left_out)} more spans are not shown: these are the first ${count(data.spans.length)}.</p>`}
+    <${InBrowser} trace=${data.trace_id} />
     <${TimeParts} spans=${data.spans} />
     ${data.repeated.length > 0 && html`<${Repeated} items=${data.repeated} />`}
     <${Segments} label="Part of the trace" options=${tabs} value=${tab}
       onChoose=${(value) => setQuery({ tab: value === 'waterfall' ? null : value })} />
     ${tab === 'logs' ? html`<${Logs} items=${data.logs} empty="No log record was written in this trace." />`
       : tab === 'operations' ? html`<${Operations} data=${data} />` : html`<${Waterfall} trace=${data} />`}`;
+}
+
+/** What the browser told of the page that was the answer. */
+function InBrowser({ trace }) {
+  const [load] = useData('browsers/loads', { trace_id: trace, from: '-48h' }).data?.items ?? [];
+  if (!load) return null;
+  return html`<section aria-label="In the browser"><h2>In the browser</h2><${Figures}>
+    ${Object.keys(VITALS).filter((key) => key in load.values).map((key) => html`<${Figure} key=${key}
+      name=${key.toUpperCase()} title=${VITALS[key]} value=${shown(key, load.values[key])} />`)}
+    ${'page_load' in load.values && html`<${Figure} name="Loaded" value=${duration(load.values.page_load)} />`}
+    </${Figures}></section>`;
 }
 
 function TimeParts({ spans }) {
