@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfagent import middleware, settings, vitals
-from perfagent.runtime import breaker, db, http, messaging, metric, profile, selfmetrics
+from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
 from tools import rest
@@ -29,6 +29,7 @@ GROUPS = {
     "perfagent.messaging": "Messages",
     "perfagent.cache": "Caches that a program calls over the network",
     "perfagent.breaker": "Circuit breakers",
+    "perfagent.retry": "Retries",
     "perfagent.vitals": "Vital signs",
     "perfagent": "The agent itself",
 }
@@ -74,6 +75,7 @@ def declared() -> Iterable[Instrument]:
     messaging.ages()
     Lookups("redis")
     breaker.of("example")
+    retries.attempts()
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})
     made = list(metric.registry.instruments.values())

@@ -28,6 +28,10 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("kafka", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),
     ("requests", "perfagent.instruments.requests", ("requests",)),
     ("urllib3", "perfagent.instruments.urllib3", ("urllib3",)),
+    ("pybreaker", "perfagent.instruments.pybreaker", ("pybreaker",)),
+    ("purgatory", "perfagent.instruments.purgatory", ("purgatory",)),
+    ("tenacity", "perfagent.instruments.tenacity", ("tenacity",)),
+    ("stamina", "perfagent.instruments.stamina", ("stamina",)),
     ("httpx", "perfagent.instruments.httpx", ("httpx", "httpx2")),
     ("aiohttp-client", "perfagent.instruments.aiohttp_client", ("aiohttp",)),
     (

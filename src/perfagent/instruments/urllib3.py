@@ -1,14 +1,15 @@
 """urllib3: one client span for each request that a pool sends, so each retry and redirect has its own.
 
 It ends when urllib3 hands out the response: with `preload_content`, the default, that is after the body. Nothing is
-measured where requests or another client above speaks for the request.
+measured where requests or another client above speaks for the request. What `Retry` sends again, or gives up, is
+counted for either.
 """
 
 from __future__ import annotations
 
 from perfagent.instruments import outgoing, urls
 from perfagent.instruments.base import Instrument
-from perfagent.runtime import guard
+from perfagent.runtime import guard, retries
 from perfagent.runtime import headers as kept
 from perfagent.runtime.context import current
 from perfagent.runtime.http import ClientSpan
@@ -29,7 +30,7 @@ _excluded: Pattern[str] | None = None
 
 
 class Urllib3(Instrument):
-    """Patches `urlopen`, which calls itself for each retry, and `_make_request`, which sends one request."""
+    """Patches `urlopen`, which calls itself for each retry, `_make_request`, which sends one request, and `Retry`."""
 
     name = "urllib3"
     distribution = "urllib3"
@@ -42,6 +43,7 @@ class Urllib3(Instrument):
         pool = module.connectionpool.HTTPConnectionPool
         self.replace(pool, "urlopen", _opening)
         self.replace(pool, "_make_request", _sending)
+        self.replace(module.util.retry.Retry, "increment", _retrying)
 
 
 class Attempt(ClientSpan):
@@ -101,6 +103,31 @@ def _sending(make_request: Callable[..., Any]) -> Callable[..., Any]:
             span.finish()
 
     return wrapper
+
+
+def _retrying(increment: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(
+        retry: Any, method: Any = None, url: Any = None, response: Any = None, error: Any = None, _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Any:  # fmt: skip
+        try:
+            found = increment(retry, method, url, response, error, _pool, _stacktrace)
+        except Exception:
+            if retry.history:  # else nothing was to be tried again in the first place
+                _count(_pool, retries.GAVE_UP)
+            raise
+        if error is not None or response is None or not response.get_redirect_location():
+            _count(_pool, retries.RETRY)
+        return found
+
+    return wrapper
+
+
+def _count(pool: Any, outcome: str) -> None:
+    try:
+        retries.count("urllib3", str(getattr(pool, "host", None) or "unknown"), outcome)
+    except Exception:
+        guard.failed("urllib3")
 
 
 def _open(pool: Any, parent: Span | RemoteContext | None, method: str, url: str, retries: Any) -> Attempt | None:

@@ -134,12 +134,6 @@ class WithFallback:
         return guard(self.breaker, function, self._fallback)  # type: ignore[no-any-return]
 
 
-class _Factory(SyncCircuitBreakerFactory):  # type: ignore[misc]
-    """purgatory's factory; the mark tells the instrument of purgatory that these breakers are counted here."""
-
-    perfagent = True
-
-
 class _Book:
     """The breakers of this process, and the file's settings."""
 
@@ -173,7 +167,8 @@ class _Book:
                     f"storage of circuit breakers is not accepted ({error}): e.g. redis://localhost:6379/0"
                 ) from None
         self._configuration, self._shared, self._breakers = found, shared, {}
-        self._factory = _Factory(uow=shared)
+        self._factory = SyncCircuitBreakerFactory(uow=shared)
+        self._factory.messagebus.perfagent = True  # tells the instrument of purgatory that these count by themselves
         return found
 
     def breaker(self, name: str, told: dict[str, Any]) -> Breaker:
