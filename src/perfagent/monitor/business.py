@@ -14,7 +14,7 @@ from perfagent.monitor.recorder import Recorder, number
 from perfagent.runtime.metric import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator
 
     from perfagent.monitor.window import Track
     from perfagent.settings.monitor import MonitorSettings
@@ -33,7 +33,7 @@ class Business(Recorder):
         self._users: OrderedDict[int, float] = OrderedDict()  # when each was seen last
         self._counting = Lock()
         self._sessions = 0
-        self._told = False
+        self._observed: set[str] = set()
 
     def record_processing(self, seconds: float, failed: bool = False) -> None:
         """Records that the program did a unit of work, such as an order or a job.
@@ -128,11 +128,7 @@ class Business(Recorder):
             self._users.move_to_end(user)
             if len(self._users) > MOST_USERS:
                 self._users.popitem(last=False)
-            told, self._told = self._told, True
-        if not told:  # the registry asks whenever it collects: users leave by doing nothing
-            kind, unit, description, *_ = emission.OWN["users.active"]
-            name = f"{settings.current().namespace}.users.active"
-            registry.make(emission.scope, kind, name, unit, description, callback=_observer(self))
+        self._observe("users.active", lambda: self.active_users)
         self._kept("active_users", "{user}").keep(float(len(self._users)))
 
     def _count_session(self, change: int) -> None:
@@ -143,8 +139,17 @@ class Business(Recorder):
                 return
             self._sessions += change
             sessions = self._sessions
-        emission.bound("sessions.active").record(change)
+        self._observe("sessions.active", lambda: self._sessions)
         self._kept("active_sessions", "{session}").keep(float(sessions))
+
+    def _observe(self, name: str, read: Callable[[], int]) -> None:
+        """Has the registry ask whenever it collects: users leave by doing nothing, and a fork leaves the sessions."""
+        if name in self._observed:
+            return
+        self._observed.add(name)
+        kind, unit, description, *_ = emission.OWN[name]
+        full = f"{settings.current().namespace}.{name}"
+        registry.make(emission.scope, kind, full, unit, description, callback=lambda: iter([(read(), {})]))
 
     def _kept(self, name: str, unit: str) -> Track:
         """A metric of the summary that is sent in another form."""
@@ -154,17 +159,8 @@ class Business(Recorder):
         super()._begin_anew()
         self._counting = Lock()
         self._users.clear()
-        if self._sessions:  # the registry keeps up-down counters over a fork: what they count may live on
-            emission.bound("sessions.active").record(-self._sessions)
         self._sessions = 0
 
 
 def _nothing(value: float) -> None:
     """Sends nothing."""
-
-
-def _observer(business: Business) -> Callable[[], Iterator[tuple[float, Mapping[str, object]]]]:
-    def observe() -> Iterator[tuple[float, Mapping[str, object]]]:
-        yield business.active_users, {}
-
-    return observe
