@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfagent import middleware, settings, vitals
+from perfagent.monitor import emission
+from perfagent.resilience import limits
 from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
@@ -31,6 +33,8 @@ GROUPS = {
     "perfagent.breaker": "Circuit breakers",
     "perfagent.retry": "Retries",
     "perfagent.vitals": "Vital signs",
+    "perfagent.limits": "Resource limits",
+    "perfagent.monitor": "Performance monitor",
     "perfagent": "The agent itself",
 }
 TYPES = {"counter": "counter", "updowncounter": "up-down counter", "gauge": "gauge", "histogram": "histogram"}
@@ -74,6 +78,8 @@ def declared() -> Iterable[Instrument]:
     middleware.duration()
     messaging.ages()
     Lookups("redis")
+    emission.declare()
+    limits.metrics()
     breaker.of("example")
     retries.attempts()
     vitals.install(settings.Settings({}), lambda name, callback: None)

@@ -43,6 +43,9 @@ KNOWN: dict[str, Named] = {
     "perfagent_cache_misses": Named("perfagent.cache.misses", COUNTER, "{miss}"),
     "perfagent_cache_size": Named("perfagent.cache.size", LEVEL, "{entry}"),
     "perfagent_cache_max_size": Named("perfagent.cache.max_size", LEVEL, "{entry}"),
+    "perfagent_resource_utilization_ratio": Named("perfagent.resource.utilization", GAUGE, "1"),
+    "perfagent_resource_limit_exceeded": Named("perfagent.resource.limit_exceeded", COUNTER, "{time}"),
+    "perfagent_resource_throttled_seconds": Named("perfagent.resource.throttled", COUNTER, "s"),
     "perfagent_telemetry_exported": Named("perfagent.telemetry.exported", COUNTER, "{item}"),
     "perfagent_telemetry_dropped": Named("perfagent.telemetry.dropped", COUNTER, "{item}"),
     "perfagent_internal_errors": Named("perfagent.internal.errors", COUNTER, "{error}"),
@@ -68,6 +71,20 @@ KNOWN: dict[str, Named] = {
     "system_cpu_utilization_ratio": Named("system.cpu.utilization", GAUGE, "1"),
     "system_memory_utilization_ratio": Named("system.memory.utilization", GAUGE, "1"),
     "system_filesystem_utilization_ratio": Named("system.filesystem.utilization", GAUGE, "1"),
+    "perfagent_block_duration_seconds": Named("perfagent.block.duration", HISTOGRAM, "s"),
+    "perfagent_processing_duration_seconds": Named("perfagent.processing.duration", HISTOGRAM, "s"),
+    "perfagent_page_load_duration_seconds": Named("perfagent.page.load.duration", HISTOGRAM, "s"),
+    "perfagent_ui_frame_duration_seconds": Named("perfagent.ui.frame.duration", HISTOGRAM, "s"),
+    "perfagent_ui_callback_duration_seconds": Named("perfagent.ui.callback.duration", HISTOGRAM, "s"),
+    "perfagent_ui_upload_speed_bytes_per_second": Named("perfagent.ui.upload.speed", HISTOGRAM, "By/s"),
+    "perfagent_ui_upload_size_bytes": Named("perfagent.ui.upload.size", COUNTER, "By"),
+    "perfagent_user_actions": Named("perfagent.user.actions", COUNTER, "{action}"),
+    "perfagent_users_active": Named("perfagent.users.active", GAUGE, "{user}"),
+    "perfagent_sessions_active": Named("perfagent.sessions.active", LEVEL, "{session}"),
+    "perfagent_queue_backlog": Named("perfagent.queue.backlog", GAUGE, "{item}"),
+    "perfagent_drift_statistic_ratio": Named("perfagent.drift.statistic", GAUGE, "1"),
+    "perfagent_monitor_alerts": Named("perfagent.monitor.alerts", COUNTER, "{alert}"),
+    "perfagent_monitor_failures": Named("perfagent.monitor.failures", COUNTER, "{failure}"),
     "replication_lag_seconds": Named("replication_lag_seconds", GAUGE, "s"),
     "replication_check_failures": Named("replication_check_failures_total", COUNTER, "{failure}"),
     "service_error_budget_remaining": Named("service_error_budget_remaining", GAUGE, "{error}"),
@@ -85,6 +102,10 @@ http_server_request_duration_seconds http_server_active_requests http_server_res
 http_client_request_duration_seconds db_client_operation_duration_seconds perfagent_request_memory_mb
 perfagent_request_duration_seconds api_request_duration_seconds process_memory_virtual_bytes process_context_switches
 process_paging_faults cpython_gc_collected_objects cpython_gc_uncollectable_objects
+perfagent_block_duration_seconds perfagent_processing_duration_seconds perfagent_page_load_duration_seconds
+perfagent_ui_frame_duration_seconds perfagent_ui_callback_duration_seconds perfagent_ui_upload_speed_bytes_per_second
+perfagent_ui_upload_size_bytes perfagent_user_actions perfagent_users_active perfagent_sessions_active
+perfagent_queue_backlog perfagent_drift_statistic_ratio perfagent_monitor_alerts perfagent_monitor_failures
 messaging_client_operation_duration_seconds messaging_process_duration_seconds messaging_client_sent_messages
 messaging_client_consumed_messages perfagent_messaging_latency_seconds perfagent_messaging_wait_seconds
 """
