@@ -115,7 +115,8 @@ if __name__ == "__main__":
     told = {
         "argv": sys.argv, "path": sys.path, "name": __name__, "file": __file__,
         "main": sys.modules["__main__"].Row is Row,
-        "spec": getattr(__spec__, "name", None), "pickle": type(pickle.loads(pickle.dumps(Row()))).__module__, "flags": str(sys.flags),
+        "spec": getattr(__spec__, "name", None), "pickle": type(pickle.loads(pickle.dumps(Row()))).__module__,
+        "flags": str(sys.flags),
         "environment": dict(os.environ), "threads": threading.active_count(), "xoptions": sys._xoptions,
         "pool": [multiprocessing.get_context(kind).Pool(1).map(double, [4]) for kind in ("spawn", "fork")],
         "child": os.popen(f"{sys.executable} -c 'import tracemalloc; print(tracemalloc.is_tracing())'").read(),

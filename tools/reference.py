@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from perfagent import middleware, settings, vitals
 from perfagent.monitor import emission
 from perfagent.resilience import limits
+from perfagent.resilience.budgets import budget
 from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
@@ -32,6 +33,7 @@ GROUPS = {
     "perfagent.cache": "Caches that a program calls over the network",
     "perfagent.breaker": "Circuit breakers",
     "perfagent.retry": "Retries",
+    "perfagent.budget": "Error budgets",
     "perfagent.vitals": "Vital signs",
     "perfagent.limits": "Resource limits",
     "perfagent.monitor": "Performance monitor",
@@ -82,6 +84,8 @@ def declared() -> Iterable[Instrument]:
     limits.metrics()
     breaker.of("example")
     retries.attempts()
+    budget.errors()
+    budget.gauges()
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})
     made = list(metric.registry.instruments.values())

@@ -4,20 +4,36 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from perfagent.monitor import PerformanceMonitor as PerformanceMonitor
-    from perfagent.monitor import get_performance_monitor as get_performance_monitor
-    from perfagent.middleware import TimingMiddleware as TimingMiddleware
+    from typing_extensions import deprecated as deprecated  # what type checkers know; at run time it is ours
+
     from perfagent.exits import close_at_exit as close_at_exit
     from perfagent.exits import on_shutdown as on_shutdown
     from perfagent.exits import shutdown as shutdown
+    from perfagent.middleware import TimingMiddleware as TimingMiddleware
+    from perfagent.monitor import PerformanceMonitor as PerformanceMonitor
+    from perfagent.monitor import get_performance_monitor as get_performance_monitor
+    from perfagent.resilience.budgets import alert_if_exhausted as alert_if_exhausted
+    from perfagent.resilience.budgets import get_remaining_budget as get_remaining_budget
+    from perfagent.resilience.budgets import on_budget_exhausted as on_budget_exhausted
+    from perfagent.resilience.budgets import record_error as record_error
     from perfagent.resilience.breakers import CircuitOpenError as CircuitOpenError
     from perfagent.resilience.breakers import circuit_breaker as circuit_breaker
     from perfagent.resilience.breakers import get_breaker as get_breaker
     from perfagent.resilience.breakers import load_breakers as load_breakers
+    from perfagent.resilience.limits import get_resource_limits as get_resource_limits
+    from perfagent.resilience.limits.tasks import background_task as background_task
+    from perfagent.resilience.limits.tasks import throttle as throttle
     from perfagent.tracing import init_tracing as init_tracing
 
 # What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.
 _PUBLIC = {
+    "background_task": "perfagent.resilience.limits.tasks",
+    "throttle": "perfagent.resilience.limits.tasks",
+    "get_resource_limits": "perfagent.resilience.limits",
+    "record_error": "perfagent.resilience.budgets",
+    "get_remaining_budget": "perfagent.resilience.budgets",
+    "alert_if_exhausted": "perfagent.resilience.budgets",
+    "on_budget_exhausted": "perfagent.resilience.budgets",
     "circuit_breaker": "perfagent.resilience.breakers",
     "get_breaker": "perfagent.resilience.breakers",
     "load_breakers": "perfagent.resilience.breakers",
@@ -25,6 +41,7 @@ _PUBLIC = {
     "PerformanceMonitor": "perfagent.monitor",
     "get_performance_monitor": "perfagent.monitor",
     "TimingMiddleware": "perfagent.middleware",
+    "deprecated": "perfagent.resilience.deprecations.decorator",
     "init_tracing": "perfagent.tracing",
     "on_shutdown": "perfagent.exits",
     "close_at_exit": "perfagent.exits",

@@ -350,6 +350,7 @@ class Settings(Table):
 
 
 SUBJECTS: dict[str, str] = {
+    "limits": "LimitSettings",
     "data": "DataSettings",
     "monitor": "MonitorSettings",
     "rum": "RumSettings",

@@ -92,6 +92,7 @@ KNOWN: dict[str, Named] = {
     "service_errors": Named("service_errors_total", COUNTER, "{error}"),
     "perfagent_retry_attempts": Named("perfagent.retry.attempts", COUNTER, "{attempt}"),
     "deprecated_function_calls": Named("deprecated_function_calls_total", COUNTER, "1"),
+    "perfagent_deprecation_calls": Named("perfagent.deprecation.calls", COUNTER, "{call}"),
     "circuit_breaker_state_transitions": Named("circuit_breaker_state_transitions_total", COUNTER, "{transition}"),
     "circuit_breaker_state": Named("circuit_breaker_state", GAUGE, ""),
     "circuit_breaker_rejected_calls": Named("circuit_breaker_rejected_calls_total", COUNTER, "{call}"),
@@ -136,7 +137,8 @@ cpu.mode cpu.logical_number process.context_switch.type system.paging.fault.type
 cache.system cache.tier perfagent.request.overlapped system.memory.state system.filesystem.state
 system.filesystem.mountpoint system.device http.method http.status_code db.system db.operation db.sql.table
 db.mongodb.collection net.peer.name net.peer.port http.host url.template code.function code.function.name code.file.path
-code.line.number peer.hostname
+code.line.number peer.hostname deprecation.message deprecation.category deprecation.library deprecation.version
+deprecation.warned_at deprecation.own
 """
 POINT = {name.replace(".", "_"): name for name in _POINT.split()}
 """Labels of points."""
