@@ -7,6 +7,7 @@ import os
 import sys
 
 from perfagent import settings as options
+from perfagent.settings.options import Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +61,21 @@ def _start(settings: Settings) -> None:
         sdk_serves = True
     else:
         lean(settings)
+    watch_limits(settings)
+
+
+def watch_limits(settings: Settings) -> None:
+    """Has memory and CPU use looked at whenever metrics are collected, where a limit is set."""
+    if settings.lookup(Text("MAX_MEMORY", "", "", others=("MAX_CPU_CORES",)))[1] == "default":
+        return
+    from perfagent.runtime import guard
+
+    try:
+        from perfagent.resilience.limits import get_resource_limits
+
+        get_resource_limits()
+    except Exception:
+        guard.failed("resource limits")
 
 
 def join_hub(settings: Settings) -> None:
