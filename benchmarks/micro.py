@@ -23,7 +23,7 @@ ROUNDS, TIMES = 7, 5000
 
 def main() -> int:
     """Prints the figures as a table, or as JSON with --json; returns 0."""
-    figures = {**runtime(), **instruments(), **messages(), **imports()}
+    figures = {**runtime(), **instruments(), **messages(), **monitor(), **imports()}
     if "--json" in sys.argv:
         print(json.dumps(figures, indent=2))
     else:
@@ -178,6 +178,40 @@ def messages() -> dict[str, float]:
     instrument.apply(group)
     figures = {"Kafka message sent, added": send() - bare[0], "Kafka message consumed, added": consume() - bare[1]}
     instrument.unpatch()
+    return figures
+
+
+def monitor() -> dict[str, float]:
+    """What the performance monitor takes of the program's thread, its share of working values in included."""
+    from perfagent import get_performance_monitor
+    from perfagent.runtime import outbox
+    from perfagent.runtime.context import current
+    from perfagent.runtime.span import INTERNAL, Scope, Span
+
+    told = get_performance_monitor()
+
+    def block() -> None:
+        with told.measure("benchmark.block"):
+            pass
+
+    def traced() -> None:
+        with told.measure("benchmark.block", trace=True):
+            pass
+
+    def nothing() -> None:
+        pass
+
+    measured = told.measure("benchmark.function")(nothing)
+    empty = fastest(nothing)
+    figures = {
+        "monitor, value recorded": fastest(lambda: told.record_metric("benchmark.value", 12.5, "ms", "api")) - empty,
+        "monitor, block measured": fastest(block) - empty,
+        "monitor, function measured, added": fastest(measured) - empty,
+        "monitor, unit of work recorded": fastest(lambda: told.record_processing(0.01)) - empty,
+    }
+    token = current.set(Span(Scope("benchmark"), "root", INTERNAL, None))
+    figures["monitor, block measured as a span"] = fastest(traced, outbox.pending.clear) - empty
+    current.reset(token)
     return figures
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from perfagent.runtime.metric import Instrument, Series
 
 scope = Scope("perfagent.monitor")
+BLOCKS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bucket bounds of measured blocks in seconds: most are shorter than a request."""
 FRAMES = (0.004, 0.0083, 0.0125, 0.0167, 0.025, 0.0333, 0.05, 0.1, 0.25, 0.5, 0.7, 1.0, 2.5)
 """Bucket bounds of frames in seconds: 240, 120, 80, 60, 40, 30, 20 a second …; 0.7 is what Android calls frozen."""
 SPEEDS = tuple(1e3 * factor for factor in (10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 50_000, 100_000, 1_000_000))
@@ -21,7 +23,7 @@ LONGEST = 255  # characters of a name (OpenTelemetry metrics API, "Instrument na
 
 OWN: dict[str, tuple[str, str, str, tuple[float, ...], tuple[str, ...]]] = {
     "block.duration": (
-        HISTOGRAM, "s", "Duration of measured blocks and functions.", SECONDS,
+        HISTOGRAM, "s", "Duration of measured blocks and functions.", BLOCKS,
         ("block", "category", "error.type"),
     ),
     "processing.duration": (HISTOGRAM, "s", "Duration of units of work.", SECONDS, ("outcome",)),
