@@ -13,6 +13,7 @@ from perfagent import middleware, settings, vitals
 from perfagent.monitor import emission
 from perfagent.resilience import limits
 from perfagent.resilience.budgets import budget
+from perfagent.resilience.deprecations import ledger
 from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
@@ -37,6 +38,7 @@ GROUPS = {
     "perfagent.vitals": "Vital signs",
     "perfagent.limits": "Resource limits",
     "perfagent.monitor": "Performance monitor",
+    "perfagent.deprecations": "Deprecations",
     "perfagent": "The agent itself",
 }
 TYPES = {"counter": "counter", "updowncounter": "up-down counter", "gauge": "gauge", "histogram": "histogram"}
@@ -86,6 +88,7 @@ def declared() -> Iterable[Instrument]:
     retries.attempts()
     budget.errors()
     budget.gauges()
+    ledger.declare()
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})
     made = list(metric.registry.instruments.values())

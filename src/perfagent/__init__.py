@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import deprecated as deprecated  # what type checkers know; at run time it is ours
 
+    from perfagent.data.indexes.advise import advise_indexes as advise_indexes
     from perfagent.exits import close_at_exit as close_at_exit
     from perfagent.exits import on_shutdown as on_shutdown
     from perfagent.exits import shutdown as shutdown
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.
 _PUBLIC = {
+    "advise_indexes": "perfagent.data.indexes.advise",
     "background_task": "perfagent.resilience.limits.tasks",
     "throttle": "perfagent.resilience.limits.tasks",
     "get_resource_limits": "perfagent.resilience.limits",

@@ -55,10 +55,12 @@ def configure(settings: Settings) -> None:
         _mirror_metrics()
         from perfagent import vitals
         from perfagent.instruments import hook
+        from perfagent.launch import start
         from perfagent.runtime import selfmetrics
 
         hook.install()
         vitals.install(settings, hook.when_imported)
+        start.count_deprecations()
         selfmetrics.install({})  # the SDK tells of its exports itself
 
 

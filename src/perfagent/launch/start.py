@@ -138,6 +138,7 @@ def lean(settings: Settings) -> Pipeline:
 
         hook.install()
         vitals.install(settings, hook.when_imported)
+    count_deprecations()
     selfmetrics.install(pipeline.sent)
     if "prometheus" in settings.metrics_exporter:
         from perfagent.runtime import prometheus
@@ -147,9 +148,38 @@ def lean(settings: Settings) -> Pipeline:
         atexit.register(_summarise, pipeline)  # before the exit's last flush is registered, so it runs after that
     elif settings.environ.get("PERFAGENT_HUB_PROGRAM") == str(os.getpid()):
         atexit.register(_tell_page, pipeline, settings)
+    _count_errors(settings)
     lifecycle.install(pipeline, settings)
     pipeline.start()
     return pipeline
+
+
+def count_deprecations() -> None:
+    """Switches the deprecation ledger on, where nobody has switched it off."""
+    from perfagent.runtime import guard
+
+    try:
+        from perfagent.resilience import deprecations
+
+        deprecations.install()
+    except Exception:
+        guard.failed("deprecation ledger")
+
+
+def _count_errors(settings: Settings) -> None:
+    """Counts 5xx answers against the error budget of this program's service, where ERROR_BUDGETS names it."""
+    from perfagent.settings.resilience import ResilienceSettings
+
+    if not ResilienceSettings.current().error_budgets:
+        return
+    from perfagent.runtime import guard, resource
+
+    try:
+        from perfagent.resilience import budgets
+
+        budgets.count_answers(str(resource.attributes(settings)["service.name"]))
+    except Exception:
+        guard.failed("error budgets")
 
 
 def _summarise(pipeline: Pipeline) -> None:

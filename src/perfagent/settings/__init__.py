@@ -350,6 +350,7 @@ class Settings(Table):
 
 
 SUBJECTS: dict[str, str] = {
+    "indexes": "IndexSettings",
     "limits": "LimitSettings",
     "data": "DataSettings",
     "monitor": "MonitorSettings",
