@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfagent import middleware, settings, vitals
+from perfagent.cache import measures
 from perfagent.monitor import emission
 from perfagent.resilience import limits
 from perfagent.resilience.budgets import budget
@@ -31,7 +32,7 @@ GROUPS = {
     "perfagent.middleware": "TimingMiddleware",
     "perfagent.db": "Databases",
     "perfagent.messaging": "Messages",
-    "perfagent.cache": "Caches that a program calls over the network",
+    "perfagent.cache": "Caches of the library, and Redis",
     "perfagent.breaker": "Circuit breakers",
     "perfagent.retry": "Retries",
     "perfagent.budget": "Error budgets",
@@ -82,6 +83,7 @@ def declared() -> Iterable[Instrument]:
     middleware.duration()
     messaging.ages()
     Lookups("redis")
+    measures.declare()
     emission.declare()
     limits.metrics()
     breaker.of("example")

@@ -7,6 +7,11 @@ if TYPE_CHECKING:
     from typing_extensions import deprecated as deprecated  # what type checkers know; at run time it is ours
 
     from perfagent.data.indexes.advise import advise_indexes as advise_indexes
+    from perfagent.cache import Cache as Cache
+    from perfagent.cache import cache_with_lock as cache_with_lock
+    from perfagent.cache import cacheable as cacheable
+    from perfagent.cache import cached as cached
+    from perfagent.cache import get_cache as get_cache
     from perfagent.exits import close_at_exit as close_at_exit
     from perfagent.exits import on_shutdown as on_shutdown
     from perfagent.exits import shutdown as shutdown
@@ -28,6 +33,11 @@ if TYPE_CHECKING:
 
 # What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.
 _PUBLIC = {
+    "Cache": "perfagent.cache",
+    "cache_with_lock": "perfagent.cache",
+    "cacheable": "perfagent.cache",
+    "cached": "perfagent.cache",
+    "get_cache": "perfagent.cache",
     "advise_indexes": "perfagent.data.indexes.advise",
     "background_task": "perfagent.resilience.limits.tasks",
     "throttle": "perfagent.resilience.limits.tasks",

@@ -1,0 +1,300 @@
+"""Finding or computing a value: who computes, who waits, what is served meanwhile, and what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+import random
+import threading
+from contextvars import copy_context
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from perfagent.cache.cascade import tell
+from perfagent.cache.entry import Entry
+from perfagent.cache.flight import OWN, Flights
+from perfagent.cache.lease import Lease, renewal
+from perfagent.cache.steps import Computation, Outcome, Pause, run, run_async, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfagent.cache.cascade import Cascade
+    from perfagent.cache.flight import Flight
+    from perfagent.cache.key import Key
+    from perfagent.cache.memory import Ticket
+    from perfagent.cache.plan import Plan
+    from perfagent.cache.space import Space
+    from perfagent.cache.steps import Steps
+
+REFRESHING = 8  # threads at most; a value that finds none stays stale until the next look
+SHORTEST, LONGEST = 0.01, 0.1  # seconds between two looks at what another process computes
+
+
+class Core:
+    """The work of a cache.
+
+    Args:
+        tiers: where values are.
+    """
+
+    def __init__(self, tiers: Cascade) -> None:
+        self.tiers = tiers
+        self.flights, self.refreshes = Flights(), Flights()
+        self.reset()
+
+    def reset(self) -> None:
+        """For a forked child: nobody computes there yet."""
+        self.flights.reset()
+        self.refreshes.reset()
+        self._threads = threading.BoundedSemaphore(REFRESHING)
+        self._tasks: set[asyncio.Task[None]] = set()
+        if self.tiers.memory is not None:
+            self.tiers.memory.reset()
+        for store in self.tiers.stores:
+            store.reset()
+
+    def find(self, space: Space, key: Key) -> Steps[Entry | None]:
+        """The entry of a key, counted as a hit or a miss."""
+        ticket = self._ticket(key)
+        try:
+            found = yield from self.tiers.look(space, key, ticket)
+        finally:
+            self._end(ticket)
+        if found is None:
+            space.figures.miss()
+            return None
+        space.figures.hit(found[1])
+        return found[0]
+
+    def obtain(
+        self, space: Space, key: Key, compute: Callable[[], Any], plan: Plan, tags: tuple[bytes, ...]
+    ) -> Steps[Outcome]:
+        """The value of a key: found, waited for, or computed."""
+        flight: Flight | None = None
+        while plan.single:
+            flight, leads = self.flights.join(key.local)
+            if leads:
+                break
+            outcome = yield flight
+            if outcome is OWN:
+                flight = None
+                break
+            if outcome is not None:
+                space.figures.hit("flight")
+                return outcome  # type: ignore[no-any-return]
+        outcome = None
+        try:
+            outcome = yield from self._lead(space, key, compute, plan, tags)
+            return outcome
+        finally:
+            if flight is not None:
+                self.flights.leave(key.local, flight)
+                flight.finish(outcome)
+
+    def _lead(
+        self, space: Space, key: Key, compute: Callable[[], Any], plan: Plan, tags: tuple[bytes, ...]
+    ) -> Steps[Outcome]:
+        ticket = self._ticket(key)
+        lease = None
+        try:
+            found = yield from self.tiers.look(space, key, ticket)
+            if found is None and plan.across:
+                lease, found = yield from self._locked(space, key, ticket, plan)
+            if found is not None:
+                entry, tier = found
+                space.figures.hit(tier)
+                if entry.fresh <= monotonic():
+                    space.figures.stale.add()
+                    self.refresh(space, key, compute, plan, tags)
+                return outcome_of(entry)
+            space.figures.miss()
+            return (yield from self._compute(space, key, ticket, compute, plan, tags))
+        finally:
+            self._end(ticket)
+            if lease is not None:
+                renewal.discard(lease)
+                yield from lease.store.unlock(key, lease.token)
+
+    def _locked(
+        self, space: Space, key: Key, ticket: Ticket | None, plan: Plan
+    ) -> Steps[tuple[Lease | None, tuple[Entry, str] | None]]:
+        """The lock of a key, or the entry that another process computed meanwhile; neither where no store answers."""
+        token, wait = os.urandom(16), SHORTEST
+        while True:
+            lease = None
+            for store in self.tiers.stores:
+                taken = yield from store.lock(key, token, plan.lease)
+                if taken:
+                    lease = Lease(store, key, token, plan.lease)
+                    renewal.add(lease)
+                if taken is not None:
+                    break
+            else:
+                return None, None
+            try:
+                found = yield from self.tiers.look(space, key, ticket)
+            except BaseException:
+                if lease is not None:
+                    renewal.discard(lease)
+                raise
+            if lease is not None or found is not None:
+                return lease, found
+            yield Pause(wait * (0.5 + random.random()))  # noqa: S311 - spreads those who wait
+            wait = min(wait * 1.5, LONGEST)
+
+    def _compute(
+        self,
+        space: Space,
+        key: Key,
+        ticket: Ticket | None,
+        compute: Callable[[], Any],
+        plan: Plan,
+        tags: tuple[bytes, ...],
+    ) -> Steps[Outcome]:
+        stamps = yield from self.tiers.begin(key, tags)
+        outcome: Outcome = yield Computation(compute)
+        ttl = plan.time_of(outcome.value, outcome.error)
+        if ttl is not None:
+            failed = outcome.error is not None
+            now = monotonic()
+            stale = 0.0 if failed or outcome.value is None else plan.stale
+            value = outcome.error if failed else outcome.value
+            entry = Entry(value, now + ttl, now + ttl + stale, tags, failed)
+            body = self._body(space, value, failed)
+            yield from self.tiers.keep(key, ticket, stamps, entry, body)
+        return outcome
+
+    def _body(self, space: Space, value: object, failed: bool) -> bytes | None:
+        if not self.tiers.stores:
+            return None
+        try:
+            return self.tiers.written(value, failed)
+        except TypeError as error:
+            tell(space, "unsupported", self.tiers.stores[0].name, str(error))
+        except ValueError as error:
+            tell(space, "too_large", self.tiers.stores[0].name, str(error))
+        return None
+
+    def put(
+        self, space: Space, key: Key, value: object, ttl: float, stale: float, tags: tuple[bytes, ...]
+    ) -> Steps[None]:
+        """Keeps a value that the program has.
+
+        Raises:
+            TypeError: the serializer does not keep its type.
+            ValueError: it is too large.
+        """
+        body = self.tiers.written(value, False) if self.tiers.stores else None
+        if self.tiers.memory is not None:
+            self.tiers.memory.remove(key.local)  # what is being computed is older than this
+        self.flights.forget(key.local)
+        for _ in range(3):  # an invalidation may come in between, and this value is newer than that
+            ticket = self._ticket(key)
+            try:
+                stamps = yield from self.tiers.begin(key, tags)
+                now = monotonic()
+                entry = Entry(value, now + ttl, now + ttl + stale, tags)
+                if (yield from self.tiers.keep(key, ticket, stamps, entry, body)):
+                    return
+            finally:
+                self._end(ticket)
+
+    def refresh(self, space: Space, key: Key, compute: Callable[[], Any], plan: Plan, tags: tuple[bytes, ...]) -> None:
+        """Has the value of a key computed anew in the background, unless that is under way."""
+        flight, leads = self.refreshes.join(key.local)
+        if not leads:
+            return
+        steps = self._refreshing(space, key, compute, plan, tags, flight)
+        if plan.asynchronous:
+            task = asyncio.get_running_loop().create_task(run_async(steps))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: self.refreshes.leave(key.local, flight))  # it may never have begun
+            return
+        if not self._threads.acquire(blocking=False):
+            self.refreshes.leave(key.local, flight)
+            return
+        threads, context = self._threads, copy_context()
+
+        def work() -> None:
+            try:
+                context.run(run, steps)
+            finally:
+                threads.release()
+
+        try:
+            threading.Thread(target=work, name="perfagent-cache-refresh", daemon=True).start()
+        except RuntimeError:  # no thread any more: the interpreter is about to end
+            threads.release()
+            self.refreshes.leave(key.local, flight)
+
+    def _refreshing(
+        self,
+        space: Space,
+        key: Key,
+        compute: Callable[[], Any],
+        plan: Plan,
+        tags: tuple[bytes, ...],
+        flight: Flight,
+    ) -> Steps[None]:
+        flight.owner = worker()
+        ticket = self._ticket(key)
+        lease = None
+        try:
+            if plan.across and self.tiers.stores:
+                store, token = self.tiers.stores[0], os.urandom(16)
+                taken = yield from store.lock(key, token, plan.lease)
+                if taken is False:
+                    return
+                if taken:
+                    lease = Lease(store, key, token, plan.lease)
+                    renewal.add(lease)
+            outcome = yield from self._compute(space, key, ticket, compute, plan, tags)
+            if outcome.error is not None and not isinstance(outcome.error, plan.errors):
+                error = outcome.error
+                tell(space, "refresh", "memory", f"a refresh failed, {type(error).__name__}: {error}")
+        finally:
+            self._end(ticket)
+            self.refreshes.leave(key.local, flight)
+            if lease is not None:
+                renewal.discard(lease)
+                yield from lease.store.unlock(key, lease.token)
+
+    def invalidate(self, key: Key) -> Steps[int]:
+        """Forgets a key; a computation of it that is under way is not kept, and who asks from now on computes anew."""
+        removed = yield from self.tiers.remove(key)
+        self.flights.forget(key.local)
+        return removed
+
+    def invalidate_tags(self, tags: tuple[bytes, ...]) -> Steps[int]:
+        """Forgets what has one of some tags, in the same way."""
+        removed = yield from self.tiers.remove_tags(tags)
+        self.flights.forget_all()
+        return removed
+
+    def clear(self, level: str | None, space: str | None) -> Steps[int]:
+        """Forgets everything, in the same way."""
+        removed = yield from self.tiers.clear(level, space)
+        self.flights.forget_all()
+        return removed
+
+    def _ticket(self, key: Key) -> Ticket | None:
+        return None if self.tiers.memory is None else self.tiers.memory.begin(key)
+
+    def _end(self, ticket: Ticket | None) -> None:
+        if ticket is not None and self.tiers.memory is not None:
+            self.tiers.memory.end(ticket)
+
+
+def outcome_of(entry: Entry) -> Outcome:
+    """A kept value, or a kept exception, a copy of it: raising it would add to its traceback for ever."""
+    if not entry.failed:
+        return Outcome(entry.value)
+    error: Any = entry.value
+    try:
+        error = copy.copy(error)
+    except Exception:
+        error = error.with_traceback(None)
+    return Outcome(None, error)

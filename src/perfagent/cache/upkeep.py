@@ -1,0 +1,102 @@
+"""Removing what has expired, and telling a store that is back what it missed: one thread, there while there is work.
+
+It ends with the last value, before a fork and with the process, and the next value starts it again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from perfagent.cache.disk import Disk
+from perfagent.cache.steps import run
+from perfagent.runtime import guard
+
+if TYPE_CHECKING:
+    from perfagent.cache.cache import Cache
+
+TICK = 1.0  # seconds between two attempts to tell a store that is back
+
+
+class Upkeep:
+    """The thread."""
+
+    def __init__(self) -> None:
+        self._caches: WeakSet[Cache] = WeakSet()
+        self.reset()
+        os.register_at_fork(before=self.halt, after_in_child=self.in_child)
+
+    def reset(self) -> None:
+        """Forgets the thread, which a child does not have."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def in_child(self) -> None:
+        """After a fork, in the child: every cache begins anew, with the values that it has in memory."""
+        self.reset()
+        for cache in list(self._caches):
+            cache._in_child()
+
+    def halt(self) -> None:
+        """Ends the thread, so that a fork finds none: Python 3.12 warns of forks in a process of several."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stop.set()
+            self._stop = threading.Event()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(1)
+
+    def watch(self, cache: Cache) -> None:
+        """Has a cache kept up; called with its first value, and again after the thread has ended."""
+        self._caches.add(cache)
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    stop = self._stop
+                    thread = threading.Thread(target=self._run, args=(stop,), name="perfagent-cache", daemon=True)
+                    try:
+                        thread.start()
+                    except RuntimeError:  # no thread any more: the interpreter is about to end
+                        return
+                    self._thread = thread
+
+    def _run(self, stop: threading.Event) -> None:
+        due = {id(cache): monotonic() + cache.cleanup_interval for cache in list(self._caches)}
+        while not stop.wait(TICK):
+            busy = False
+            for cache in list(self._caches):
+                try:
+                    busy = self._keep(cache, due) or busy
+                except Exception:
+                    guard.failed("cache upkeep")
+                    busy = True
+            with self._lock:
+                if stop.is_set():
+                    return
+                if not busy:
+                    self._thread = None
+                    return
+
+    def _keep(self, cache: Cache, due: dict[int, float]) -> bool:
+        """Does what is due for a cache; says whether there may be more later."""
+        tiers = cache._core.tiers
+        missed = False
+        for store in tiers.stores:
+            if store.outage.missed:
+                run(store.catch_up())
+                missed = missed or bool(store.outage.missed)
+        if not cache.cleanup_interval:
+            return missed
+        now = monotonic()
+        if due.setdefault(id(cache), now + cache.cleanup_interval) <= now:
+            due[id(cache)] = now + cache.cleanup_interval
+            cache.clean()
+        disk = any(isinstance(store, Disk) for store in tiers.stores)
+        return missed or disk or bool(tiers.memory is not None and len(tiers.memory.values))
+
+
+upkeep = Upkeep()
