@@ -20,6 +20,10 @@ GROUPS = {
         "traces": "search requests, or show one with all its spans",
         "report": "a report as JSON, CSV or HTML",
         "health": "is everything healthy; for scripts",
+        "index": "indexes that a database lacks or has in vain, with the plan that proves it; make one",
+    },
+    "judge it": {
+        "detect": "anomalies and change points of a series of values, without thresholds",
     },
     "keep it": {
         "hub": "the local page and store: start, stop, open, export",
