@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -233,6 +234,25 @@ def test_functions_of_every_colour_stay_what_they_are() -> None:
         def method(self) -> Thing:
             return self
 
+        @monitor.measure("colour.static")
+        @staticmethod
+        def static(a: int) -> int:
+            return a
+
+        @monitor.measure("colour.class")
+        @classmethod
+        def of_class(cls) -> str:
+            return cls.__name__
+
+    class Called:
+        async def __call__(self) -> int:
+            await asyncio.sleep(0.01)
+            return 4
+
+    called = Called()
+    assert asyncio.run(monitor.measure("colour.called")(called)()) == 4
+    assert monitor.get_metrics_summary()["metrics"]["colour.called"]["min"] >= 0.01
+    assert (Thing.static(3), Thing().static(3), Thing.of_class()) == (3, 3, "Thing")
     assert plain(1, b=3) == 4
     assert (plain.__name__, plain.__doc__) == ("plain", "Adds.")
     running = generator()
@@ -244,9 +264,14 @@ def test_functions_of_every_colour_stay_what_they_are() -> None:
     assert thing.method() is thing
     found = monitor.get_metrics_summary()["metrics"]
     counts = {name.removeprefix("colour."): (one["count"], one["failures"]) for name, one in found.items()}
-    assert counts == {"plain": (1, 0), "generator": (1, 0), "async_generator": (2, 0), "method": (1, 0)}
+    assert counts == {
+        "plain": (1, 0), "generator": (1, 0), "async_generator": (2, 0), "method": (1, 0), "static": (2, 0),
+        "class": (1, 0), "called": (1, 0),
+    }  # fmt: skip
     with pytest.raises(TypeError, match="above a function"):
         monitor.measure("colour.plain")(3)  # type: ignore[type-var]
+    with pytest.raises(TypeError, match="above a function"):
+        monitor.measure("colour.plain")(Thing)
 
 
 def test_a_block_that_raises_counts_as_one_that_failed() -> None:
@@ -397,6 +422,35 @@ def test_without_detail_there_are_minutes_alone() -> None:
     monitor.record_metric("coarse", 4)
     assert monitor.get_recent_values("coarse") == []
     assert [point.average for point in monitor.get_history("coarse")] == [4]
+
+
+def test_a_destructor_may_record_in_the_middle_of_anything() -> None:
+    monitor = made(PERFORMANCE_BATCH_SIZE="2")
+
+    class Dying:
+        def __init__(self) -> None:
+            self.itself = self  # the garbage collector alone frees it
+            monitor.session_started()
+
+        def __del__(self) -> None:
+            monitor.session_ended()
+            monitor.record_metric(f"dying.{id(self) % 50}", 1)
+            monitor.record_user_action(user=id(self))
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for number in range(300):
+            Dying()
+            monitor.record_metric(f"living.{number % 60}", [1.0][0])
+            monitor.record_user_action(user=number)
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert monitor.active_sessions == 0
+    found = monitor.get_metrics_summary()["metrics"]
+    assert sum(one["count"] for name, one in found.items() if name.startswith("dying")) == 300
+    assert sum(one["count"] for name, one in found.items() if name.startswith("living")) == 300
 
 
 def test_a_batch_of_one_is_worked_in_at_once(tmp_path: Path) -> None:

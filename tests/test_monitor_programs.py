@@ -139,6 +139,34 @@ def test_caches_and_deprecated_calls_are_counted_even_where_differences_are_sent
     assert (found["hits"], found["misses"]) == (26, 13)
 
 
+def test_deprecated_functions_and_the_librarys_own_caches_are_in_it(run_text: RunText) -> None:
+    pytest.importorskip("cachetools")
+    shown = run_text(
+        """
+        import json
+        from perfagent import cached, deprecated, get_performance_monitor
+
+        @deprecated("use new")
+        def old():
+            return 1
+
+        @cached(ttl=60)
+        def square(number):
+            return number * number
+
+        for number in (1, 2, 1, 1):
+            old()
+            square(number)
+        monitor = get_performance_monitor()
+        cache = monitor.get_metrics_summary()["cache"]
+        print(json.dumps([monitor.get_deprecation_counts(), cache["hits"], cache["misses"]]))
+        """
+    ).stdout
+    counts, hits, misses = json.loads(shown.splitlines()[-1])
+    assert [(name.rpartition(".")[2], count) for name, count in counts.items()] == [("old", 4)]
+    assert (hits, misses) == (2, 2)
+
+
 FORKED = """
     import json, os, sys, time, warnings
     warnings.simplefilter("error")

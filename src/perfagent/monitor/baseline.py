@@ -178,6 +178,8 @@ def load(directory: str) -> Baseline | None:
         if document["created"] < time() - KEPT:
             return None
         metrics = {str(name): Usual(**one) for name, one in document["metrics"].items()}
+        if not all(isinstance(one.average, (int, float)) for one in metrics.values()):
+            raise ValueError("an average is no number")
         return Baseline(float(document["created"]), int(document["duration_minutes"]), metrics)
     except FileNotFoundError:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ class Business(Recorder):
     def __init__(self, settings: MonitorSettings | None = None) -> None:
         super().__init__(settings)
         self._users: OrderedDict[int, float] = OrderedDict()  # when each was seen last
-        self._counting = Lock()
+        self._counting = RLock()
         self._sessions = 0
         self._observed: set[str] = set()
 
@@ -157,7 +157,7 @@ class Business(Recorder):
 
     def _begin_anew(self) -> None:
         super()._begin_anew()
-        self._counting = Lock()
+        self._counting = RLock()
         self._users.clear()
         self._sessions = 0
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, TypedDict
 
 from perfagent import settings
-from perfagent.runtime import metric
+from perfagent.runtime import guard, metric
 from perfagent.runtime.metric import registry
 from perfagent.vitals import process
 
@@ -64,7 +64,10 @@ def watch() -> None:
 def _totals(instrument: Instrument) -> Iterator[tuple[float, Mapping[str, Any]]]:
     """What a counter has counted, by attributes."""
     if instrument.callback is not None:
-        yield from instrument.callback()
+        try:
+            yield from list(instrument.callback())
+        except Exception:
+            guard.failed(f"metric {instrument.name}")
         return
     for series in list(instrument.series.values()):
         series.fold()

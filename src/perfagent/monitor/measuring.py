@@ -105,14 +105,17 @@ class Measured:
         Raises:
             TypeError: that is no function.
         """
-        if not callable(function):
-            raise TypeError(f"measure() goes above a function, not above {function!r}")
+        if isinstance(function, (staticmethod, classmethod)):
+            return cast("Function", type(function)(self(function.__func__)))
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"measure() goes above a function, not above {function!r}; above a class's __init__, say")
         kinds = (
             (iscoroutinefunction, _coroutine),
             (isasyncgenfunction, _async_generator),
             (isgeneratorfunction, _generator),
         )
-        wrap = next((wrap for is_one, wrap in kinds if is_one(function)), _plain)
+        asked = (function, type(function).__call__)  # an object may be called by a coroutine function
+        wrap = next((wrap for is_one, wrap in kinds if any(map(is_one, asked))), _plain)
         return cast("Function", wraps(function)(wrap(function, self.track, self.traced)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from threading import Lock
+from threading import RLock
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -36,7 +36,7 @@ class Recorder:
         self._tracks: dict[str, Track] = {}
         self._known: dict[tuple[str, str, str], Track] = {}  # by what callers wrote
         self._blocks: dict[tuple[str, str], Track] = {}
-        self._making = Lock()
+        self._making = RLock()  # a destructor that records may run in the middle of it
         self._nothing = self._make("", "", CUSTOM, _ignore)
         self._nothing.muted = True
         self._nothing.batch, self._nothing.pending = 1 << 62, _Hole()
@@ -156,7 +156,7 @@ class Recorder:
 
     def _begin_anew(self) -> None:
         """In a forked child: a window of its own."""
-        self._making = Lock()
+        self._making = RLock()
         self.dropped = 0
         for track in self._tracks.values():
             track.reset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Literal
 
 from perfagent import settings
@@ -77,12 +77,12 @@ class Thresholds:
     def __init__(self, told: MonitorSettings) -> None:
         self._all = seeds(told)
         self._states: dict[str, _State] = {}
-        self._changing = Lock()
+        self._changing = RLock()
         self.history: list[Alert] = []
 
     def reset(self) -> None:
         """In a forked child: the limits stay, what happened is the parent's."""
-        self._changing = Lock()
+        self._changing = RLock()
         self._states, self.history = {}, []
 
     def all_of_them(self) -> dict[str, Threshold]:
