@@ -72,6 +72,8 @@ _templates: dict[tuple[object, ...], Template] = {}
 captured = headers.captured
 """Names of the headers that spans keep, by side."""
 capture_query = False
+failing: Callable[[], None] | None = None
+"""Told of each request that was answered 5xx, off the request path: what counts against an error budget."""
 profile: Profile | None = None
 """The profiling of requests, where it is on."""
 profiled: list[Callable[[Profile | None], None]] = []
@@ -173,6 +175,8 @@ class ServerSpan(Span):
             template.duration.exemplify(seconds, self.ended, self.trace_id, self.span_id)
         if self.size >= 0 and template.size is not None:
             template.size.record(self.size)
+        if self.status >= 500 and failing is not None:
+            failing()
 
     def encode(self) -> bytes:
         """The content of an OTLP Span message."""

@@ -136,7 +136,7 @@ DEFAULTS: Thresholds = {
         Threshold(
             "error_budget_remaining_percent", "Error budget nearly spent", "%", 25, 1,
             "errors that a service may still make of all that it may make (service_error_budget_remaining, "
-            "service_errors_total)",
+            "service_error_budget_limit)",
             comparison="less", violations=1,
         ),
         Threshold(

@@ -247,9 +247,14 @@ FIGURES = (
     ),
     Figure(
         "error_budget_remaining_percent", "ErrorBudgetNearlySpent", BUDGET,
-        "sum by (service_name, service) (service_error_budget_remaining)\n/ " + nested(
-            "sum by (service_name, service) (service_error_budget_remaining)\n"
-            "+ sum by (service_name, service) (service_errors_total)"
+        # Processes that share a budget tell the same; who does not tell how much it was has begun with it.
+        nested(
+            "min by (service_name, service) (service_error_budget_remaining)\n"
+            "/ max by (service_name, service) (service_error_budget_limit)\n"
+            "or sum by (service_name, service) (service_error_budget_remaining)\n/ " + nested(
+                "sum by (service_name, service) (service_error_budget_remaining)\n"
+                "+ sum by (service_name, service) (service_errors_total)"
+            )
         ),
         "<value> of the error budget of <service> is left, as <service_name> counts; the limit is <limit>",
         "Stop risky releases, and look what makes most of the errors.",

@@ -1,6 +1,7 @@
 -- What counters stand at, by the minute, service and thing: circuit breakers by their name, with how often they opened
--- and were tried (half open), and how often they opened within the hour; error budgets by theirs, with what is left and
--- what was spent. Counters that are sent as differences are added up from $earlier on.
+-- and were tried (half open), and how often they opened within the hour; error budgets by theirs, with what is left of
+-- what may be spent, or, from who does not tell the latter, of what is left and what was spent. Counters that are sent as
+-- differences are added up from $earlier on. Processes that share a budget tell the same of what is left of how much.
 WITH chosen AS MATERIALIZED (
     SELECT
         id,
@@ -11,13 +12,14 @@ WITH chosen AS MATERIALIZED (
         CASE
             WHEN starts_with(name, 'circuit_breaker') THEN json_extract_string(attributes, '$.state')
             WHEN name = 'service_error_budget_remaining' THEN 'left'
+            WHEN name = 'service_error_budget_limit' THEN 'limit'
             ELSE 'spent'
         END AS kind
     FROM series
     WHERE
         name IN (
             'circuit_breaker_state_transitions_total', 'circuit_breaker_state_transitions',
-            'service_error_budget_remaining', 'service_errors_total', 'service_errors'
+            'service_error_budget_remaining', 'service_error_budget_limit', 'service_errors_total', 'service_errors'
         )
         AND ($service IS NULL OR service = $service)
 ),
@@ -36,7 +38,7 @@ counted AS (
         points.minute,
         points.delta,
         CASE
-            WHEN chosen.kind = 'left' THEN points.value
+            WHEN chosen.kind IN ('left', 'limit') THEN points.value
             WHEN chosen.cumulative THEN points.last
             ELSE sum(points.delta) OVER (PARTITION BY points.series ORDER BY points.minute)
         END AS level
@@ -53,6 +55,8 @@ things AS (
         coalesce(sum(level) FILTER (kind = 'half_open'), 0) AS tried,
         coalesce(sum(delta) FILTER (kind = 'open'), 0) AS newly,
         sum(level) FILTER (kind = 'left') AS remaining,
+        min(level) FILTER (kind = 'left') AS least,
+        max(level) FILTER (kind = 'limit') AS most,
         sum(level) FILTER (kind = 'spent') AS spent
     FROM counted
     GROUP BY ALL
@@ -71,7 +75,7 @@ minutes AS (
         minute,
         -- Whatever opens is tried before anything else; one that was closed by hand would count as open for ever.
         sum(CASE WHEN lately > 0 THEN greatest(opened - tried, 0) ELSE 0 END) FILTER (breaker) AS open_breakers,
-        min(remaining / nullif(remaining + spent, 0)) * 100 AS remaining
+        min(coalesce(least / nullif(most, 0), remaining / nullif(remaining + spent, 0))) * 100 AS remaining
     FROM judged
     GROUP BY ALL
 )
