@@ -18,6 +18,7 @@ GROUPS = {
         "status": "the hub and the services that send to it",
         "dashboard": "the last hours: rate, errors, duration, what changed",
         "traces": "search requests, or show one with all its spans",
+        "deprecations": "lines that call what is deprecated, those to change first",
         "report": "a report as JSON, CSV or HTML",
         "health": "is everything healthy; for scripts",
         "index": "indexes that a database lacks or has in vain, with the plan that proves it; make one",
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _help() -> str:
     groups = "\n\n".join(
-        f"{title}\n" + "\n".join(f"  {name:<10} {text}" for name, text in commands.items())
+        f"{title}\n" + "\n".join(f"  {name:<13} {text}" for name, text in commands.items())
         for title, commands in GROUPS.items()
     )
     return (
