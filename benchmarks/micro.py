@@ -23,7 +23,7 @@ ROUNDS, TIMES = 7, 5000
 
 def main() -> int:
     """Prints the figures as a table, or as JSON with --json; returns 0."""
-    figures = {**runtime(), **instruments(), **messages(), **monitor(), **imports()}
+    figures = {**runtime(), **instruments(), **pages(), **messages(), **monitor(), **imports()}
     if "--json" in sys.argv:
         print(json.dumps(figures, indent=2))
     else:
@@ -116,6 +116,47 @@ def instruments() -> dict[str, float]:
     }
     measured.instrument.unpatch()
     return figures
+
+
+def pages() -> dict[str, float]:
+    """What PERFAGENT_RUM adds to an answer: to one that is no page, and to a page with 12 tags in its head."""
+    from perfagent import rum
+    from perfagent.instruments import asgi
+    from perfagent.runtime import outbox
+    from perfagent.runtime.span import Scope
+
+    scope, measured = Scope("benchmark"), asgi._with_script(asgi.call)
+    links = b"".join(b'<link rel="stylesheet" href="/static/%d.css">\n' % number for number in range(8))
+    page = b"<!doctype html><html><head><meta charset='utf-8'><title>a</title>" + links + b"</head><body>" + b"x" * 9000
+
+    def cost(call: Callable[..., Awaitable[None]], kind: bytes, body: bytes) -> float:
+        async def app(scope: object, receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+            await send({"type": "http.response.body", "body": body})
+
+        async def send(message: object) -> None:
+            pass
+
+        async def rounds() -> float:
+            best = float("inf")
+            for _ in range(ROUNDS):
+                scopes = [_request() for _ in range(TIMES)]
+                begin = time.perf_counter()
+                for one in scopes:
+                    await call(scope, app, one, None, send)
+                best = min(best, time.perf_counter() - begin)
+                outbox.pending.clear()
+            return best / TIMES * 1e6
+
+        return asyncio.run(rounds())
+
+    rum.use("http://127.0.0.1:4318")
+    kinds = {"no page": (b"application/json", b"{}"), "a page": (b"text/html; charset=utf-8", page)}
+    found = {
+        f"PERFAGENT_RUM, {name}, added": cost(measured, *what) - cost(asgi.call, *what) for name, what in kinds.items()
+    }
+    rum.hub = None
+    return found
 
 
 def messages() -> dict[str, float]:

@@ -13,8 +13,10 @@ from perfagent import middleware, settings, vitals
 from perfagent.cache import measures
 from perfagent.monitor import emission
 from perfagent.resilience import limits
+from perfagent.resilience import replication
 from perfagent.resilience.budgets import budget
 from perfagent.resilience.deprecations import ledger
+from perfagent.rum import page
 from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
@@ -36,6 +38,8 @@ GROUPS = {
     "perfagent.breaker": "Circuit breakers",
     "perfagent.retry": "Retries",
     "perfagent.budget": "Error budgets",
+    "perfagent.replication": "Replication lag",
+    "perfagent.rum": "Pages that browsers measure (PERFAGENT_RUM)",
     "perfagent.vitals": "Vital signs",
     "perfagent.limits": "Resource limits",
     "perfagent.monitor": "Performance monitor",
@@ -90,7 +94,10 @@ def declared() -> Iterable[Instrument]:
     retries.attempts()
     budget.errors()
     budget.gauges()
+    replication.failures()
+    replication.gauge()
     ledger.declare()
+    page.counts()
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})
     made = list(metric.registry.instruments.values())

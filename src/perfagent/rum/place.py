@@ -13,18 +13,21 @@ import re
 from dataclasses import dataclass, field
 
 LONGEST = 262_144  # bytes that are looked at
-PASSED = (b"meta", b"title", b"base")
-RAW = (b"script", b"style", b"title", b"noscript", b"template", b"noframes")
+PASSED = frozenset((b"meta", b"title", b"base"))
+RAW = frozenset((b"script", b"style", b"title", b"noscript", b"template", b"noframes"))
 """Elements of a head that hold no tags of the document: passed over as a whole."""
-HEAD = (*RAW, b"meta", b"base", b"link", b"basefont", b"bgsound")
+HEAD = RAW | {b"meta", b"base", b"link", b"basefont", b"bgsound"}
 """What may be in a head: with anything else the body has begun."""
 
 _TEXT = re.compile(rb"[\t\n\f\r ]*")
 _NAME = re.compile(rb"<(/?[a-zA-Z][^\t\n\f\r />]*)")
 _ATTRIBUTE = re.compile(rb"[\t\n\f\r /]*(?:>|([^\t\n\f\r />][^\t\n\f\r />=]*)([\t\n\f\r ]*=[\t\n\f\r ]*)?)")
 _VALUE = re.compile(rb"\"([^\"]*)\"|'([^']*)'|([^\"'\t\n\f\r >][^\t\n\f\r >]*)")
-_PLAIN = re.compile(rb"(?:[^\"'>=]*[^\"'>=\t\n\f\r /]=\"[^\"]*\")*[^\"'>=]*>")
+_REST = rb"(?:[^\"'>=]*[^\"'>=\t\n\f\r /]=\"[^\"]*\")*[^\"'>=]*>"
+_PLAIN = re.compile(_REST)
 """The rest of most tags, which one match passes over: without apostrophes, every value in quotes."""
+_LINKS = re.compile(rb"(?:<(?i:link)(?=[\t\n\f\r />])" + _REST + rb"[\t\n\f\r ]*)+")
+"""Links one after the other, of which most heads have some."""
 _TOLD = {b"script": b"nonce", b"meta": b"http-equiv"}
 """The attribute that makes the others of an element worth reading."""
 _ENDS = {name: re.compile(rb"</" + name + rb"(?=[\t\n\f\r />])", re.IGNORECASE) for name in RAW}
@@ -90,6 +93,11 @@ def _in_head(html: bytes, at: int) -> Place:
         at = _TEXT.match(html, at).end()  # type: ignore[union-attr]
         if html.startswith((b"<!", b"<?"), at):
             at = _behind(html, at)
+            continue
+        links = _LINKS.match(html, at)
+        if links is not None:
+            place.at = at if place.at < 0 else place.at
+            at = links.end()
             continue
         name, behind = _tag(html, at)
         if place.at < 0 and name not in PASSED:

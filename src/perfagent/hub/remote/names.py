@@ -51,6 +51,8 @@ KNOWN: dict[str, Named] = {
     "perfagent_resource_throttled_seconds": Named("perfagent.resource.throttled", COUNTER, "s"),
     "perfagent_telemetry_exported": Named("perfagent.telemetry.exported", COUNTER, "{item}"),
     "perfagent_telemetry_dropped": Named("perfagent.telemetry.dropped", COUNTER, "{item}"),
+    "perfagent_rum_injected": Named("perfagent.rum.injected", COUNTER, "{page}"),
+    "perfagent_rum_skipped": Named("perfagent.rum.skipped", COUNTER, "{page}"),
     "perfagent_internal_errors": Named("perfagent.internal.errors", COUNTER, "{error}"),
     "http_server_request_duration_seconds": Named("http.server.request.duration", HISTOGRAM, "s"),
     "http_server_active_requests": Named("http.server.active_requests", LEVEL, "{request}"),
@@ -112,6 +114,7 @@ perfagent_ui_upload_size_bytes perfagent_user_actions perfagent_users_active per
 perfagent_queue_backlog perfagent_drift_statistic_ratio perfagent_monitor_alerts perfagent_monitor_failures
 messaging_client_operation_duration_seconds messaging_process_duration_seconds messaging_client_sent_messages
 messaging_client_consumed_messages perfagent_messaging_latency_seconds perfagent_messaging_wait_seconds
+perfagent_rum_injected perfagent_rum_skipped
 """
 ON_DEMAND = frozenset(_ON_DEMAND.split())
 """Known ones that no view but the one of metrics reads: asked for when somebody looks at them."""

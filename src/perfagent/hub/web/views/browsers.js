@@ -71,7 +71,7 @@ function Page({ page }) {
     </${Figures}>
     ${sources.length > 0 && html`<p class="notice bad">Errors in ${sources.map(([source, times]) =>
         `${line(source, 80)} (${number(times)})`).join(', ')}</p>`}
-    <p><a href=${link(['traces'], { route: page.page })}>Traces of the requests for this page</a></p>`;
+    <p class="row-of-buttons"><a href=${link(['traces'], { route: page.page })}>Traces of the requests for this page</a></p>`;
 }
 
 /** Loads of which the hub knows the request. */
@@ -85,7 +85,7 @@ function Loads({ items, page }) {
       wide: key === 'fcp' || key === 'ttfb', cell: (one) => shown(key, one.values[key]) })),
     { key: 'loaded', label: 'Loaded', right: true, wide: true, cell: (one) => duration(one.values.page_load) },
   ].filter(Boolean);
-  return html`<section aria-label="Loads"><h2>Loads with their trace</h2>
+  return html`<section class="panel" aria-label="Loads"><header><h2>Loads with their trace</h2></header>
     <${Table} caption="Loads" columns=${columns} rows=${items} id=${(one) => `${one.trace_id} ${one.page}`}
       href=${(one) => link(['traces', one.trace_id], { service: null, page: null })} /></section>`;
 }
