@@ -89,7 +89,7 @@ class Cache:
         self._core = Core(tiers(wanted, settings, self._failed, self._evicted))
         self._names = wanted.names()
         self._spaces: WeakSet[Space] = WeakSet()
-        self._own = self._space(self.name, self.name, "", None)
+        self._own = self._space(self.name, f"set/{self.name}", "", None)
         measures.caches.add(self)
         measures.declare()
         clearing.connect()

@@ -127,7 +127,7 @@ class Kept:
             )
         shown = wishes.namespace or f"{function.__module__}.{function.__qualname__}"
         token = wishes.namespace or object()
-        return cache, cache._space(shown, identity, wishes.version, token, wishes.errors)
+        return cache, cache._space(shown, f"call/{identity}", wishes.version, token, wishes.errors)
 
     @functools.cached_property
     def plan(self) -> Plan:

@@ -22,13 +22,12 @@ class Names:
     """
 
     def __init__(self, prefix: str, version: str) -> None:
-        # Percent-encoded: no colon of a name is taken for one between two names, and none of them is a pattern.
-        self.prefix = quote(prefix, safe="/ <>")
-        self.root = f"{self.prefix}:{quote(version, safe='/ <>')}"
+        self.prefix = quoted(prefix)
+        self.root = f"{self.prefix}:{quoted(version)}"
 
     def space(self, space: str) -> str:
         """What the keys of a space begin with."""
-        return f"{self.root}:{quote(space, safe='/ <>')}"
+        return f"{self.root}:{space}"
 
     def of(self, kind: str, key: Key) -> str:
         """A key's entry "e", marker "c", lock "l" or grave "x"."""
@@ -42,3 +41,8 @@ class Names:
     def depends(self, space: str, tags: Iterable[bytes]) -> list[str]:
         """The stamps of a space and of tags."""
         return [f"{self.space(space)}:g", *(f"{self.prefix}:t:{tag.hex()}" for tag in tags)]
+
+
+def quoted(name: str) -> str:
+    """A name, percent-encoded: no colon in it is taken for one between two names, and nothing for part of a pattern."""
+    return quote(name, safe="/ <>", errors="surrogatepass")

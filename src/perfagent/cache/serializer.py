@@ -190,7 +190,8 @@ def type_name(kind: type) -> str:
 
 def _own(value: Any, kind: Any) -> list[object]:
     name = type_name(kind)
-    if _registered.get(name) is not kind:
+    registered: Any = _registered.get(name)
+    if registered is not kind:
         known = is_dataclass(kind) or issubclass(kind, Enum) or hasattr(kind, "_fields")
         hint = f"register it: perfagent.cache.cacheable({kind.__name__})" if known else "see perfagent.cache.Safe"
         raise TypeError(f"a value of type {name} cannot be kept by the safe serializer: {hint}, or serializer='pickle'")
@@ -256,9 +257,9 @@ _MAKERS: dict[int, Callable[[Any], object]] = {
     COMPLEX: lambda inside: complex(*inside),
     DECIMAL: _decimal,
     UUID_: lambda inside: UUID(bytes=inside),
-    DATETIME: lambda inside: datetime(*inside[:7], inside[8]).replace(fold=inside[7]),
+    DATETIME: lambda inside: datetime(*inside[:7]).replace(fold=inside[7], tzinfo=inside[8]),
     DATE: lambda inside: date(*inside),
-    TIME: lambda inside: time(*inside[:4], inside[5]).replace(fold=inside[4]),
+    TIME: lambda inside: time(*inside[:4]).replace(fold=inside[4], tzinfo=inside[5]),
     TIMEDELTA: lambda inside: timedelta(*inside),
     TIMEZONE: lambda inside: timezone.utc if inside == [timedelta()] else timezone(*inside),
     ZONE: ZoneInfo,

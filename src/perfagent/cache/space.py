@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfagent.cache.key import Key, local
+from perfagent.cache.names import quoted
 
 if TYPE_CHECKING:
     from perfagent.cache.measures import Figures
@@ -34,7 +35,7 @@ class Space:
         errors: tuple[type[Exception], ...] = (),
     ) -> None:
         self.name = name
-        self.shared = f"{identity}@{version}" if version else identity
+        self.shared = f"{quoted(identity)}@{quoted(version)}" if version else quoted(identity)
         self.token = token
         self.figures = figures
         self.errors = errors

@@ -1,0 +1,38 @@
+"""What the tests of caches share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def until(condition: Callable[[], object], timeout: float = 20) -> None:
+    """Returns when a condition holds; fails after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.005)
+
+
+def in_threads(number: int, call: Callable[[], Any]) -> list[Any]:
+    """The results, or the exceptions, of that many threads that begin together."""
+    gate, found = threading.Barrier(number), []
+
+    def one() -> None:
+        gate.wait()
+        try:
+            found.append(call())
+        except BaseException as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == number
+    return found
