@@ -202,13 +202,41 @@ def test_a_page_whose_policy_forbids_it_stays_and_its_console_too(browser: Brows
     assert site.ask("/forbids") == bare.ask("/forbids")
 
 
-def test_a_page_from_the_browser_s_cache_bears_no_trace(browser: Browser, hub: ServedHub, site: Site) -> None:
+def test_a_page_that_caches_share_bears_no_trace(browser: Browser, hub: ServedHub, site: Site) -> None:
     tab = Tab(browser)
     tab.page.goto(f"{site.url}/shared")
     assert tab.page.evaluate("document.querySelector('script[src$=\"rum.js\"]').dataset.trace") is None
     assert tab.close() == []
     assert page_of(hub, site.kind, "/shared")
     assert hub.get("browsers/loads", service=site.kind, page="/shared")["items"] == []
+
+
+def test_a_visit_from_the_browser_s_cache_is_not_of_the_trace_before(
+    browser: Browser, hub: ServedHub, site: Site
+) -> None:
+    tab = Tab(browser)
+    for _ in range(3):
+        tab.page.goto(f"{site.url}/cached")
+        tab.page.wait_for_function("performance.getEntriesByType('navigation')[0].loadEventEnd > 0")
+        tab.page.wait_for_timeout(200)
+        tab.page.goto("about:blank")
+    assert tab.page.evaluate("1") == 1
+    assert tab.close() == []
+    page_of(hub, site.kind, "/cached", lambda one: one["loads"] == 3)
+    (load,) = hub.get("browsers/loads", service=site.kind, page="/cached")["items"]
+    assert load["values"]["page_load"] > 0
+
+
+def test_a_hub_that_is_away_is_told_of_once_in_the_console(browser: Browser, hub: ServedHub, site: Site) -> None:
+    tab = Tab(browser)
+    tab.page.route(f"{hub.url}/v1/client", lambda route: route.abort())
+    tab.page.goto(f"{site.url}/items/8")
+    tab.page.wait_for_function("window.perfagentRum")
+    for _ in range(3):
+        tab.page.evaluate("perfagentRum.record('page_load', 1); perfagentRum.flush()")
+        tab.page.wait_for_timeout(200)
+    problems = [one for one in tab.close() if one.startswith("failed")]
+    assert len(problems) == 1
 
 
 ASKED = [*sorted(ANSWERS), "/items/7", "/parts", "/split", "/events"]

@@ -15,10 +15,11 @@
   const MOST = 90; // measurements of one request; the hub takes 100 and 64 KiB
   const queue = new Map();
   let timer = 0;
+  let refused = false; // the hub is away, or takes nothing from this page: once in the console is enough
 
   /** Counts a measurement; equal ones are told once, with how often they came. */
   function record(type, value, component = '', metadata = {}, traced = false) {
-    if (!(value >= 0 && value < Infinity)) return;
+    if (refused || !(value >= 0 && value < Infinity)) return;
     const key = `${type} ${value} ${component}`;
     const found = queue.get(key);
     if (found) found.count += 1;
@@ -34,10 +35,11 @@
     timer = 0;
     const all = [...queue.values()];
     queue.clear();
-    while (all.length) {
+    while (all.length && !refused) {
       // Not sendBeacon, which sends the cookies of the host along. As text: nothing has to be asked first.
       fetch(target, { method: 'POST', body: JSON.stringify(all.splice(0, MOST)), keepalive: true, credentials: 'omit',
-        headers: { 'content-type': 'text/plain' }, referrerPolicy: 'no-referrer' }).catch(() => {});
+        headers: { 'content-type': 'text/plain' }, referrerPolicy: 'no-referrer' }).then(
+        (answer) => (refused ||= !answer.ok && answer.status !== 429), () => (refused = true));
     }
   }
 
