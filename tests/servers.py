@@ -88,6 +88,13 @@ def running_postgres(*options: str) -> Iterator[tuple[str, Path]]:
 @pytest.fixture(scope="session")
 def mysql_server() -> Iterator[MysqlServer]:
     """The address of a running MariaDB with an empty database "shop" and a user who may do anything."""
+    with running_mysql() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_mysql(*settings: str) -> Iterator[MysqlServer]:
+    """The address of a MariaDB of one's own, as in `mysql_server`; `settings` are such as "a=b"."""
     install = "apt-get install mariadb-server"
     install_db, mariadbd = find("mariadb-install-db", install), find("mariadbd", install)
     with _directory("mysql") as directory:
@@ -109,6 +116,7 @@ def mysql_server() -> Iterator[MysqlServer]:
             "innodb-buffer-pool-size": "32M",
         }
         command = (mariadbd, "--no-defaults", data, *(f"--{name}={value}" for name, value in options.items()))
+        command += tuple(f"--{setting}" for setting in settings)
         with directory.serve(*command, stop="KILL"):
             import pymysql
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from perfagent.data.indexes.catalog import Catalog
     from perfagent.data.indexes.search import Question
 
+_COLLATION = re.compile(r"""\bCOLLATE\s+["'`\[]?(\w+)""", re.IGNORECASE)
+BUILT_IN = ("BINARY", "NOCASE", "RTRIM")
 _STEP = re.compile(r"^(SCAN|SEARCH) (?:TABLE )?(\S+)(?: AS (\S+))?(.*)$")
 _INDEX = re.compile(r"USING (?:COVERING )?INDEX (.+?)(?: \(|$)")
 
@@ -40,10 +42,13 @@ class Copied:
         order = "CASE type WHEN 'table' THEN 0 WHEN 'view' THEN 1 ELSE 2 END"
         kinds = "type IN ('table', 'view', 'index') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql IS NOT NULL"
         for (text,) in source.execute(f"SELECT sql FROM sqlite_master WHERE {kinds} ORDER BY {order}"):  # noqa: S608
+            for name in _COLLATION.findall(text):
+                if name.upper() not in BUILT_IN:  # the program's own; how it compares is nothing to a plan
+                    self._copy.create_collation(name, lambda one, two: (one > two) - (one < two))
             try:
                 self._copy.execute(text)
             except sqlite3.Error:
-                continue  # a module or collation that this process lacks; statements that need it tell so
+                continue  # a module or function that this process lacks; statements that need it tell so
         self._copy.execute("ANALYZE")
         counts = statistics(source)
         for (table, index), numbers in counts.items():
