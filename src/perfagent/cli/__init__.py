@@ -21,6 +21,7 @@ GROUPS = {
         "deprecations": "lines that call what is deprecated, those to change first",
         "report": "a report as JSON, CSV or HTML",
         "health": "is everything healthy; for scripts",
+        "replication-lag": "how far a replica of a database is behind its primary",
         "index": "indexes that a database lacks or has in vain, with the plan that proves it; make one",
     },
     "judge it": {
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         print(f"perfagent: {words[0]!r} is no command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    module = __import__(f"perfagent.cli.{words[0]}", fromlist=["main"])
+    module = __import__(f"perfagent.cli.{words[0].replace('-', '_')}", fromlist=["main"])
     status: int = module.main(words[1:])
     return status
 

@@ -172,6 +172,25 @@ class Span(TypedDict):
     events: list[dict[str, Any]]
 
 
+class Deprecation(TypedDict):
+    """One line that calls what is deprecated; times in seconds since the epoch."""
+
+    what: str
+    message: str | None
+    category: str | None
+    library: str | None
+    version: str | None
+    own: bool
+    file: str | None
+    line: int | None
+    function: str | None
+    warned_at: str | None
+    calls: float
+    first_seen: float
+    last_seen: float
+    service: str
+
+
 class Repeated(TypedDict):
     """A statement that one trace ran several times."""
 

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import os
-
-from perfagent.resilience.deprecations.places import standard_library
+import sys
 
 FOLDERS = ("/site-packages/", "/dist-packages/")
 _installed: dict[str, dict[str, tuple[str, str, str]]] = {}
@@ -28,7 +27,7 @@ def of(file: str) -> tuple[str, str]:
             return _of_package(before + folder.rstrip("/"), rest.partition("/")[0].removesuffix(".py"))
     standard = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
     if file.startswith(("<frozen ", os.path.dirname(os.__file__) + os.sep, standard)):
-        return "python", standard_library()
+        return "python", sys.version.partition(" ")[0]
     return "", ""
 
 

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from perfagent.runtime.metric import Series
+
 VARIANTS = 8  # texts of one line that are told apart; more of them are one text with values in it
 OWNERS = 16  # lines of the program that lead to one line of a library
 OFTEN = 64  # calls of a foreign line for which the stack is looked at each time; afterwards at one in ONE_IN
 ONE_IN = 32
 KINDS = 512  # classes of warnings that are remembered
 CALLS, DETAILS = "deprecated_function_calls_total", "perfagent.deprecation.calls"
+SITES = "perfagent.deprecation.sites"
 KEYS = (
     "function", "code.file.path", "code.line.number", "code.function.name", "deprecation.message",
     "deprecation.category", "deprecation.library", "deprecation.version", "deprecation.warned_at", "deprecation.own",
@@ -38,7 +41,11 @@ class Ledger:
 
     def __init__(self, most: int = 1000, future: bool = True) -> None:
         self.sites: dict[object, Site] = {}
+        self.former: list[Site] = []
+        """Those of the process that this one was forked from: a registry of warnings may know them still."""
         self.number = 0
+        self.new: Series | None = None
+        """Counts new sites, once the metrics are declared; who found one has something to tell at the exit."""
         self.watched = False
         """Whether `warnings` tells of every warning by itself."""
         self.kinds: dict[object, bool] = {}
@@ -89,10 +96,7 @@ class Ledger:
         made.codes = (frame.f_code,) if blamed is None else (frame.f_code, blamed.f_code)
         inner = places.below(frame, blamed)
         made.what = places.name_of(inner)
-        made.library = inner.f_code.co_filename
-        marked = made.what.partition(".")[0]
-        if inner.f_globals.get("__name__") in places._DEPRECATORS:  # the decorator's file tells nothing
-            made.library = getattr(sys.modules.get(marked), "__file__", None) or ""
+        made.library = places.library(inner, made.what)
         self._describe(made, str(message), category, frame, blamed)
         return self._keep(key, site, made, str(message))
 
@@ -113,7 +117,8 @@ class Ledger:
             made.library = getattr(module, "__file__", None) or ("" if module is None else os.__file__)
         else:
             inner = places.below(frame, blamed)
-            made.what, made.library = places.name_of(inner), inner.f_code.co_filename
+            made.what = places.name_of(inner)
+            made.library = places.library(inner, made.what)
         self._describe(made, text, category, frame, blamed)
         return self._keep(key, site, made, text)
 
@@ -144,12 +149,17 @@ class Ledger:
         return found
 
     def _keep(self, key: object, site: Site | None, made: Site, text: str) -> Site:
-        self.number += 1
+        self._count()
         if site is None:
             if not isinstance(made.message, str) or not made.message:
                 made.message = text
             return self.sites.setdefault(key, made)
         return site.variants.setdefault(text, made)
+
+    def _count(self) -> None:
+        self.number += 1
+        if self.new is not None:
+            self.new.record(1)
 
     def _describe(self, made: Site, text: str, category: object, frame: FrameType, blamed: FrameType | None) -> None:
         made.kind = category
@@ -179,21 +189,24 @@ class Ledger:
                 told = callers.attributes(caller)
                 found.file, found.function = str(told["code.file.path"]), str(told["code.function.name"])
                 found.line = int(str(told["code.line.number"]))
-                self.number += 1
+                self._count()
             found = site.owners.setdefault(key, found)
         site.turn = found
         return found
 
     def leaves(self) -> Iterator[Site]:
         """Every site that has calls of its own."""
-        for site in list(self.sites.values()):
+        for site in (*self.sites.values(), *self.former):
             yield from site.leaves()
         yield self.other
 
     def forget(self) -> None:
-        """Counts from zero: a forked child has its own calls."""
-        for site in (*self.sites.values(), self.other):
+        """Counts from zero, and finds each site anew: a forked child has its own calls, and news to tell of them."""
+        for site in (*self.sites.values(), *self.former, self.other):
             site.forget()
+        self.former = [*self.former, *self.sites.values()][-self.most :]
+        self.sites.clear()
+        self.number = 0
 
     def functions(self) -> Iterator[tuple[float, dict[str, object]]]:
         """Calls by what is deprecated."""
@@ -236,6 +249,8 @@ book = Ledger()
 def declare() -> None:
     """Makes the metrics that tell of it."""
     scope = Scope("perfagent.deprecations")
+    sites = registry.make(scope, COUNTER, SITES, "{site}", "Lines that call what is deprecated, found so far.")
+    book.new = sites.of()
     registry.make(scope, COUNTER, CALLS, "1", "Calls of what is deprecated.", callback=_functions, keys=("function",))
     registry.make(
         scope,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 WORKS = sys.implementation.name == "cpython" and sys.version_info < (3, 14)
 """From 3.14 on, filters belong to a context, and C reads them in another way."""
 MOST_READERS = 2000
+KEPT = 8  # warnings within warnings
 
 _names: dict[str, Any] = vars(warnings)
 _readers: dict[tuple[int, int], tuple[CodeType, bool]] = {}
@@ -44,7 +45,7 @@ def _filters(module: Any, names: dict[str, Any] = _names, warn: CodeType = CODES
     try:
         if -id(code) - frame.f_lasti * STEP not in book.sites and _is_read(frame):
             return filters
-        return [_thread.entry, *filters]
+        return _thread.spied(filters)
     except Exception:
         guard.failed(PLACE)
         return filters
@@ -58,18 +59,40 @@ def _set_filters(module: Any, value: Any) -> None:
 
 def _shows(module: Any) -> Any:
     """What shows a warning. C reads it just before, and just after it has put the warning into a registry."""
-    shown = _thread.shown
-    if shown is not None:
+    _plant()
+    return _named(module, "_showwarnmsg")
+
+
+def _once(module: Any) -> Any:
+    """The registry of what is shown once; C reads it just after it has put the warning into the module's own."""
+    _plant()
+    return _named(module, "onceregistry")
+
+
+def _plant() -> None:
+    """Makes the registry's entries for the warning that this thread saw last count when they are asked for."""
+    try:
+        shown = _thread.shown
+        if shown is None:
+            return
         _thread.shown = None
         site, names, text, category = shown
-        registry, key = names.get("__warningregistry__"), (text, category, site.at)
-        if type(registry) is dict and registry.get(key) is True:
-            registry[key] = Again(site)
-    return _named(module, "_showwarnmsg")
+        registry = names.get("__warningregistry__")
+        if type(registry) is not dict:
+            return
+        for key, value in list(registry.items()):
+            if value is True and type(key) is tuple and key[:2] == (text, category):
+                registry[key] = Again(site) if len(key) > 2 and key[2] else Elsewhere(1)
+    except Exception:
+        guard.failed(PLACE)
 
 
 def _set_shows(module: Any, value: Any) -> None:
     module.__dict__["_showwarnmsg"] = value
+
+
+def _set_once(module: Any, value: Any) -> None:
+    module.__dict__["onceregistry"] = value
 
 
 def _named(module: Any, name: str) -> Any:
@@ -88,10 +111,11 @@ def _delete(name: str) -> Any:
 
 
 class Warnings(ModuleType):
-    """The class of the module `warnings`, with two attributes that C reads."""
+    """The class of the module `warnings`, with the attributes that C reads."""
 
     filters = property(_filters, _set_filters, _delete("filters"))
     _showwarnmsg = property(_shows, _set_shows, _delete("_showwarnmsg"))
+    onceregistry = property(_once, _set_once, _delete("onceregistry"))
 
 
 class Spy:
@@ -122,15 +146,57 @@ class _Thread(_local):
 
     def __init__(self) -> None:
         spy: Any = Spy()
-        self.entry = ("ignore", spy, spy, spy, 0)
+        self._entry = ("ignore", spy, spy, spy, 0)
+        self._filters: list[Any] | None = None
+        self._spied: list[Any] = []
+        self._kept: list[list[Any]] = []
         self.shown: tuple[Site, dict[str, Any], str, type] | None = None
+
+    def spied(self, filters: list[Any]) -> list[Any]:
+        """The filters with one more in front: the same list as long as they stay the same.
+
+        C goes through it without owning it, and forgets it when another thread warns: it must live on. The last few
+        are kept, for a warning while a filter is asked makes another one.
+        """
+        if self._filters != filters:
+            self._filters = list(filters)
+            self._spied = [self._entry, *filters]
+            self._kept.append(self._spied)
+            del self._kept[:-KEPT]
+        return self._spied
 
 
 _thread = _Thread()
 
 
-class Again(int):
-    """An entry of a registry, equal to True: the warning was shown, and asking for it means that it comes again."""
+class Entry(int):
+    """An entry of a registry that stands for the True that C puts in."""
+
+    __slots__ = ()
+    __hash__ = int.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return int.__eq__(self, other) is True
+
+    def __repr__(self) -> str:
+        return "True"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return bool, (1,)
+
+
+class Elsewhere(Entry):
+    """The entry of a whole module, asked for when another line of it warns: that line's own entry is there by now."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        _plant()
+        return True
+
+
+class Again(Entry):
+    """The entry of a line: the warning was shown, and asking for it means that it comes again."""
 
     site: Site
 
@@ -144,17 +210,6 @@ class Again(int):
         if _getframe(1).f_code not in CODES:
             next(self.site.calls)
         return True
-
-    __hash__ = int.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return int.__eq__(self, other) is True
-
-    def __repr__(self) -> str:
-        return "True"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return bool, (1,)
 
 
 def _see(text: str, module: str, category: type, frame: FrameType) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LONGEST = 300  # characters of a text that are kept
 DEPTH = 60  # frames that are walked at most
-_DEPRECATORS = ("warnings", "typing_extensions", "perfagent.resilience.deprecations.decorator")
+DEPRECATORS = ("warnings", "typing_extensions", "perfagent.resilience.deprecations.decorator")
 """Modules with a decorator of PEP 702."""
 
 
@@ -64,7 +64,7 @@ def name_of(frame: FrameType) -> str:
     """What a frame's function is called by, with its module; what a decorator of PEP 702 has marked, by its own."""
     code = frame.f_code
     module = str(frame.f_globals.get("__name__", ""))
-    if module in _DEPRECATORS:
+    if module in DEPRECATORS:
         marked = _marked(frame)
         name = getattr(marked, "__qualname__", "") or getattr(marked, "__name__", "")
         if isinstance(name, str) and name:
@@ -76,6 +76,18 @@ def name_of(frame: FrameType) -> str:
         if isinstance(asked, str) and asked.isidentifier():
             return f"{module}.{asked}"
     return f"{module}.{getattr(code, 'co_qualname', code.co_name)}".lstrip(".")
+
+
+def library(frame: FrameType, name: str) -> str:
+    """A file of the library that warns: that of the frame, or of what a decorator has marked, or of the module that a
+    function belongs to which was made up at run time.
+    """
+    file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
+    if module in DEPRECATORS:
+        module = name.partition(".")[0]
+    elif not file.startswith("<"):
+        return file
+    return getattr(sys.modules.get(module), "__file__", None) or ""
 
 
 def _marked(frame: FrameType) -> object:
@@ -131,7 +143,7 @@ def cleaned(text: str, frame: FrameType) -> str:
             known = bool(inside) and all(part in names for part in inside.split("."))
             return found[0] if known else f"{found[1]}?{found[1]}"
 
-        text = re.sub(r"(?<!\w)(['\"`])(.*?)\1(?!\w)", masked, text, flags=re.DOTALL)
+        text = re.sub(r"(?<!\w)(``|['\"`])(.*?)\1(?!\w)", masked, text, flags=re.DOTALL)
         text = re.sub(r"(?<=/)\S*\?\S+|\d{6,}", "?", text)
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
@@ -140,7 +152,7 @@ def cleaned(text: str, frame: FrameType) -> str:
 def _is_constant(text: str, frame: FrameType) -> bool:
     """Whether a text stands in the code that warns, or in a decorator of PEP 702: then it holds no value."""
     code = frame.f_code
-    if "msg" in code.co_freevars and frame.f_globals.get("__name__") in _DEPRECATORS:
+    if "msg" in code.co_freevars and frame.f_globals.get("__name__") in DEPRECATORS:
         return True
     return any(isinstance(one, str) and one.strip() == text for one in code.co_consts)
 
@@ -167,8 +179,3 @@ def where(frame: FrameType) -> tuple[str, int, str]:
     """File, line and function of a frame."""
     code = frame.f_code
     return code.co_filename, frame.f_lineno or 0, getattr(code, "co_qualname", code.co_name)
-
-
-def standard_library() -> str:
-    """The version of Python, which is that of its standard library."""
-    return sys.version.partition(" ")[0]
