@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfagent import middleware, settings, vitals
+from perfagent import middleware, optimizer, settings, vitals
 from perfagent.cache import measures
 from perfagent.monitor import emission
-from perfagent.resilience import limits
-from perfagent.resilience import replication
+from perfagent.resilience import limits, replication
 from perfagent.resilience.budgets import budget
 from perfagent.resilience.deprecations import ledger
 from perfagent.rum import page
@@ -42,6 +41,7 @@ GROUPS = {
     "perfagent.rum": "Pages that browsers measure (PERFAGENT_RUM)",
     "perfagent.vitals": "Vital signs",
     "perfagent.limits": "Resource limits",
+    "perfagent.optimizer": "Optimizer",
     "perfagent.monitor": "Performance monitor",
     "perfagent.deprecations": "Deprecations",
     "perfagent": "The agent itself",
@@ -90,6 +90,7 @@ def declared() -> Iterable[Instrument]:
     measures.declare()
     emission.declare()
     limits.metrics()
+    optimizer.metrics()
     breaker.of("example")
     retries.attempts()
     budget.errors()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfagent.middleware import TimingMiddleware as TimingMiddleware
     from perfagent.monitor import PerformanceMonitor as PerformanceMonitor
     from perfagent.monitor import get_performance_monitor as get_performance_monitor
+    from perfagent.resilience.replication import start_replication_monitor as start_replication_monitor
     from perfagent.resilience.budgets import alert_if_exhausted as alert_if_exhausted
     from perfagent.resilience.budgets import get_remaining_budget as get_remaining_budget
     from perfagent.resilience.budgets import on_budget_exhausted as on_budget_exhausted
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from perfagent.resilience.breakers import circuit_breaker as circuit_breaker
     from perfagent.resilience.breakers import get_breaker as get_breaker
     from perfagent.resilience.breakers import load_breakers as load_breakers
+    from perfagent.optimizer import Optimizer as Optimizer
+    from perfagent.optimizer import get_optimizer as get_optimizer
     from perfagent.resilience.limits import get_resource_limits as get_resource_limits
     from perfagent.resilience.limits.tasks import background_task as background_task
     from perfagent.resilience.limits.tasks import throttle as throttle
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 # What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.
 _PUBLIC = {
+    "Optimizer": "perfagent.optimizer",
+    "get_optimizer": "perfagent.optimizer",
     "Cache": "perfagent.cache",
     "cache_with_lock": "perfagent.cache",
     "cacheable": "perfagent.cache",
@@ -42,6 +47,7 @@ _PUBLIC = {
     "background_task": "perfagent.resilience.limits.tasks",
     "throttle": "perfagent.resilience.limits.tasks",
     "get_resource_limits": "perfagent.resilience.limits",
+    "start_replication_monitor": "perfagent.resilience.replication",
     "record_error": "perfagent.resilience.budgets",
     "get_remaining_budget": "perfagent.resilience.budgets",
     "alert_if_exhausted": "perfagent.resilience.budgets",

@@ -350,6 +350,7 @@ class Settings(Table):
 
 
 SUBJECTS: dict[str, str] = {
+    "optimizer": "OptimizerSettings",
     "cache": "CacheSettings",
     "indexes": "IndexSettings",
     "limits": "LimitSettings",
