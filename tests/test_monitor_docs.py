@@ -32,7 +32,9 @@ def test_the_pages_program_runs_without_an_agent(run_program: RunProgram, tmp_pa
 def test_the_pages_commands_show_it_in_a_hub(run_program: RunProgram, home: Home, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("\n".join(blocks(PAGE, "python")))
     (commands,) = blocks("docs/how-to/monitor.md", "sh")
-    program = run_program("sh", "-ec", commands, env=home.env(OTEL_SERVICE_NAME="shop"), cwd=tmp_path)
+    program = run_program(
+        "sh", "-ec", commands, env=home.env(OTEL_SERVICE_NAME="shop", PERFAGENT_EXIT_TIMEOUT="30000"), cwd=tmp_path
+    )
     shown = program.check(60)
     assert "shop" in shown[shown.index("('age',)") :]
     names = {one["name"] for one in home.get("metrics?limit=500", timeout=30)["items"]}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.hubs import Home
     from tests.otlp import Receiver
 
+PATIENT = {"PERFAGENT_EXIT_TIMEOUT": "30000"}  # ms; on a busy machine 1,500 may be too few for the last export
+
 PROGRAM = """
     import asyncio
     from perfagent import get_performance_monitor
@@ -52,7 +54,7 @@ PROGRAM = """
 
 
 def test_what_a_program_records_arrives(run_text: RunText, receiver: Receiver) -> None:
-    run_text(PROGRAM)
+    run_text(PROGRAM, **PATIENT)
     orders = receiver.wait_for_metric("orders.open")
     assert (orders.value, orders.unit, orders.type, orders.attributes, orders.scope.name) == (
         20, "{order}", "gauge", {"category": "business"}, "perfagent.monitor",
@@ -96,7 +98,8 @@ def test_a_block_is_a_span_where_it_asks_and_a_trace_is_current(run_text: RunTex
             except KeyError:
                 pass
             assert trace.get_current_span().name == "request"
-        """
+        """,
+        **PATIENT,
     )
     spans = {span.name: span for span in receiver.wait_for_spans(4)}
     assert set(spans) == {"request", "work", "inner", "broken"}
@@ -160,11 +163,34 @@ def test_deprecated_functions_and_the_librarys_own_caches_are_in_it(run_text: Ru
         monitor = get_performance_monitor()
         cache = monitor.get_metrics_summary()["cache"]
         print(json.dumps([monitor.get_deprecation_counts(), cache["hits"], cache["misses"]]))
-        """
+        """,
+        **PATIENT,
     ).stdout
     counts, hits, misses = json.loads(shown.splitlines()[-1])
     assert [(name.rpartition(".")[2], count) for name, count in counts.items()] == [("old", 4)]
     assert (hits, misses) == (2, 2)
+
+
+def test_an_alert_is_logged_and_counted(run_text: RunText, receiver: Receiver) -> None:
+    shown = run_text(
+        """
+        import threading
+        from perfagent import get_performance_monitor
+
+        monitor = get_performance_monitor()
+        told = threading.Event()
+        monitor.on_alert(lambda alert: (print(alert.text), told.set()))
+        monitor.update_threshold("backlog", warning=10, violations=2)
+        while not told.wait(0.01):
+            monitor.record_metric("backlog", 12)
+        """,
+        PERFORMANCE_MONITORING_INTERVAL="0.1",
+        **PATIENT,
+    ).stdout
+    assert shown == "backlog is above its limit of 10: 12\n"
+    assert receiver.total("perfagent.monitor.alerts", metric="backlog", severity="warning").value == 1
+    (log,) = receiver.wait_for_logs(1, where=lambda record: record.scope.name == "perfagent.monitor")
+    assert log.body == "backlog is above its limit of 10: 12"
 
 
 FORKED = """
@@ -235,7 +261,8 @@ def test_a_childs_own_values_arrive_beside_its_parents(run_text: RunText, receiv
                 monitor.record_processing(1)
         else:
             os.wait()
-        """
+        """,
+        **PATIENT,
     )
     assert receiver.total("perfagent.processing.duration", outcome="ok").count == 8
     assert receiver.total("perfagent.sessions.active").value == 1
@@ -290,7 +317,7 @@ def test_gunicorns_workers_each_keep_a_window_and_their_sum_arrives(
         )
     )
     command = ("gunicorn", "-w", "2", "--preload", "-b", f"127.0.0.1:{free_port}", "--no-control-socket", "shop:app")
-    program = run_program("perfagent", "run", *command, env=agent_env(receiver), cwd=tmp_path)
+    program = run_program("perfagent", "run", *command, env=agent_env(receiver, **PATIENT), cwd=tmp_path)
     program.wait_for_port(free_port)
     served: dict[int, list[int]] = {}
     asked, told = 0, 0
@@ -315,7 +342,7 @@ def test_gunicorns_workers_each_keep_a_window_and_their_sum_arrives(
 @pytest.mark.slow
 def test_a_hub_shows_what_a_program_recorded(hub: ServedHub, run_program: RunProgram, tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(dedent(PROGRAM))
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": hub.url, "OTEL_SERVICE_NAME": "shop", "PERFAGENT_STRICT": "true"}
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": hub.url, "OTEL_SERVICE_NAME": "shop", "PERFAGENT_STRICT": "true", **PATIENT}
     run_program("perfagent", "run", sys.executable, str(tmp_path / "prog.py"), env=env).check()
 
     def asked(name: str, **params: Any) -> Any:
@@ -352,7 +379,7 @@ def test_thresholds_go_to_the_hub_when_the_program_says_so(home: Home, run_progr
             """
         )
     )
-    program = run_program("perfagent", "run", sys.executable, str(tmp_path / "prog.py"), env=home.env())
+    program = run_program("perfagent", "run", sys.executable, str(tmp_path / "prog.py"), env=home.env(**PATIENT))
     assert program.check(60) == "True\nFalse\n"
     found = {one["name"]: one for one in home.get("thresholds", timeout=30)["items"]}
     assert (found["error_rate_percent"]["warning"], found["error_rate_percent"]["violations"]) == (2, 1)
@@ -376,7 +403,7 @@ def test_a_hub_that_is_not_there_or_refuses_is_told(run_program: RunProgram, hub
 
 def test_it_works_below_the_stock_sdk(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(dedent(PROGRAM))
-    env = agent_env(receiver, PERFAGENT_PIPELINE="sdk")
+    env = agent_env(receiver, PERFAGENT_PIPELINE="sdk", **PATIENT)
     run_program("perfagent", "run", sys.executable, str(tmp_path / "prog.py"), env=env).check(60)
     assert receiver.wait_for_metric("orders.open").value == 20
     assert receiver.total("perfagent.block.duration", block="checkout").count == 20

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from perfagent.hub.analyse.thresholds import DEFAULTS, Threshold
 from perfagent.monitor import Alert, PerformanceMonitor, baseline, business, recorder, window
 from perfagent.monitor.summary import health
+from perfagent.monitor.ticker import Ticker
 from perfagent.runtime.metric import registry
 from perfagent.settings import Settings
 from perfagent.settings.monitor import MonitorSettings
@@ -48,21 +49,22 @@ def wait(until: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
-def threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+def lives(ticker: Ticker | None) -> bool:
+    """Whether the thread of a ticker does."""
+    return ticker is not None and ticker._native > 0 and os.path.exists(f"/proc/self/task/{ticker._native}")
 
 
 def test_a_subscriber_gets_snapshots_until_it_is_closed(make: Make) -> None:
     monitor = make()
     monitor.record_metric("told", 5)
     seen: list[Any] = []
-    before = threads()
     with monitor.subscribe(seen.append, interval_seconds=0.05) as subscription:
         wait(lambda: len(seen) >= 3)
+        assert lives(subscription.ticker)
     assert seen[0]["metrics"]["told"]["current"] == 5
     assert subscription.calls >= 3
     count = len(seen)
-    wait(lambda: threads() <= before)
+    wait(lambda: not lives(subscription.ticker))
     assert len(seen) == count
 
 
@@ -99,20 +101,24 @@ def test_a_subscriber_may_close_itself(make: Make) -> None:
         seen.append(summary)
         subscription.close()
 
-    before = threads()
     subscription = monitor.subscribe(once, interval_seconds=0.05)
-    wait(lambda: seen and threads() <= before)
+    wait(lambda: seen and not lives(subscription.ticker))
     assert len(seen) == 1
 
 
 def test_no_thread_runs_before_somebody_wants_to_be_told(make: Make) -> None:
-    before = threads()
     monitor = make()
     monitor.record_metric("quiet", 1)
     monitor.get_metrics_summary()
-    assert threads() == before
-    monitor.update_threshold("quiet", warning=5)
-    assert threads() == before + 1
+    assert monitor._evaluator._native == 0
+    monitor.update_threshold("quiet", warning=5, enabled=False)
+    assert monitor._evaluator._native == 0
+    monitor.update_threshold("quiet", enabled=True)
+    wait(lambda: lives(monitor._evaluator))
+    monitor.close()
+    wait(lambda: not lives(monitor._evaluator))
+    monitor.on_alert(print)  # closed is not for ever
+    wait(lambda: lives(monitor._evaluator))
 
 
 def test_what_cannot_be_called_is_refused(make: Make) -> None:
@@ -340,6 +346,8 @@ def test_a_baseline_wants_the_minutes_that_it_is_asked_for(make: Make, clock: Cl
         monitor.establish_performance_baseline()
     with pytest.raises(ValueError, match="duration_minutes=0 is not accepted"):
         monitor.establish_performance_baseline(0)
+    with pytest.raises(ValueError, match="1440 minutes are kept"):
+        monitor.establish_performance_baseline(1441)
     with pytest.raises(ValueError, match="establish_performance_baseline"):
         monitor.compare_with_baseline()
     made = monitor.establish_performance_baseline(10)

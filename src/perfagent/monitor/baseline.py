@@ -79,11 +79,16 @@ class Change:
     unit: str
 
 
-def establish(tracks: Iterable[Track], duration_minutes: int) -> Baseline:
+def establish(tracks: Iterable[Track], duration_minutes: int, most: int = 1440) -> Baseline:
     """The baseline of the last minutes; raises ValueError where there are not so many, see PerformanceMonitor."""
     if isinstance(duration_minutes, bool) or not isinstance(duration_minutes, int) or duration_minutes < 1:
         raise ValueError(
             f"duration_minutes={duration_minutes!r} is not accepted: give a whole number from 1, such as 60"
+        )
+    if duration_minutes > most:
+        raise ValueError(
+            f"duration_minutes={duration_minutes} is not accepted: {most} minutes are kept; ask for fewer, or set "
+            "PERFAGENT_MONITOR_HOURS"
         )
     every = list(tracks)
     now = time()

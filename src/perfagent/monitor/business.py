@@ -61,7 +61,7 @@ class Business(Recorder):
 
         Args:
             error: whether the user met an error.
-            user: who; those seen in the last five minutes are the active users. Only a hash of it is kept, here alone.
+            user: who; those seen in the last five minutes are the active users. Only its `hash()` is kept, here alone.
         """
         if not self._enabled:
             return

@@ -70,7 +70,7 @@ class PerformanceMonitor(Business, Interface):
         at least 0; see `update_threshold` for the limits. What is compared is the mean of the last two minutes.
 
         Args:
-            hours: how far back average, min and max go.
+            hours: how far back average, min and max go; what was not recorded in them is left out.
 
         Raises:
             TypeError, ValueError: `hours` is no number above 0.
@@ -267,7 +267,7 @@ class PerformanceMonitor(Business, Interface):
             ValueError: there are fewer; the message says how many.
             OSError: the folder cannot be written to.
         """
-        made = baselines.establish(list(self._tracks.values()), duration_minutes)
+        made = baselines.establish(list(self._tracks.values()), duration_minutes, self.settings.hours * 60)
         self._baseline, self._sought = made, True
         if self.settings.folder:
             baselines.save(made, self.settings.folder)

@@ -152,7 +152,7 @@ class Recorder:
 
     def _make(self, name: str, unit: str, category: str, emit: Callable[[float], Any]) -> Track:
         told = self.settings
-        return Track(name, unit, category, emit, told.hours * 60, told.batch, not told.coarse)
+        return Track(name, unit, category, emit, told.hours * 60 + 1, told.batch, not told.coarse)
 
     def _begin_anew(self) -> None:
         """In a forked child: a window of its own."""

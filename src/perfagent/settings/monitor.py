@@ -72,7 +72,7 @@ class MonitorSettings(Table):
     most = Whole(
         "PERFAGENT_MONITOR_METRICS",
         500,
-        "Most metrics that the monitor tells apart, at 70 kB for a full day of each; more are dropped and counted.",
+        "Most metrics that the monitor tells apart, at 100 kB for a full day of each; more are dropped and counted.",
         "metrics",
         1,
         100_000,
