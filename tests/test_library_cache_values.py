@@ -168,19 +168,19 @@ def test_garbage_is_an_ordinary_error(data: bytes) -> None:
 def test_keys_are_equal_exactly_where_types_and_values_are(one: Any, other: Any) -> None:
     if same(one, other):
         assert encoded(one) == encoded(other)
-        assert local((one,)) == local((other,))
+        assert local(0, (one,)) == local(0, (other,))
     elif not isinstance(one, dict) or not isinstance(other, dict):  # dicts are equal in any order
         assert encoded(one) != encoded(other)
-        assert local((one,)) != local((other,))
+        assert local(0, (one,)) != local(0, (other,))
 
 
 def test_the_four_ones_and_the_two_zeros_are_keys_of_their_own() -> None:
     values = [1, 1.0, True, "1", b"1", 0.0, -0.0, 0, False, None, "None", (1,), [1], (True,), ((1,),), {1}, Decimal(1)]
     assert len({encoded(value) for value in values}) == len(values)
-    assert len({local((value,)) for value in values}) == len(values)
-    assert local(("a", "bc")) != local(("ab", "c"))
+    assert len({local(0, (value,)) for value in values}) == len(values)
+    assert local(0, ("a", "bc")) != local(0, ("ab", "c"))
     assert encoded(("a", "bc")) != encoded(("ab", "c"))
-    assert local((math.nan,)) == local((math.nan,))
+    assert local(0, (math.nan,)) == local(0, (math.nan,))
 
 
 def test_keys_are_the_same_in_every_process_whatever_its_hashes() -> None:
@@ -199,7 +199,7 @@ def test_keys_are_the_same_in_every_process_whatever_its_hashes() -> None:
 
 def test_an_argument_that_cannot_be_a_key_is_told_with_the_way_out() -> None:
     with pytest.raises(TypeError, match=r"builtins\.object cannot be part of a cache's key: give key="):
-        local((object(),))
+        local(0, (object(),))
 
 
 def test_a_class_may_say_what_its_key_is() -> None:
@@ -210,7 +210,7 @@ def test_a_class_may_say_what_its_key_is() -> None:
         def __cache_key__(self) -> int:
             return self.number
 
-    assert local((User(1, "a"),)) == local((User(1, "b"),)) != local((User(2, "a"),))
+    assert local(0, (User(1, "a"),)) == local(0, (User(1, "b"),)) != local(0, (User(2, "a"),))
 
 
 @given(st.binary(max_size=5000), st.floats(0, 1e9), st.booleans(), st.lists(st.binary(min_size=16, max_size=16)))

@@ -211,35 +211,39 @@ def keeping(function: Callable[..., Any], wishes: Wishes) -> Any:
 
 
 def _looking(kept: Kept) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-    """A look into the memory alone, 1 us; MISSING where the long way is to be taken."""
+    """A look into the memory alone, 1.6 us with the call around it; MISSING where the long way is to be taken."""
     count = kept.arguments.count if kept.wishes.key is None else -1
     memory: Any = None
     values: Any = {}
     token: object = None
-    hit: Any = None
+    add: Any = None
+    record: Any = None
 
     def look(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        nonlocal memory, values, token, hit
+        nonlocal memory, values, token, add, record
         if memory is None:
             tier = kept.cache._core.tiers.memory
             if tier is None:
                 return MISSING
-            token, hit, values, memory = kept.space.token, kept.space.figures.hit, tier.values, tier
+            figures = kept.space.figures
+            add, record = figures.hits["memory"].add, figures.hit_series.record  # as figures.hit, 100 ns faster
+            token, values, memory = kept.space.token, tier.values, tier
         try:
             if kwargs or len(args) != count:
                 args = kept.values(args, kwargs)
             types = tuple(map(type, args))
-            inner = (args, types) if PLAIN.issuperset(types) else encoded(args)
+            local = (token, args, types) if PLAIN.issuperset(types) else (token, encoded(args))
         except TypeError:  # the long way says what is wrong
             return MISSING
         try:
             with memory.lock:
-                entry = values[token, inner]
+                entry = values[local]
         except KeyError:
             return MISSING
         if entry.fresh <= monotonic() or entry.failed:
             return MISSING
-        hit("memory")
+        add()
+        record(1)
         return entry.value
 
     return look

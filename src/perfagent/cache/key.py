@@ -47,14 +47,14 @@ class Key:
         return self._digest
 
 
-def local(values: tuple[object, ...]) -> object:
-    """A hashable thing that is equal for the same values of the same types only.
+def local(token: object, values: tuple[object, ...]) -> object:
+    """A hashable thing that is equal for the same token and the same values of the same types only.
 
     Raises:
         TypeError: a value cannot be part of a key.
     """
     types = tuple(map(type, values))
-    return (values, types) if PLAIN.issuperset(types) else encoded(values)
+    return (token, values, types) if PLAIN.issuperset(types) else (token, encoded(values))
 
 
 def tag_id(tag: str) -> bytes:

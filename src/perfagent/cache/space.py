@@ -46,4 +46,4 @@ class Space:
         Raises:
             TypeError: one of them cannot be part of a key.
         """
-        return Key((self.token, local(values)), values, self.shared)
+        return Key(local(self.token, values), values, self.shared)
