@@ -81,7 +81,7 @@ def _clean(watcher: Any, new: NewIndex) -> str:
     if valid is not False:
         return "nothing was left behind"
     try:
-        watcher.exec_driver_sql("SET lock_timeout = '10s'")
+        watcher.exec_driver_sql("SET lock_timeout = '5s'")
         watcher.exec_driver_sql(f"DROP INDEX CONCURRENTLY {place}")
     except DBAPIError as error:
         return f"the invalid index it left is still there ({connect.reason(error)}): DROP INDEX CONCURRENTLY {place}"

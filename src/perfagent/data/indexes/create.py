@@ -100,8 +100,12 @@ def new_index(
     plain = not condition and method.lower() in LIKE_METHODS
     same = _same(found, keys, unique=unique) if plain else None
     taken = [one for other in catalog.tables if other.schema == found.schema for one in other.indexes]
-    if same is None and dialect != "mysql" and any(one.name == index for one in taken):
-        raise ValueError(f"an index {index!r} is there already; name this one with --name")
+    twin = next((one for one in taken if one.name == index), None) if dialect != "mysql" else None
+    if same is None and twin is not None:
+        invalid = f", but invalid: {ddl.drop(dialect, found.schema, found.name, index)}"
+        raise ValueError(
+            f"an index {index!r} is there already{'' if twin.valid else invalid}; name this one with --name"
+        )
     return NewIndex(
         database,
         dialect,
