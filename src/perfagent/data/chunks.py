@@ -15,7 +15,7 @@ from perfagent.settings.data import DataSettings
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from concurrent.futures import Executor
 
     from pandas import DataFrame
@@ -49,9 +49,9 @@ class AsyncFileProcessor:
         self.max_memory_mb = _whole("max_memory_mb", max_memory_mb, settings.max_memory_mb, 16)
         self.max_workers = _whole("max_workers", max_workers, settings.max_workers, 1)
 
-    async def read_csv_chunks(
+    def read_csv_chunks(
         self, path: str | os.PathLike[str], *, compression: str = "infer", **options: Any
-    ) -> AsyncIterator[DataFrame]:
+    ) -> AsyncGenerator[DataFrame, None]:
         """Frames of a CSV file, in its order; the next one is read while the program works on this one.
 
         One thread reads, and never more than one chunk ahead. Leaving the loop by an exception or a cancellation closes
@@ -71,17 +71,16 @@ class AsyncFileProcessor:
             ImportError: where pandas is not installed.
         """
         budget = self._budget(_HELD)
-        async for chunk in _read(lambda: FrameChunks(path, budget, compression, options)):
-            yield chunk
+        return _read(lambda: FrameChunks(path, budget, compression, options))
 
-    async def read_rows(
+    def read_rows(
         self,
         path: str | os.PathLike[str],
         *,
         compression: str = "infer",
         encoding: str = "utf-8-sig",
         **options: Any,
-    ) -> AsyncIterator[list[list[str]]]:
+    ) -> AsyncGenerator[list[list[str]], None]:
         """Lists of rows of a CSV file, each row a list of texts; the same without pandas.
 
         Args:
@@ -96,8 +95,7 @@ class AsyncFileProcessor:
             OSError: where the file cannot be read.
         """
         budget = self._budget(_HELD, largest=1 << 20)  # to free 100,000 lists holds the event loop for 50 ms
-        async for chunk in _read(lambda: RowChunks(path, budget, compression, encoding, options)):
-            yield chunk
+        return _read(lambda: RowChunks(path, budget, compression, encoding, options))
 
     async def process(
         self,
@@ -152,7 +150,7 @@ class AsyncFileProcessor:
             for future in running:
                 future.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            await chunks.aclose()  # type: ignore[attr-defined]
+            await chunks.aclose()
             if executor is None:
                 pool.shutdown(wait=False)
         return results.value
@@ -178,7 +176,7 @@ class _Results:
             self._empty = False
 
 
-async def _read(make: Callable[[], Chunks]) -> AsyncIterator[Any]:
+async def _read(make: Callable[[], Chunks]) -> AsyncGenerator[Any, None]:
     """The chunks of a reader that lives in one thread of its own, where it is also made and closed."""
     pool = ThreadPoolExecutor(1, "perfagent-read")
     reader: list[Chunks] = []
