@@ -119,6 +119,25 @@ def deprecations() -> dict[str, int]:
     return dict(sorted(((name, count) for name, count in found.items() if count), key=lambda one: (-one[1], one[0])))
 
 
+def derived(told: ProcessFigures, cached: CacheFigures, means: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The figures of thresholds that nobody records by these names.
+
+    Args:
+        told: of the process.
+        cached: of its caches; fewer than 100 look-ups tell nothing.
+        means: of what was recorded.
+    """
+    pages = [mean for name, mean in means.items() if name.startswith("page_load.") and mean is not None]
+    rate = cached["hit_rate"] if cached["hits"] + cached["misses"] >= 100 else None
+    return {
+        "cpu_usage_percent": told["cpu_percent"],
+        "memory_usage_percent": told["memory_percent"],
+        "cache_hit_rate_percent": None if rate is None else 100 * rate,
+        "error_rate_percent": means.get("processing_failure_rate"),
+        "page_load_ms": 1000 * max(pages) if pages else None,
+    }
+
+
 class Process:
     """Reads CPU and memory of this process."""
 

@@ -14,7 +14,7 @@ from perfagent.monitor.business import Business
 from perfagent.monitor.interface import Interface
 from perfagent.monitor.recorder import number
 from perfagent.monitor.subscriptions import SHORTEST, Subscriptions
-from perfagent.monitor.thresholds import Alert, Thresholds, logger
+from perfagent.monitor.thresholds import UNCHANGED, Alert, Thresholds, checked, logger
 from perfagent.monitor.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from perfagent.monitor.window import Point
     from perfagent.settings.monitor import MonitorSettings
 
-UNCHANGED: Any = object()
 JUST_NOW = 2  # minutes whose mean is the figure of now: the current one may have begun a second ago
 RISES = frozenset(("cache_hit_rate_percent", "upload_speed"))
 """Metrics that are worse where they are less, beside those whose threshold says so."""
@@ -213,7 +212,7 @@ class PerformanceMonitor(Business, Interface):
             "warning": warning, "critical": critical, "comparison": comparison, "violations": violations,
             "cooldown_minutes": cooldown, "enabled": enabled,
         }  # fmt: skip
-        made = self._thresholds.update(metric, _changes(metric, given))
+        made = self._thresholds.update(metric, checked(metric, given))
         if made.enabled and self._enabled:
             self._watch()
         return made
@@ -356,7 +355,7 @@ class PerformanceMonitor(Business, Interface):
 
     def _evaluate(self) -> None:
         taken = {name: track.take() for name, track in list(self._tracks.items())}
-        told = {**self._derived(self._process.read(), figures.caches(), taken), **taken}
+        told = {**figures.derived(self._process.read(), figures.caches(), taken), **taken}
         for alert in self._thresholds.evaluate(told, time()):
             if alert.state == "firing":
                 attributes = {"metric": alert.metric, "severity": alert.severity}
@@ -370,21 +369,7 @@ class PerformanceMonitor(Business, Interface):
         for name, track in list(self._tracks.items()):
             found = track.aggregate(JUST_NOW)
             means[name] = None if found is None else found.average
-        return {**self._derived(told, caches, means), **means}
-
-    def _derived(
-        self, told: figures.ProcessFigures, caches: figures.CacheFigures, means: Mapping[str, float | None]
-    ) -> dict[str, float | None]:
-        """Figures that nobody records by these names."""
-        pages = [mean for name, mean in means.items() if name.startswith("page_load.") and mean is not None]
-        rate = caches["hit_rate"] if caches["hits"] + caches["misses"] >= 100 else None  # fewer tell nothing
-        return {
-            "cpu_usage_percent": told["cpu_percent"],
-            "memory_usage_percent": told["memory_percent"],
-            "cache_hit_rate_percent": None if rate is None else 100 * rate,
-            "error_rate_percent": means.get("processing_failure_rate"),
-            "page_load_ms": 1000 * max(pages) if pages else None,
-        }
+        return {**figures.derived(told, caches, means), **means}
 
     def _begin_anew(self) -> None:
         super()._begin_anew()
@@ -397,24 +382,6 @@ def _hours(hours: float) -> float:
     if found == 0:
         raise ValueError(f"hours={hours!r} is not accepted: give more than 0, such as 24")
     return found
-
-
-def _changes(metric: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given of a threshold, checked."""
-    changes = {name: value for name, value in given.items() if value is not UNCHANGED}
-    for name in ("warning", "critical"):
-        if changes.get(name) is not None:
-            changes[name] = number(changes[name], name, metric)
-    if changes.get("comparison", "less") not in ("greater", "less", "equal"):
-        raise ValueError(f"comparison={changes['comparison']!r} is not accepted: give 'greater', 'less' or 'equal'")
-    for name in ("violations", "cooldown_minutes"):
-        value = changes.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10_080:
-            shown = name.removesuffix("_minutes")
-            raise ValueError(f"{shown}={value!r} is not accepted: give a whole number from 0 to 10080, such as 3")
-    if not isinstance(changes.get("enabled", True), bool):
-        raise ValueError(f"enabled={changes['enabled']!r} is not accepted: give True or False")
-    return changes
 
 
 _the_one: PerformanceMonitor | None = None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from threading import RLock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from perfagent import settings
 from perfagent.hub.analyse.thresholds import DEFAULTS, Comparison, Threshold, changed, parse
+from perfagent.monitor.recorder import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from perfagent.settings.monitor import MonitorSettings
 
@@ -20,6 +20,8 @@ logger = logging.getLogger("perfagent.monitor")
 
 FIGURES = ("cpu_usage_percent", "memory_usage_percent", "cache_hit_rate_percent", "error_rate_percent", "page_load_ms")
 """Thresholds of the hub whose figures the monitor knows of its process, with the limits that they have there."""
+UNCHANGED: Any = object()
+"""Stands for an argument that was not given."""
 Severity = Literal["warning", "critical"]
 KEPT = 1000  # alerts
 
@@ -173,6 +175,29 @@ def _worst(threshold: Threshold, row: list[float]) -> tuple[Severity, float]:
     limit = threshold.warning if threshold.warning is not None else critical
     assert limit is not None
     return "warning", limit
+
+
+def checked(metric: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of a threshold, without what was not; raises TypeError or ValueError for what is not accepted.
+
+    Args:
+        metric: whose threshold.
+        given: its fields; UNCHANGED for those to leave out.
+    """
+    changes = {name: value for name, value in given.items() if value is not UNCHANGED}
+    for name in ("warning", "critical"):
+        if changes.get(name) is not None:
+            changes[name] = number(changes[name], name, metric)
+    if changes.get("comparison", "less") not in ("greater", "less", "equal"):
+        raise ValueError(f"comparison={changes['comparison']!r} is not accepted: give 'greater', 'less' or 'equal'")
+    for name in ("violations", "cooldown_minutes"):
+        value = changes.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10_080:
+            shown = name.removesuffix("_minutes")
+            raise ValueError(f"{shown}={value!r} is not accepted: give a whole number from 0 to 10080, such as 3")
+    if not isinstance(changes.get("enabled", True), bool):
+        raise ValueError(f"enabled={changes['enabled']!r} is not accepted: give True or False")
+    return changes
 
 
 def seeds(told: MonitorSettings) -> dict[str, Threshold]:
