@@ -159,6 +159,11 @@ def test_what_is_no_measurement_is_refused(hub: ServedHub, more: dict[str, Any],
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, field)
 
 
+def test_a_whole_number_may_be_written_with_a_point(hub: ServedHub) -> None:
+    body = b'{"page": "/", "type": "lcp", "value": 1, "count": 2.0}'
+    assert hub.client.post("/v1/client", content=body, headers={"content-type": "text/plain"}).status_code == 202
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_the_view_of_pages_shows_what_was_told(browser: Browser, filled: ServedHub, mode: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from perfagent.hub.receive.body import Refused
@@ -71,6 +71,11 @@ KINDS = {
 Short = Annotated[str, Field(max_length=200)]
 
 
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 2.0 is whole, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class Measurement(BaseModel):
     """One measurement of a page."""
 
@@ -92,8 +97,10 @@ class Measurement(BaseModel):
         description="Milliseconds; for upload_speed bytes a second; for cls its score; for js_error how many.",
         examples=[1830.5],
     )
-    count: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1, description="How often this value was measured.")
-    trace: Annotated[str, Field(max_length=55, pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?$")] = Field(
+    count: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_whole)] = Field(
+        default=1, description="How often this value was measured."
+    )
+    trace: Annotated[str, Field(max_length=55, pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] = Field(
         default="",
         description="`traceparent` of the request that the page was the answer of.",
         examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
