@@ -23,7 +23,17 @@ ROUNDS, TIMES = 7, 5000
 
 def main() -> int:
     """Prints the figures as a table, or as JSON with --json; returns 0."""
-    figures = {**runtime(), **instruments(), **pages(), **messages(), **monitor(), **caches(), **imports()}
+    figures = {
+        **runtime(),
+        **instruments(),
+        **pages(),
+        **messages(),
+        **resilience(),
+        **monitor(),
+        **caches(),
+        **deprecations(),
+        **imports(),
+    }
     if "--json" in sys.argv:
         print(json.dumps(figures, indent=2))
     else:
@@ -289,6 +299,71 @@ def caches() -> dict[str, float]:
         "cached, hit in memory, awaited": asyncio.run(hits()),
         "cachetools' cached with TTLCache and a lock, hit": fastest(lambda: theirs(1, "x")),
     }
+
+
+def resilience() -> dict[str, float]:
+    """What a breaker, an error budget and a seen retry cost the call."""
+    import tempfile
+
+    import purgatory
+    import tenacity
+
+    from perfagent import circuit_breaker
+    from perfagent.instruments.tenacity import _judging
+    from perfagent.resilience.budgets.budget import Budget
+
+    def call() -> int:
+        return 1
+
+    bare = fastest(call)
+    guarded = circuit_breaker("benchmark")(call)
+    theirs = purgatory.SyncCircuitBreakerFactory()("benchmark")(call)
+    retried = tenacity.retry(stop=tenacity.stop_after_attempt(3))(call)
+    with tempfile.TemporaryDirectory() as folder:
+        budget = Budget("benchmark", 1000, 30, folder)
+        figures = {
+            "call through a closed circuit breaker, added": fastest(guarded) - bare,
+            "the same through purgatory's own, added": fastest(theirs) - bare,
+            "error recorded against a budget": fastest(lambda: budget.record(1)),
+        }
+    retrying = tenacity.Retrying()
+    state = tenacity.RetryCallState(retrying, call, (), {})
+    state.set_result(1)
+    check = retrying._post_retry_check_actions.__func__
+    seen = _judging(check)
+    # What it adds is lost in the noise of the 15 us that tenacity takes: the one function that does it tells.
+    figures["call that tenacity retries, bare"] = fastest(retried)
+    figures["call that tenacity retries, added"] = fastest(
+        lambda: seen(retrying, state), retrying.iter_state.reset
+    ) - fastest(lambda: check(retrying, state), retrying.iter_state.reset)
+    return figures
+
+
+def deprecations() -> dict[str, float]:
+    """What the deprecation ledger adds to a repeated warning, by what the program's filters do with it."""
+    import warnings
+
+    from perfagent.resilience.deprecations import install, uninstall
+
+    def old() -> None:
+        warnings.warn("old is deprecated", DeprecationWarning, stacklevel=2)
+
+    def other() -> None:
+        warnings.warn("not about deprecation", RuntimeWarning, stacklevel=2)
+
+    def cost() -> tuple[float, float, float]:
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("ignore")
+            ignored, others = fastest(old), fastest(other)
+            warnings.simplefilter("default")
+            return ignored, others, fastest(old)
+
+    bare = cost()
+    install()
+    measured = cost()
+    uninstall()
+    names = ("deprecated call, ignored", "other warning, ignored", "deprecated call, shown once")
+    return {f"{name}, added": with_us - without for name, with_us, without in zip(names, measured, bare, strict=True)}
 
 
 def _request() -> dict[str, object]:

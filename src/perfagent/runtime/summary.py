@@ -32,7 +32,24 @@ def lines() -> list[str]:
             ]
             if len(rows) > ROWS:
                 found.append(f"    and {len(rows) - ROWS} more")
+    found += _deprecated()
     return [*found, f"  {HINT}"] if found else []
+
+
+def _deprecated() -> list[str]:
+    """How often the program's own lines called what is deprecated, and the line that did most; libraries' are noise."""
+    lines: dict[str, float] = {}
+    for instrument in metric.registry.instruments.values():
+        if instrument.name == "perfagent.deprecation.calls":
+            for series in instrument.collect():
+                told = series.attributes
+                if told.get("deprecation.own") == "true":
+                    where = f"{told.get('code.file.path')}:{told.get('code.line.number')} calls {told['function']}"
+                    lines[where] = lines.get(where, 0) + series.value
+    if not lines:
+        return []
+    most = max(lines, key=lambda where: lines[where])
+    return [f"  deprecated: {sum(lines.values()):.0f} calls from {len(lines)} lines, the most from {most}"[:200]]
 
 
 def _rows(name: str) -> Iterator[tuple[float, str, int, float]]:

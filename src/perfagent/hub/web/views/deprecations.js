@@ -14,12 +14,12 @@ const OWN_FIRST = 1e15; // more than there can be calls
 const COLUMNS = [
   { key: 'what', label: 'Deprecated', grow: true, rising: true, value: (one) => one.what,
     cell: (one) => html`<span class="name" title=${plain(one.message).slice(0, 400)}><bdi>${line(one.what, 160)}</bdi>
-      </span>${one.message && html`<br /><span class="quiet">${line(one.message, 160)}</span>`}` },
+      </span>${one.message && html`<span class="name quiet">${line(one.message, 160)}</span>`}` },
   { key: 'place', label: 'Line to change', value: (one) => one.file,
     cell: (one) => html`<${Fix} one=${one} />` },
   { key: 'library', label: 'Library', wide: true, value: (one) => one.library,
     cell: (one) => one.library ? html`${line(one.library, 40)} <span class="quiet">${line(one.version, 20)}</span>`
-      : html`<span class="quiet">the program</span>` },
+      : one.own && html`<span class="quiet">the program</span>` },
   { key: 'service', label: 'Service', wide: true, cell: (one) => html`<${Service} name=${one.service} />` },
   { key: 'calls', label: 'Calls', right: true, title: "The program's own lines come first",
     value: (one) => one.calls + (one.own ? OWN_FIRST : 0), cell: (one) => count(one.calls) },
@@ -45,6 +45,7 @@ function Fix({ one }) {
   if (!where) return html`<span class="quiet">unknown</span>`;
   const parts = plain(where).split('/');
   const short = parts.length > 3 ? `…/${parts.slice(-2).join('/')}` : parts.join('/');
-  return html`<span class="place" title=${plain(where)}><code>${line(short, 80)}</code> <span class="quiet">
-    ${one.own ? line(one.function, 80) : 'a library’s line: update it'}</span></span>`;
+  const told = one.own ? plain(where) : `${plain(where)}: the library's own line; a newer version may not have it`;
+  return html`<span class="place" title=${told}><code>${line(short, 80)}</code> <span class="quiet wide">
+    ${one.own ? line(one.function, 80) : 'in a library'}</span></span>`;
 }
