@@ -36,3 +36,17 @@ def in_threads(number: int, call: Callable[[], Any]) -> list[Any]:
         thread.join(60)
     assert len(found) == number
     return found
+
+
+class Counter:
+    """A function that tells how often it was called."""
+
+    def __init__(self, result: Callable[..., Any] = lambda *args: args, wait: float = 0) -> None:
+        self.calls: list[Any] = []
+        self._result, self._wait = result, wait
+
+    def __call__(self, *args: Any) -> Any:
+        self.calls.append(args)
+        if self._wait:
+            time.sleep(self._wait)
+        return self._result(*args)

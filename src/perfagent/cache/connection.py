@@ -31,7 +31,13 @@ class Connection:
         redis = needed("redis", "a cache in Redis", "redis")
         self._url, self._redis = url, redis
         self.errors = (redis.RedisError, OSError, asyncio.TimeoutError)
-        parts = redis.connection.parse_url(url)
+        self.refusals = (redis.ResponseError,)
+        try:
+            parts = redis.connection.parse_url(url)
+        except ValueError as error:
+            raise ValueError(
+                f"url={_shown(url)!r} is not accepted ({error}): such as url='redis://localhost:6379/0'"
+            ) from None
         self.shown = parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}"
         self._options = {
             "socket_timeout": timeout,
@@ -67,23 +73,24 @@ class Connection:
             asynchronous = needed("redis.asyncio", "a cache in Redis", "redis")
             retry = asynchronous.retry.Retry(self._redis.backoff.NoBackoff(), 0)
             client = self._clients[loop] = asynchronous.Redis.from_url(self._url, retry=retry, **self._options)
-            keeper = self._keepers[loop] = _closing(client)
+            keeper = self._keepers[loop] = self._closing(client)
             await keeper.__anext__()
         return client
+
+    async def _closing(self, client: Any) -> AsyncGenerator[None, None]:
+        """`asyncio.run` ends every async generator before it closes its loop: no other call comes at the right time."""
+        clients = self._clients
+        try:
+            yield
+        finally:
+            clients.pop(asyncio.get_running_loop(), None)
+            await client.aclose()
 
     def close(self) -> None:
         """Closes what threads use; what an event loop uses is closed with it."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-
-async def _closing(client: Any) -> AsyncGenerator[None, None]:
-    """`asyncio.run` ends every async generator before it closes its loop: the one call that comes at the right time."""
-    try:
-        yield
-    finally:
-        await client.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,18 @@ def from_settings(settings: CacheSettings) -> Connection:
         more["password"] = settings.password
     if settings.tls_ca_file:
         more["ssl_ca_certs"] = settings.tls_ca_file
+    if settings.url:
+        try:
+            return Connection(settings.url, settings.timeout, **more)
+        except ValueError:
+            told = "an address such as redis://localhost:6379/0; going on with CACHE_HOST and CACHE_PORT"
+            settings.report(f"CACHE_URL={_shown(settings.url)!r} is not accepted: {told}")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     scheme = "rediss" if settings.tls else "redis"
-    url = settings.url or f"{scheme}://{host}:{settings.port}/{settings.database}"
-    return Connection(url, settings.timeout, **more)
+    return Connection(f"{scheme}://{host}:{settings.port}/{settings.database}", settings.timeout, **more)
+
+
+def _shown(url: str) -> str:
+    """An address without what may be a password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{'…@' if '@' in rest else ''}{rest.rpartition('@')[2]}"

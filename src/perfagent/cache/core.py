@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perfagent.cache.steps import Steps
 
 REFRESHING = 8  # threads at most; a value that finds none stays stale until the next look
+TAKEN: Lease = object()  # type: ignore[assignment]
 SHORTEST, LONGEST = 0.01, 0.1  # seconds between two looks at what another process computes
 
 
@@ -113,9 +114,7 @@ class Core:
             return (yield from self._compute(space, key, ticket, compute, plan, tags))
         finally:
             self._end(ticket)
-            if lease is not None:
-                renewal.discard(lease)
-                yield from lease.store.unlock(key, lease.token)
+            yield from self._give_back(lease)
 
     def _locked(
         self, space: Space, key: Key, ticket: Ticket | None, plan: Plan
@@ -123,26 +122,39 @@ class Core:
         """The lock of a key, or the entry that another process computed meanwhile; neither where no store answers."""
         token, wait = os.urandom(16), SHORTEST
         while True:
-            lease = None
-            for store in self.tiers.stores:
-                taken = yield from store.lock(key, token, plan.lease)
-                if taken:
-                    lease = Lease(store, key, token, plan.lease)
-                    renewal.add(lease)
-                if taken is not None:
-                    break
-            else:
+            lease = yield from self._taken(key, token, plan)
+            if lease is None:
                 return None, None
             try:
                 found = yield from self.tiers.look(space, key, ticket)
             except BaseException:
-                if lease is not None:
-                    renewal.discard(lease)
+                yield from self._give_back(lease)
                 raise
-            if lease is not None or found is not None:
-                return lease, found
+            if lease is not TAKEN or found is not None:
+                return None if lease is TAKEN else lease, found
             yield Pause(wait * (0.5 + random.random()))  # noqa: S311 - spreads those who wait
             wait = min(wait * 1.5, LONGEST)
+
+    def _taken(self, key: Key, token: bytes, plan: Plan) -> Steps[Lease | None]:
+        """The lock of a key in the first store that answers: TAKEN where somebody has it, None where none answers."""
+        for store in self.tiers.stores:
+            lease = Lease(store, key, token, plan.lease)
+            try:
+                taken = yield from store.lock(key, token, plan.lease)
+            except BaseException:  # cancelled, and it may have been given nevertheless
+                yield from self._give_back(lease)
+                raise
+            if taken:
+                renewal.add(lease)
+                return lease
+            if taken is not None:
+                return TAKEN
+        return None
+
+    def _give_back(self, lease: Lease | None) -> Steps[None]:
+        if lease is not None and lease is not TAKEN:
+            renewal.discard(lease)
+            yield from lease.store.unlock(lease.key, lease.token)
 
     def _compute(
         self,
@@ -190,16 +202,21 @@ class Core:
         if self.tiers.memory is not None:
             self.tiers.memory.remove(key.local)  # what is being computed is older than this
         self.flights.forget(key.local)
+        kept = False
         for _ in range(3):  # an invalidation may come in between, and this value is newer than that
             ticket = self._ticket(key)
             try:
                 stamps = yield from self.tiers.begin(key, tags)
                 now = monotonic()
                 entry = Entry(value, now + ttl, now + ttl + stale, tags)
-                if (yield from self.tiers.keep(key, ticket, stamps, entry, body)):
-                    return
+                kept = yield from self.tiers.keep(key, ticket, stamps, entry, body)
             finally:
                 self._end(ticket)
+            if kept:
+                break
+        for store in self.tiers.stores:
+            if store.outage.down:  # it has an older value, maybe, which must not come back with it
+                yield from store.remove(key)
 
     def refresh(self, space: Space, key: Key, compute: Callable[[], Any], plan: Plan, tags: tuple[bytes, ...]) -> None:
         """Has the value of a key computed anew in the background, unless that is under way."""
@@ -243,14 +260,10 @@ class Core:
         ticket = self._ticket(key)
         lease = None
         try:
-            if plan.across and self.tiers.stores:
-                store, token = self.tiers.stores[0], os.urandom(16)
-                taken = yield from store.lock(key, token, plan.lease)
-                if taken is False:
+            if plan.across:
+                lease = yield from self._taken(key, os.urandom(16), plan)
+                if lease is TAKEN:
                     return
-                if taken:
-                    lease = Lease(store, key, token, plan.lease)
-                    renewal.add(lease)
             outcome = yield from self._compute(space, key, ticket, compute, plan, tags)
             if outcome.error is not None and not isinstance(outcome.error, plan.errors):
                 error = outcome.error
@@ -258,9 +271,7 @@ class Core:
         finally:
             self._end(ticket)
             self.refreshes.leave(key.local, flight)
-            if lease is not None:
-                renewal.discard(lease)
-                yield from lease.store.unlock(key, lease.token)
+            yield from self._give_back(lease)
 
     def invalidate(self, key: Key) -> Steps[int]:
         """Forgets a key; a computation of it that is under way is not kept, and who asks from now on computes anew."""

@@ -59,11 +59,15 @@ class Memory:
                 return local, entry
 
         self.values: Any = Bounded(most)
-        self.reset()
+        self.lock = threading.RLock()  # a destructor of what is evicted may use the cache again
 
     def reset(self) -> None:
-        """Makes its lock anew, as in a forked child, where nobody may hold it."""
-        self.lock = threading.RLock()  # a destructor of what is evicted may use the cache again
+        """For a forked child: a lock of its own; and no values, where another thread was at work when it was forked."""
+        if not self.lock.acquire(blocking=False):
+            self.values.clear()
+            for part in (self._spaces, self._tagged, self.sizes):
+                part.clear()
+        self.lock = threading.RLock()
         self._underway.clear()
 
     def read(self, local: object) -> Entry | None:

@@ -28,8 +28,8 @@ class Outage:
     def __init__(self, what: str, failed: Callable[[], None]) -> None:
         self._what = what
         self._failed = failed
+        self._refused = False
         self.reset()
-        self.failures = 0
 
     def reset(self) -> None:
         """Makes its lock anew, as in a forked child."""
@@ -55,12 +55,19 @@ class Outage:
             self._until = monotonic() + self._pause
             return False
 
+    def refused(self, error: BaseException) -> None:
+        """It answered, and refused: that is counted and said once, and it is asked on."""
+        self._failed()
+        if not self._refused:
+            self._refused = True
+            told = f"{type(error).__name__}: {error}"
+            logging.getLogger("perfagent.cache").warning("%s refuses, the cache goes on without: %s", self._what, told)
+
     def failed(self, error: BaseException) -> None:
         """An attempt failed: the next one is after a pause, twice as long each time."""
         self._failed()
         with self._lock:
             first = not self._down
-            self.failures += 1
             self._until = monotonic() + self._pause
             self._pause = min(2 * self._pause, LONGEST)
             self._down = True

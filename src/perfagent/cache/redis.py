@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NONE = bytes(STAMP)
 UNDER_WAY = 3_600_000  # ms; the result of a computation that took longer is not kept
+EVER = 3.2e9  # seconds, a hundred years; Redis refuses what is much longer
 SCANNED = 1000  # keys of one step of a clearing
 
 READ = """
@@ -117,6 +118,9 @@ class Redis(Forgetful):
     def _try(self, *command: bytes | int | str) -> Steps[Any]:
         try:
             answer = yield self.connection.command(*command)
+        except self.connection.refusals as error:  # such as OOM: it is there, and says no to this
+            self.outage.refused(error)
+            return None
         except self.connection.errors as error:
             self.outage.failed(error)
             return None
@@ -218,4 +222,4 @@ class Redis(Forgetful):
 
 def milliseconds(seconds: float) -> int:
     """As Redis counts: 0 for ever, else at least 1."""
-    return 0 if seconds == float("inf") or seconds == 0 else max(1, int(seconds * 1000))
+    return 0 if seconds > EVER or seconds == 0 else max(1, int(seconds * 1000))

@@ -48,12 +48,24 @@ async def run_async(steps: Steps[Result]) -> Result:
         while True:
             try:
                 result = await effect.later()
+            except GeneratorExit:  # the task is thrown away, its loop may be closed: nothing can be awaited any more
+                _abandon(steps)
+                raise
             except BaseException as error:
                 effect = steps.throw(error)
             else:
                 effect = steps.send(result)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+
+
+def _abandon(steps: Steps[Any]) -> None:
+    """Ends steps without doing what they still want to."""
+    try:
+        while True:
+            steps.throw(GeneratorExit)
+    except (GeneratorExit, StopIteration):
+        pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ import os
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
-from perfagent.cache.disk import Disk
+from perfagent.cache.lease import renewal
 from perfagent.cache.steps import run
 from perfagent.runtime import guard
 
 if TYPE_CHECKING:
     from perfagent.cache.cache import Cache
 
-TICK = 1.0  # seconds between two attempts to tell a store that is back
+SOON, LATER = 1.0, 5.0  # seconds between two looks whether a store is back, where it missed something and where not
 
 
 class Upkeep:
@@ -38,6 +38,7 @@ class Upkeep:
     def in_child(self) -> None:
         """After a fork, in the child: every cache begins anew, with the values that it has in memory."""
         self.reset()
+        renewal.reset()
         for cache in list(self._caches):
             cache._in_child()
 
@@ -51,8 +52,10 @@ class Upkeep:
             thread.join(1)
 
     def watch(self, cache: Cache) -> None:
-        """Has a cache kept up; called with its first value, and again after the thread has ended."""
-        self._caches.add(cache)
+        """Has a cache kept up; called with every value, for the thread may have ended."""
+        if cache not in self._caches:
+            self._caches.add(cache)
+            self.halt()  # it waits for what others need
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
@@ -65,15 +68,18 @@ class Upkeep:
                     self._thread = thread
 
     def _run(self, stop: threading.Event) -> None:
-        due = {id(cache): monotonic() + cache.cleanup_interval for cache in list(self._caches)}
-        while not stop.wait(TICK):
+        due = {cache: monotonic() + cache.cleanup_interval for cache in list(self._caches) if cache.cleanup_interval}
+        due_of = WeakKeyDictionary(due)
+        del due
+        while not stop.wait(self._wait(due_of)):
             busy = False
             for cache in list(self._caches):
                 try:
-                    busy = self._keep(cache, due) or busy
+                    busy = self._keep(cache, due_of) or busy
                 except Exception:
                     guard.failed("cache upkeep")
                     busy = True
+                del cache
             with self._lock:
                 if stop.is_set():
                     return
@@ -81,22 +87,25 @@ class Upkeep:
                     self._thread = None
                     return
 
-    def _keep(self, cache: Cache, due: dict[int, float]) -> bool:
+    def _wait(self, due: WeakKeyDictionary[Cache, float]) -> float:
+        """Seconds until there may be something to do."""
+        stores = [store for cache in list(self._caches) for store in cache._core.tiers.stores]
+        if stores:
+            return SOON if any(store.outage.missed for store in stores) else LATER
+        return max(SOON, min(due.values(), default=0.0) - monotonic())
+
+    def _keep(self, cache: Cache, due: WeakKeyDictionary[Cache, float]) -> bool:
         """Does what is due for a cache; says whether there may be more later."""
         tiers = cache._core.tiers
-        missed = False
         for store in tiers.stores:
-            if store.outage.missed:
+            if store.outage.missed and not store.outage.closed:
                 run(store.catch_up())
-                missed = missed or bool(store.outage.missed)
-        if not cache.cleanup_interval:
-            return missed
         now = monotonic()
-        if due.setdefault(id(cache), now + cache.cleanup_interval) <= now:
-            due[id(cache)] = now + cache.cleanup_interval
+        if due.get(cache, now + 1) <= now:
+            due[cache] = now + cache.cleanup_interval
             cache.clean()
-        disk = any(isinstance(store, Disk) for store in tiers.stores)
-        return missed or disk or bool(tiers.memory is not None and len(tiers.memory.values))
+        waiting = cache.cleanup_interval > 0 and tiers.memory is not None and len(tiers.memory.values) > 0
+        return bool(tiers.stores) or waiting
 
 
 upkeep = Upkeep()
