@@ -4,6 +4,12 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from perfagent.data.chunks import AsyncFileProcessor as AsyncFileProcessor
+    from perfagent.data.pages import PaginatedQuery as PaginatedQuery
+    from perfagent.data.queries import QueryOptimizer as QueryOptimizer
+    from perfagent.data.compression import compress_data as compress_data
+    from perfagent.data.compression import decompress_data as decompress_data
+    from perfagent.data.frames import optimize_dataframe_memory as optimize_dataframe_memory
     from typing_extensions import deprecated as deprecated  # what type checkers know; at run time it is ours
 
     from perfagent.data.indexes.advise import advise_indexes as advise_indexes
@@ -36,6 +42,12 @@ if TYPE_CHECKING:
 
 # What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.
 _PUBLIC = {
+    "AsyncFileProcessor": "perfagent.data.chunks",
+    "PaginatedQuery": "perfagent.data.pages",
+    "QueryOptimizer": "perfagent.data.queries",
+    "compress_data": "perfagent.data.compression",
+    "decompress_data": "perfagent.data.compression",
+    "optimize_dataframe_memory": "perfagent.data.frames",
     "Optimizer": "perfagent.optimizer",
     "get_optimizer": "perfagent.optimizer",
     "Cache": "perfagent.cache",

@@ -1,6 +1,6 @@
 """tenacity: how each attempt ended, as a counter; retries and giving up also as events on the current span.
 
-It adds 0.5 us to a call that goes well at once, of which tenacity itself takes about 15.
+It adds about 1 us to a call that goes well at once, for which tenacity itself takes 15 to 20.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _judging(check: Callable[..., None]) -> Callable[..., None]:
             decided = retrying.iter_state
             if not (decided.is_explicit_retry or decided.retry_run_result or _is_told(state)):
                 system, name = _named(retrying, state)
-                retries.count(system, name, FAILURE if state.outcome.failed else SUCCESS)
+                retries.count(system, name, SUCCESS if _error(state) is None else FAILURE)
         except Exception:
             guard.failed("tenacity")
 
@@ -58,7 +58,7 @@ def _going_on(check: Callable[..., None]) -> Callable[..., None]:
             outcome = GAVE_UP if retrying.iter_state.stop_run_result else RETRY
             if not _is_told(state):
                 retries.count(system, name, outcome)
-            retries.tell(name, outcome, state.attempt_number, state.outcome.exception())
+            retries.tell(name, outcome, state.attempt_number, _error(state))
         except Exception:
             guard.failed("tenacity")
 
@@ -81,7 +81,12 @@ def _leaving(leave: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_told(state: Any) -> bool:
     """Whether it is a block's attempt that ended without an exception: a success, be its result liked or not."""
-    return state.fn is None and not state.outcome.failed
+    return state.fn is None and _error(state) is None
+
+
+def _error(state: Any) -> BaseException | None:
+    """What the attempt ended with; the future's own method takes a lock, and five times as long."""
+    return state.outcome._exception  # type: ignore[no-any-return]
 
 
 def _named(retrying: Any, state: Any) -> tuple[str, str]:
