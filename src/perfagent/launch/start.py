@@ -168,9 +168,7 @@ def count_deprecations() -> None:
 
 def _count_errors(settings: Settings) -> None:
     """Counts 5xx answers against the error budget of this program's service, where ERROR_BUDGETS names it."""
-    from perfagent.settings.resilience import ResilienceSettings
-
-    if not ResilienceSettings.current().error_budgets:
+    if settings.lookup(Text("ERROR_BUDGETS", "", "", others=("PERFAGENT_ERROR_BUDGETS",)))[1] == "default":
         return
     from perfagent.runtime import guard, resource
 
