@@ -15,6 +15,7 @@ import pytest
 from tests.agent import agent_env
 from tests.browser import NARROW, WIDE, Visit
 from tests.hub import counter, metrics, resource
+from tests.remotes import prometheus, reading
 from tests.test_docs import blocks
 
 if TYPE_CHECKING:
@@ -221,3 +222,26 @@ def test_what_the_page_of_the_docs_shows_works(run_program: RunProgram, home: Ho
         time.sleep(0.3)
     for command in commands[2:]:
         run_program("sh", "-ec", command, env=env, cwd=tmp_path).check()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_hub_on_prometheus_shows_the_same_lines(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(dedent(APP) + "\nimport time\ntime.sleep(90)\n")
+    (tmp_path / "pricing.py").write_text(dedent(PRICING))
+    for name in ("prometheus", "hub"):
+        (tmp_path / name).mkdir()
+    with prometheus(tmp_path / "prometheus") as running:
+        url = running.addresses["url"]
+        sent = f"{url}/api/v1/otlp/v1/metrics"
+        env = agent_env(receiver, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=sent)
+        program = run_program("perfagent", "run", sys.executable, "-u", "app.py", env=env, cwd=tmp_path)
+        with reading(tmp_path / "hub", PERFAGENT_PROMETHEUS_URL=url) as hub:
+            deadline = time.monotonic() + 80
+            while not (items := hub.get("deprecations")["items"]) or items[0]["calls"] != 120 or not items[0]["own"]:
+                assert time.monotonic() < deadline, (items, program.stderr)
+                time.sleep(0.5)
+        program.terminate()
+    (found,) = items
+    assert (found["what"], found["file"], found["line"]) == ("pricing.old_price", str(tmp_path / "app.py"), 5)
+    assert (found["function"], found["message"]) == ("checkout", "use gross_price()")
