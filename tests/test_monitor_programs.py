@@ -401,6 +401,31 @@ def test_a_hub_that_is_not_there_or_refuses_is_told(run_program: RunProgram, hub
     assert run_program(sys.executable, "-c", code, env=env).wait() == 0
 
 
+def test_metrics_shows_it_by_prometheus_names(run_program: RunProgram, free_port: int, tmp_path: Path) -> None:
+    text = dedent(PROGRAM) + dedent(
+        f"""
+        import urllib.request
+
+        with urllib.request.urlopen("http://localhost:{free_port}/metrics") as answer:
+            print(answer.read().decode())
+        """
+    )
+    (tmp_path / "prog.py").write_text(text)
+    env = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port)}
+    shown = run_program("perfagent", "run", sys.executable, str(tmp_path / "prog.py"), env=env).check()
+    values = {
+        line.partition("{")[0]: float(line.rpartition(" ")[2])
+        for line in shown.splitlines()
+        if 'block="checkout"' in line or ("{" in line and "block=" not in line and "_bucket" not in line)
+    }
+    assert values["perfagent_block_duration_seconds_count"] == 20
+    assert values["orders_open"] == 20
+    assert values["perfagent_users_active"] == 4
+    assert values["perfagent_sessions_active"] == 1
+    assert values["perfagent_queue_backlog"] == 12
+    assert values["perfagent_ui_upload_size_bytes_total"] == 3_000_000
+
+
 def test_it_works_below_the_stock_sdk(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(dedent(PROGRAM))
     env = agent_env(receiver, PERFAGENT_PIPELINE="sdk", **PATIENT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, Any, overload
 
@@ -384,15 +383,9 @@ def _hours(hours: float) -> float:
     return found
 
 
-_the_one: PerformanceMonitor | None = None
-_making = Lock()
+_the_one: dict[str, PerformanceMonitor] = {}  # setdefault is atomic: a lock could be held over a fork
 
 
 def get_performance_monitor() -> PerformanceMonitor:
     """The performance monitor of this process, the same at every call."""
-    global _the_one
-    if _the_one is None:
-        with _making:
-            if _the_one is None:
-                _the_one = PerformanceMonitor()
-    return _the_one
+    return _the_one.get("it") or _the_one.setdefault("it", PerformanceMonitor())
