@@ -44,9 +44,8 @@ if TYPE_CHECKING:
 
 DEMO, STAND_IN = "shop|payments|host|collector|gateway", "stand-in"
 STAND_INS = {
-    "deprecated_function_calls_total": "nothing counts deprecated calls yet",
-    "circuit_breaker_state_transitions_total": "nothing watches circuit breakers yet",
-    "replication_lag_seconds": "nothing measures a replica yet",
+    "circuit_breaker_state_transitions_total": "the shop has no circuit breaker",
+    "replication_lag_seconds": "nor has its database a replica",
     "messaging_": "the shop has no queue",
     "${namespace}_messaging_": "nor does it time messages",
     "perfagent_telemetry_dropped_total": "the demo loses nothing",
@@ -214,7 +213,6 @@ def stand_in(collector: str) -> MeterProvider:
     meter = provider.get_meter("stand-in")
     topic = {"messaging.destination.name": "events", "messaging.consumer.group.name": "counters"}
     growing = {
-        "deprecated_function_calls_total": {"function": "net_price"},
         "circuit_breaker_state_transitions_total": {"name": "payments", "state": "open"},
         "messaging.client.sent.messages": topic,
         "messaging.client.consumed.messages": topic,
