@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from perfagent import middleware, optimizer, settings, vitals
 from perfagent.cache import measures
+from perfagent.data import measures as data
 from perfagent.monitor import emission
 from perfagent.resilience import limits, replication
 from perfagent.resilience.budgets import budget
@@ -44,6 +45,7 @@ GROUPS = {
     "perfagent.optimizer": "Optimizer",
     "perfagent.monitor": "Performance monitor",
     "perfagent.deprecations": "Deprecations",
+    "perfagent.data": "Files and queries in bulk",
     "perfagent": "The agent itself",
 }
 TYPES = {"counter": "counter", "updowncounter": "up-down counter", "gauge": "gauge", "histogram": "histogram"}
@@ -87,6 +89,7 @@ def declared() -> Iterable[Instrument]:
     middleware.duration()
     messaging.ages()
     Lookups("redis")
+    assert data.rows in metric.registry.instruments.values()
     measures.declare()
     emission.declare()
     limits.metrics()

@@ -4,40 +4,40 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from perfagent.data.chunks import AsyncFileProcessor as AsyncFileProcessor
-    from perfagent.data.pages import PaginatedQuery as PaginatedQuery
-    from perfagent.data.queries import QueryOptimizer as QueryOptimizer
-    from perfagent.data.compression import compress_data as compress_data
-    from perfagent.data.compression import decompress_data as decompress_data
-    from perfagent.data.frames import optimize_dataframe_memory as optimize_dataframe_memory
     from typing_extensions import deprecated as deprecated  # what type checkers know; at run time it is ours
 
-    from perfagent.data.indexes.advise import advise_indexes as advise_indexes
     from perfagent.cache import Cache as Cache
     from perfagent.cache import cache_with_lock as cache_with_lock
     from perfagent.cache import cacheable as cacheable
     from perfagent.cache import cached as cached
     from perfagent.cache import get_cache as get_cache
+    from perfagent.data.chunks import AsyncFileProcessor as AsyncFileProcessor
+    from perfagent.data.compression import compress_data as compress_data
+    from perfagent.data.compression import decompress_data as decompress_data
+    from perfagent.data.frames import optimize_dataframe_memory as optimize_dataframe_memory
+    from perfagent.data.indexes.advise import advise_indexes as advise_indexes
+    from perfagent.data.pages import PaginatedQuery as PaginatedQuery
+    from perfagent.data.queries import QueryOptimizer as QueryOptimizer
     from perfagent.exits import close_at_exit as close_at_exit
     from perfagent.exits import on_shutdown as on_shutdown
     from perfagent.exits import shutdown as shutdown
     from perfagent.middleware import TimingMiddleware as TimingMiddleware
     from perfagent.monitor import PerformanceMonitor as PerformanceMonitor
     from perfagent.monitor import get_performance_monitor as get_performance_monitor
-    from perfagent.resilience.replication import start_replication_monitor as start_replication_monitor
-    from perfagent.resilience.budgets import alert_if_exhausted as alert_if_exhausted
-    from perfagent.resilience.budgets import get_remaining_budget as get_remaining_budget
-    from perfagent.resilience.budgets import on_budget_exhausted as on_budget_exhausted
-    from perfagent.resilience.budgets import record_error as record_error
+    from perfagent.optimizer import Optimizer as Optimizer
+    from perfagent.optimizer import get_optimizer as get_optimizer
     from perfagent.resilience.breakers import CircuitOpenError as CircuitOpenError
     from perfagent.resilience.breakers import circuit_breaker as circuit_breaker
     from perfagent.resilience.breakers import get_breaker as get_breaker
     from perfagent.resilience.breakers import load_breakers as load_breakers
-    from perfagent.optimizer import Optimizer as Optimizer
-    from perfagent.optimizer import get_optimizer as get_optimizer
+    from perfagent.resilience.budgets import alert_if_exhausted as alert_if_exhausted
+    from perfagent.resilience.budgets import get_remaining_budget as get_remaining_budget
+    from perfagent.resilience.budgets import on_budget_exhausted as on_budget_exhausted
+    from perfagent.resilience.budgets import record_error as record_error
     from perfagent.resilience.limits import get_resource_limits as get_resource_limits
     from perfagent.resilience.limits.tasks import background_task as background_task
     from perfagent.resilience.limits.tasks import throttle as throttle
+    from perfagent.resilience.replication import start_replication_monitor as start_replication_monitor
     from perfagent.tracing import init_tracing as init_tracing
 
 # What a program's authors call, and the module that has it: nothing is imported before somebody asks for it.

@@ -1,7 +1,7 @@
 """Values as compressed bytes that tell what they are, and back, without trust in what they say.
 
 The header is 20 bytes: `PFA1`, the codec, the kind of value, two zero bytes, the unpacked size (8 bytes, big-endian)
-and its CRC-32 (4 bytes).
+and the CRC-32 of kind and value (4 bytes).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def compress_data(data: object, *, format: str = "auto", level: int | None = Non
     codec, packed = _pack(plain, format, level)
     if len(packed) >= len(plain):
         codec, packed = STORED, plain
-    return _HEADER.pack(MAGIC, codec, kind, len(plain), zlib.crc32(plain)) + packed
+    return _HEADER.pack(MAGIC, codec, kind, len(plain), zlib.crc32(plain, zlib.crc32(kind))) + packed
 
 
 def decompress_data(data: bytes | bytearray | memoryview, *, max_size: int | None = None) -> Any:
@@ -80,7 +80,7 @@ def decompress_data(data: bytes | bytearray | memoryview, *, max_size: int | Non
             "max_size or set PERFAGENT_DATA_MAX_UNPACKED_MB"
         )
     plain = _unpack(codec, data[_HEADER.size :], size)
-    if len(plain) != size or zlib.crc32(plain) != checksum:
+    if len(plain) != size or zlib.crc32(plain, zlib.crc32(kind)) != checksum:
         raise ValueError("data is damaged: its size or checksum is not what its header says")
     return _value(kind, plain)
 

@@ -101,6 +101,10 @@ KNOWN: dict[str, Named] = {
     "deprecated_function_calls": Named("deprecated_function_calls_total", COUNTER, "1"),
     "perfagent_deprecation_calls": Named("perfagent.deprecation.calls", COUNTER, "{call}"),
     "perfagent_deprecation_sites": Named("perfagent.deprecation.sites", COUNTER, "{site}"),
+    "perfagent_data_rows": Named("perfagent.data.rows", COUNTER, "{row}"),
+    "perfagent_data_read_bytes": Named("perfagent.data.read", COUNTER, "By"),
+    "perfagent_data_chunk_duration_seconds": Named("perfagent.data.chunk.duration", HISTOGRAM, "s"),
+    "perfagent_data_slow_queries": Named("perfagent.data.slow_queries", COUNTER, "{query}"),
     "circuit_breaker_state_transitions": Named("circuit_breaker_state_transitions_total", COUNTER, "{transition}"),
     "circuit_breaker_state": Named("circuit_breaker_state", GAUGE, ""),
     "circuit_breaker_rejected_calls": Named("circuit_breaker_rejected_calls_total", COUNTER, "{call}"),
@@ -117,6 +121,7 @@ perfagent_ui_upload_size_bytes perfagent_user_actions perfagent_users_active per
 perfagent_queue_backlog perfagent_drift_statistic_ratio perfagent_monitor_alerts perfagent_monitor_failures
 messaging_client_operation_duration_seconds messaging_process_duration_seconds messaging_client_sent_messages
 messaging_client_consumed_messages perfagent_messaging_latency_seconds perfagent_messaging_wait_seconds
+perfagent_data_rows perfagent_data_read_bytes perfagent_data_chunk_duration_seconds perfagent_data_slow_queries
 perfagent_rum_injected perfagent_rum_skipped
 """
 ON_DEMAND = frozenset(_ON_DEMAND.split())
