@@ -8,7 +8,7 @@ from statistics import median
 
 WINDOW = 12  # measurements
 SHIFT = math.log(1.3)  # a change of less than 30 % is no reason to look again
-SPREADS = 3.0  # and it must be this many times the usual spread
+SPREADS = 4.0  # and it must be this many times the usual spread
 
 
 class Drift:

@@ -26,6 +26,8 @@ REPEATS = 3  # measurements of a finalist
 LITTLE = 0.002  # expected improvement, as a ratio, below which looking further does not pay
 ODD = 2.0  # standard deviations worse than its neighbours tell, where a point is measured once more
 NEAR = 0.5  # in logarithms: how much worse than the best it may be for that to matter
+BAD = 1.2  # in logarithms: three times as dear as the best
+CLOSE = 0.03  # between 0 and 1: what is nearer to a measured point is that point
 FAILED = 20.0  # cost of a point that failed, in logarithms above the worst that did not, at most
 
 
@@ -121,12 +123,20 @@ class Search:
         places.sort(key=lambda place: surrogate.predict(place)[0])
         target = surrogate.predict(places[0])[0]
         found, most = None, 0.0
-        for values in {self._values(place) for place in self._candidates(places)}:
+        for values in {self._apart(self._values(place)) for place in self._candidates(places)}:
             gain = improvement(*surrogate.predict(self._place(values)), target)
             if gain > most and (values not in self.measured or len(self.measured[values]) < REPEATS):
                 found, most = values, gain
         self._dull = self._dull + 1 if most < LITTLE else 0
-        return None if self._dull >= 3 else found
+        return None if self._dull >= 3 and self.count > self.trials / 2 else found
+
+    def _apart(self, values: Values) -> Values:
+        """A measured point in place of one that is next to it: a repeat tells more there than a neighbour."""
+        place = self._place(values)
+        for known in self.measured:
+            if all(abs(a - b) < CLOSE for a, b in zip(place, self._place(known), strict=True)):
+                return known
+        return values
 
     def _candidates(self, ranked: Sequence[Point]) -> list[Point]:
         """Places worth a look: anywhere, around the best, along the axes, and along the lines from the best to the
@@ -168,7 +178,9 @@ class Search:
         worst = max(finite, default=0.0) + (min(max(finite) - min(finite), FAILED) + 1 if finite else 1)
         counts = [len(costs) for costs in self.measured.values()]
         points = [self._place(values) for values in known]
-        found = Surrogate(points, [min(value, worst) for value in known.values()], counts, self._hint)
+        best = min(finite, default=0.0)
+        values = [_pressed(min(value, worst), best) for value in known.values()]
+        found = Surrogate(points, values, counts, self._hint)
         self._hint = found.chosen
         return found
 
@@ -177,6 +189,12 @@ class Search:
 
     def _values(self, place: Point) -> Values:
         return tuple(one.value(at) for one, at in zip(self.ranges, place, strict=True))
+
+
+def _pressed(value: float, best: float) -> float:
+    """How much worse than bad something is matters little: pressed together, the model spends itself on the good."""
+    over = value - best - BAD
+    return value if over <= 0 else best + BAD + over * 0.4
 
 
 def _middle(costs: Sequence[float]) -> float:
