@@ -182,15 +182,18 @@ def _trace(hub: ServedHub, trace_id: str) -> Any:
     return answer.json()["data"] if answer.status_code == 200 else None
 
 
-def test_a_page_with_a_nonce_is_measured_and_its_policy_kept(browser: Browser, hub: ServedHub, site: Site) -> None:
+@pytest.mark.parametrize("path", ["/nonce", "/upgrade"])
+def test_a_page_with_a_policy_that_lets_it_is_measured_and_the_policy_kept(
+    browser: Browser, hub: ServedHub, site: Site, path: str
+) -> None:
     tab = Tab(browser)
-    tab.page.goto(f"{site.url}/nonce")
+    tab.page.goto(f"{site.url}{path}")
     tab.page.click("#work")
     tab.page.wait_for_timeout(500)
     assert tab.page.evaluate("typeof perfagentRum") == "object"
     assert tab.page.evaluate("typeof webVitals") == "undefined", "a name of the page's own"
     assert tab.close() == []
-    assert page_of(hub, site.kind, "/nonce")["vitals"]["fcp"]
+    assert page_of(hub, site.kind, path)["vitals"]["fcp"]
 
 
 def test_a_page_whose_policy_forbids_it_stays_and_its_console_too(browser: Browser, bare: Site, site: Site) -> None:

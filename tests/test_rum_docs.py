@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.program import Program, clean_environment, find_free_port
-from tests.test_docs import blocks
+from tests.servers import find
+from tests.test_docs import ROOT, blocks
 from tests.test_docs_hub import served
 
 if TYPE_CHECKING:
@@ -19,11 +21,19 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
+    from tests.hub import ServeHub
     from tests.hubs import Home
 
 pytestmark = pytest.mark.slow
 
 PAGE = "docs/how-to/browsers.md"
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+@pytest.fixture
+def nginx() -> str:
+    """The program."""
+    return find("nginx", "apt-get install nginx-light")
 
 
 def until(found: Callable[[], Any]) -> Any:
@@ -80,3 +90,49 @@ def _row(home: Home, page: str) -> Any:
 def _vitals(home: Home, page: str) -> Any:
     row = _row(home, page)
     return row and all(row["vitals"].values()) and row["vitals"]
+
+
+def test_a_proxy_hands_a_path_to_the_hub_as_the_page_says(
+    tmp_path: Path, browser: Browser, serve_hub: ServeHub, nginx: str
+) -> None:
+    hub = serve_hub(PERFAGENT_HUB_ALLOWED_HOSTS="shop.localhost")
+    (program,) = blocks(PAGE, "python")
+    (tmp_path / "app.py").write_text(program)
+    text = (ROOT / PAGE).read_text()
+    locations = "".join(re.findall(r"^    location = .*\n", text, re.MULTILINE))
+    assert locations.count("proxy_pass") == 2
+    port, front = find_free_port(), find_free_port()
+    made = tmp_path / "made"
+    made.mkdir()
+    made.chmod(0o777)
+    folders = "".join(f"{kind}_temp_path {made}/{kind};" for kind in TEMPORARY)
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {made}/pid; error_log stderr; events {{}} http {{ access_log off; {folders} server {{"
+        f" listen 127.0.0.1:{front};\n{locations.replace('http://127.0.0.1:4318', hub.url)}"
+        f" location / {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $http_host; }} }} }}"
+    )
+    env = {
+        "PERFAGENT_RUM": "true", "PERFAGENT_RUM_URL": "/perfagent", "OTEL_EXPORTER_OTLP_ENDPOINT": hub.url,
+        "OTEL_SERVICE_NAME": "shop", "HOME": str(tmp_path), "PERFAGENT_STRICT": "true",
+    }  # fmt: skip
+    (tmp_path / "proxy").mkdir()
+    run = ("perfagent", "run", "flask", "--app", "app", "run", "--port", str(port))
+    server = Program(run, tmp_path, env)
+    proxy = Program((nginx, "-c", str(tmp_path / "nginx.conf"), "-p", str(made)), tmp_path / "proxy")
+    try:
+        server.wait_for_port(port)
+        proxy.wait_for_port(front)
+        page = browser.new_page()
+        problems: list[str] = []
+        page.on("console", lambda told: problems.append(told.text))
+        page.goto(f"http://shop.localhost:{front}/items/7")
+        page.wait_for_function("window.perfagentRum")
+        page.click("h1")
+        page.wait_for_timeout(200)
+        page.close()
+        assert [one for one in problems if "404" not in one] == []
+        found = until(lambda: hub.get("browsers")["items"])
+        assert [(one["service"], one["page"]) for one in found] == [("shop", "/items/<int:number>")]
+    finally:
+        server.stop()
+        proxy.stop()

@@ -249,11 +249,18 @@ def test_a_page_that_may_not_be_changed_is_counted_with_the_reason(headers: dict
         {"status": 404}, {"status": 206}, {"status": 500}, {"method": "HEAD"},
         {"headers": {"content-type": "text/event-stream"}}, {"headers": {"content-type": "application/xhtml+xml"}},
         {"asked": {"sec-fetch-dest": "empty"}}, {"asked": {"sec-fetch-dest": "iframe"}},
-        {"asked": {"host": "shop.example"}}, {"asked": {"x-forwarded-for": "10.0.0.9"}},
+        {"asked": {"host": "shop.example"}},
+        {"asked": {"host": "shop.localhost"}}, {"asked": {"host": "127.0.0.1.example"}},
+        {"asked": {"x-forwarded-for": "10.0.0.9"}},
     ],
 )  # fmt: skip
 def test_what_is_no_page_of_this_browser_stays(more: dict[str, Any]) -> None:
     assert by_asgi([PAGE], **more)[1] == PAGE
+
+
+def test_every_spelling_of_this_machine_is_this_browser_s() -> None:
+    for host in ("localhost", "LOCALHOST:80", "127.0.0.1:8000", "[::1]:8000", "[::1]"):
+        assert TAG.search(by_asgi([PAGE], asked={"host": host})[1]), host
 
 
 def test_charsets_that_ascii_is_a_part_of_are_fine() -> None:
@@ -322,6 +329,16 @@ def test_a_path_of_the_page_s_own_site_is_itself() -> None:
         assert judge(["default-src https://shop.test/perfagent/"], own, "shop.test", True) == ""
         assert judge(["default-src 'none'"], own, "shop.test", True) is None
     assert judge(["default-src 'self'"], Address("https://shop.test:444"), "shop.test", True) is None
+
+
+def test_a_page_over_tls_loads_nothing_over_plain_http_but_from_this_machine() -> None:
+    def header(name: str) -> str:
+        return ""
+
+    assert Address(HUB).is_reached("localhost", header, True)
+    assert Address("https://hub.example").is_reached("shop.example", header, True)
+    assert Address("http://hub.example").is_reached("shop.example", header, False)
+    assert not Address("http://hub.example").is_reached("shop.example", header, True)
 
 
 def test_a_policy_in_the_page_counts_and_a_nonce_in_it_serves() -> None:

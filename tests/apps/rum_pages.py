@@ -47,6 +47,7 @@ ANSWERS: dict[str, Answer] = {
     "/nonce": (200, {"content-type": HTML, "content-security-policy": BY_NONCE}, _with_nonce),
     "/forbids": (200, {"content-type": HTML, "content-security-policy": FORBIDS}, _with_nonce),
     "/shared": (200, {"content-type": HTML, "cache-control": "public, max-age=60"}, _plain),
+    "/upgrade": (200, {"content-type": HTML, "content-security-policy": "upgrade-insecure-requests"}, _plain),
     "/cached": (200, {"content-type": HTML, "cache-control": "private, max-age=600"}, _plain),
     "/fragment": (200, {"content-type": HTML}, FRAGMENT.encode()),
     "/gzip": (200, {"content-type": HTML, "content-encoding": "gzip"}, gzip.compress(_plain, mtime=0)),
@@ -62,7 +63,7 @@ ANSWERS: dict[str, Answer] = {
     "/empty": (200, {"content-type": HTML}, b""),
     "/cut": (200, {"content-type": HTML}, _plain[:100]),
 }
-CHANGED = ("/items", "/nonce", "/shared", "/cached", "/parts")
+CHANGED = ("/items", "/nonce", "/shared", "/cached", "/upgrade", "/parts")
 """Those that get the script; `/parts` is the page in three parts, with its head in the first."""
 PARTS = (_plain[:400], _plain[400:500], _plain[500:])
 SPLIT = (_plain[:30], b"", _plain[30:])

@@ -48,15 +48,16 @@ class Address:
         """Whether it is a path of the page's own site."""
         return not self.host
 
-    def is_reached(self, host: str, header: Callable[[str], object]) -> bool:
+    def is_reached(self, host: str, header: Callable[[str], object], secure: bool) -> bool:
         """Whether the browser that asks has the hub at this address: one on another machine has none at its loopback.
 
         Args:
             host: the Host header.
             header: looks up a header by its name in lower case.
+            secure: whether the page came over https, and may load nothing over http from elsewhere.
         """
         if not self.loopback:
-            return True
+            return self.scheme != "http" or not secure
         return is_loopback(name_of(host)) and not any(header(name) for name in FORWARDED)
 
 
@@ -68,5 +69,5 @@ def name_of(host: str) -> str:
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a host's name or address means the browser's own machine."""
-    return name in ("localhost", "::1") or name.startswith("127.") or name.endswith(".localhost")
+    """Whether a host's name or address means the browser's own machine, and a hub there takes what its pages tell."""
+    return name in ("localhost", "127.0.0.1", "::1")

@@ -109,7 +109,7 @@ def look(status: int, headers: Headers, header: Callable[[str], str], span: Serv
         return None  # a script's fetch, or a frame
     reason = _forbidden(found, parameters)
     host = header("host")
-    if not reason and (rum.hub is None or not rum.hub.is_reached(host, header)):
+    if not reason and (rum.hub is None or not rum.hub.is_reached(host, header, span.scheme == "https")):
         reason = "remote"
     if reason:
         skip(reason)
