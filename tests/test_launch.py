@@ -221,7 +221,8 @@ def test_a_program_that_does_nothing_imports_next_to_nothing(receiver: Receiver,
     heavy = {"logging", "threading", "http", "json", "typing", "re", "inspect", "asyncio", "socket", "ssl", "psutil"}
     assert not (shown - bare) & heavy
     light = (
-        "atexit bisect collections contextvars faulthandler gc itertools keyword operator reprlib struct types weakref"
+        "atexit bisect collections contextvars faulthandler gc itertools keyword operator reprlib struct types "
+        "warnings weakref"
     )
     assert shown - bare <= {*light.split(), "sitecustomize"}
 
