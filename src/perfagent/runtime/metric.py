@@ -327,9 +327,11 @@ class Registry:
         """Every series from zero: a forked child counts its own."""
         for instrument in self.instruments.values():
             for series in instrument.series.values():
-                series.pending.clear()
                 series.folding = allocate_lock()
-                if instrument.kind != UP_DOWN_COUNTER:
+                if instrument.kind == UP_DOWN_COUNTER:  # what is open goes on being open in the child
+                    series.fold()
+                else:
+                    series.pending.clear()
                     series.reset()
 
 

@@ -29,6 +29,8 @@ class Option:
         self.names = (name, *others)
 
     def __set_name__(self, owner: type, attribute: str) -> None:
+        if attribute in ("directory", "environ", "problems", "title"):  # a table's own: the option would never be read
+            raise ValueError(f"{owner.__name__}.{attribute}: a table has something else of that name")
         self.attribute = attribute
 
     def parse(self, text: str) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 from weakref import ref
 
 from perfagent.runtime import guard, outbox
@@ -110,6 +111,7 @@ class Caches:
         self._caches: list[Cache] = []
         self._gone: dict[str, tuple[int, int]] = {}
         self._named: set[str] = set()
+        self._reading = allocate_lock()  # the exporter and the program's own summary may read at once
 
     def register(self, cached: Any) -> None:
         """Remembers a cache, unless it is the standard library's own or there are very many."""
@@ -124,6 +126,7 @@ class Caches:
 
     def reset(self) -> None:
         """In a forked child: what was counted before is its parent's."""
+        self._reading = allocate_lock()
         self._gone.clear()
         for cache in self._caches:
             cache.read()
@@ -151,7 +154,9 @@ class Caches:
         """A callback that observes one of FIGURES for each function."""
 
         def observe() -> Iterator[tuple[float, dict[str, object]]]:
-            for name, figures in self._read().items():
+            with self._reading:
+                found = self._read()
+            for name, figures in found.items():
                 if position < len(FIGURES) - 1 or figures[position]:
                     yield figures[position], {"cache.name": name, "cache.system": "lru_cache"}
 
