@@ -32,6 +32,7 @@ def main() -> int:
         **monitor(),
         **caches(),
         **deprecations(),
+        **limits(),
         **imports(),
     }
     if "--json" in sys.argv:
@@ -364,6 +365,40 @@ def deprecations() -> dict[str, float]:
     uninstall()
     names = ("deprecated call, ignored", "other warning, ignored", "deprecated call, shown once")
     return {f"{name}, added": with_us - without for name, with_us, without in zip(names, measured, bare, strict=True)}
+
+
+def limits() -> dict[str, float]:
+    """What a background task pays for giving way, and a trial of the optimizer for its values."""
+    from perfagent import Optimizer, throttle
+    from perfagent.resilience.limits import Container, ResourceLimits, tasks
+    from perfagent.settings.limits import LimitSettings
+
+    nowhere = Container("/nonexistent", "/nonexistent")
+
+    def trials(optimizer: Optimizer) -> float:
+        optimizer.parameter("batch_size", 1, 10, 5)
+        while optimizer.searching:
+            optimizer.suggest().report(1.0)
+
+        def trial() -> None:
+            with optimizer.trial():
+                pass
+
+        return fastest(trial)
+
+    tasks._limits = ResourceLimits(LimitSettings({}, "/nonexistent"), nowhere)
+    figures = {"throttle, no limit": fastest(throttle)}
+    tasks._limits = limited = ResourceLimits(LimitSettings({"MAX_MEMORY": "1TB", "MAX_CPU_CORES": "99"}), nowhere)
+
+    def look() -> None:
+        limited._due = 0.0
+        limited.look()
+
+    figures["throttle, within the limits"] = fastest(throttle)
+    figures["look at the resources, once a second (background)"] = fastest(look)
+    figures["trial of the optimizer, off"] = trials(Optimizer("off", enabled=False, folder=None))
+    figures["trial of the optimizer, best known"] = trials(Optimizer("on", enabled=True, folder=None, trials=5))
+    return figures
 
 
 def _request() -> dict[str, object]:

@@ -31,6 +31,8 @@ def show(report: dict[str, Any], top: int, stream: TextIO) -> None:
         seen = report["peak_sites_bytes"] / max(report["peak_bytes"], 1)
         told = "" if seen > 0.97 else f" (looked at when it was {figures.percent(seen)} of it)"
         parts += ["", Mark(f"lines that held most near the peak{told}", "bold"), _table(report["peak_sites"], top)]
+    elif report["final"] and report["peak_bytes"] > max(report["held_bytes"] * 1.5, report["held_bytes"] + 1e6):
+        parts.append(Mark("the peak was over before it could be looked at", "warn"))
     parts += ["", Mark("lines that held most at the end", "bold"), _table(report["sites"], top)]
     text = output.render(parts, output.terminal_width(), colour=stream.isatty())
     unicode = "utf" in (getattr(stream, "encoding", None) or "utf-8").lower()

@@ -206,7 +206,7 @@ class Trace:
         for site in largest:
             site["file"] = self.shown(site["file"])
             site["through"] = self.shown(site["through"])
-        return total, largest  # type: ignore[return-value]
+        return total, largest
 
     def is_own(self, name: str) -> bool:
         """Whether a file is the program's: neither Python's, nor of an installed package, nor code made by code."""
