@@ -12,10 +12,13 @@ from perfagent.data.indexes.placeholders import numbered
 from perfagent.data.indexes.search import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
 
     from perfagent.data.indexes.candidates import Candidate
     from perfagent.data.indexes.search import Question
+
+    Value = TypeVar("Value")
 
 READS = ("Scan", "Sort", "Join", "Nested Loop")
 
@@ -32,21 +35,32 @@ class Explained:
 
     def explain(self, question: Question) -> dict[str, Any]:
         """The plan as EXPLAIN (FORMAT JSON) gives it; raises UnreadableError."""
-        text, count = numbered(question.statement.sql.strip().rstrip(";"), question.statement.rows)
-        if ";" in text:  # several at once would leave the transaction that only reads
-            raise UnreadableError("has a semicolon within")
+        text, count = _prepared(question)
+        return self._apart(lambda: self._explain(text, count))
+
+    def _explain(self, text: str, count: int) -> dict[str, Any]:
         self._do(f"PREPARE perfagent AS {text}")
-        try:
-            values = f"({', '.join(['NULL'] * count)})" if count else ""
-            found: dict[str, Any] = self._do(f"EXPLAIN (FORMAT JSON) EXECUTE perfagent{values}").scalar()[0]["Plan"]
-        finally:
-            self._do("DEALLOCATE perfagent")
+        values = f"({', '.join(['NULL'] * count)})" if count else ""
+        found: dict[str, Any] = self._do(f"EXPLAIN (FORMAT JSON) EXECUTE perfagent{values}").scalar()[0]["Plan"]
+        self._do("DEALLOCATE perfagent")
         return found
 
     def _do(self, sql: str) -> Any:
+        return self.connection.exec_driver_sql(sql)
+
+    def _apart(self, body: Callable[[], Value]) -> Value:
         with apart(self.connection) as failure:
-            return self.connection.exec_driver_sql(sql)
+            return body()
+        self._do("DEALLOCATE ALL")  # a statement that is prepared outlives what is rolled back
         raise UnreadableError(failure[0])
+
+
+def _prepared(question: Question) -> tuple[str, int]:
+    """The statement for PREPARE, and how many parameters it has; raises UnreadableError."""
+    text, count = numbered(question.statement.sql.strip().rstrip(";"), question.statement.rows)
+    if ";" in text:  # several at once would leave the transaction that only reads
+        raise UnreadableError("has a semicolon within")
+    return text, count
 
 
 @contextlib.contextmanager
@@ -78,14 +92,23 @@ class Hypothetical(Explained):
     def __init__(self, connection: Any, schema: str) -> None:
         super().__init__(connection)
         self.schema = ddl.quoted(schema, "postgres")
-        self._there: tuple[Candidate, ...] = ()
+        self._there: tuple[Candidate, ...] | None = ()
         self._names: dict[str, Candidate] = {}
         self.sizes: dict[Candidate, int] = {}
 
     def plan(self, question: Question, indexes: Sequence[Candidate]) -> Plan:
         """The plan with these indexes; raises UnreadableError."""
-        self._make(tuple(indexes))
-        root = self.explain(question)
+        text, count = _prepared(question)
+
+        def planned() -> dict[str, Any]:
+            self._make(tuple(indexes))
+            return self._explain(text, count)
+
+        try:
+            root = self._apart(planned)
+        except UnreadableError:
+            self._there = None  # some may have been made
+            raise
         used = {self._names[node["Index Name"]] for node in nodes(root) if node.get("Index Name") in self._names}
         return Plan(root["Total Cost"], self._text(root), frozenset(used))
 
@@ -93,7 +116,7 @@ class Hypothetical(Explained):
         if indexes == self._there:
             return
         self._do(f"SELECT {self.schema}.hypopg_reset()")
-        self._there, self._names = (), {}
+        self._there, self._names = None, {}
         for one in indexes:
             text = definition(one).replace("'", "''")
             row = self._do(f"SELECT indexrelid, indexname FROM {self.schema}.hypopg_create_index('{text}')").one()  # noqa: S608
