@@ -30,6 +30,7 @@ def main() -> int:
         **messages(),
         **resilience(),
         **monitor(),
+        **queries(),
         **caches(),
         **deprecations(),
         **limits(),
@@ -398,6 +399,28 @@ def limits() -> dict[str, float]:
     figures["look at the resources, once a second (background)"] = fastest(look)
     figures["trial of the optimizer, off"] = trials(Optimizer("off", enabled=False, folder=None))
     figures["trial of the optimizer, best known"] = trials(Optimizer("on", enabled=True, folder=None, trials=5))
+    return figures
+
+
+def queries() -> dict[str, float]:
+    """A cached query, found again; and what watching an engine adds to a statement."""
+    import sqlalchemy
+
+    from perfagent.data import QueryOptimizer
+
+    engine = sqlalchemy.create_engine("sqlite://")
+    statement = sqlalchemy.select(sqlalchemy.literal(1).label("one")).where(sqlalchemy.literal(2) > 1)
+    text = sqlalchemy.text("select 1 as one where :two > 1")
+
+    def run() -> None:
+        connection.execute(text, {"two": 2}).all()
+
+    with engine.connect() as connection:
+        bare = fastest(run)
+        optimizer = QueryOptimizer(engine)
+        figures = {"statement on a watched engine, added": fastest(run) - bare}
+    figures["cached query, found, as a text"] = fastest(lambda: optimizer.cached_query("select 1 as one"))
+    figures["cached query, found, as a select"] = fastest(lambda: optimizer.cached_query(statement))
     return figures
 
 
