@@ -17,11 +17,19 @@ import pytest
 import redis as redis_client
 
 from perfagent import Cache, cache_with_lock, cached
+from perfagent.settings import source
+from perfagent.settings.cache import CacheSettings
 from tests.caches import until
 from tests.servers import running_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis answers late on a busy machine: where the test is not about that, it is no outage."""
+    monkeypatch.setitem(source._current, CacheSettings, CacheSettings({"CACHE_TIMEOUT": "20"}))
 
 
 class Switch:
@@ -149,6 +157,7 @@ def test_a_value_that_is_set_while_redis_is_away_is_not_followed_by_an_older_one
         assert cache.get("a") is None
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_redis_that_refuses_is_asked_on(caplog: pytest.LogCaptureFixture) -> None:
     with running_redis() as (url, _):
         cache = Cache("full", type="redis", url=url)
@@ -166,7 +175,6 @@ def test_a_redis_that_refuses_is_asked_on(caplog: pytest.LogCaptureFixture) -> N
 
 def test_a_wrong_address_is_told_without_its_password(capsys: pytest.CaptureFixture[str]) -> None:
     from perfagent.cache.connection import from_settings
-    from perfagent.settings.cache import CacheSettings
 
     with pytest.raises(
         ValueError, match=r"url='htp://…@cache' is not accepted .*such as url='redis://localhost:6379/0'"
@@ -183,6 +191,7 @@ def test_a_wrong_address_is_told_without_its_password(capsys: pytest.CaptureFixt
     assert from_settings(settings).client().connection_pool.connection_class is redis_client.SSLConnection
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_lock_that_a_cancelled_task_was_given_is_given_back(redis_url: str, tmp_path: Path) -> None:
     cache = Cache("cancel", type="redis", url=redis_url, prefix=tmp_path.name)
     begun: list[int] = []
@@ -229,6 +238,7 @@ def test_a_child_that_was_forked_amid_a_write_begins_without_values() -> None:
     assert cache.get("a") == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_forked_workers_share_redis_with_connections_of_their_own(redis_url: str, tmp_path: Path) -> None:
     cache = Cache("workers", type="redis", url=redis_url, prefix=tmp_path.name)
     cache.set("a", 1)
