@@ -266,15 +266,15 @@ class QueryOptimizer:
         self.ttl = 0
 
     def _look_up(self, statement: Any, parameters: Any, ttl: float | None) -> _LookUp:
-        wanted = _statement(statement)
         parameters = dict(parameters or {})
         seconds = self.ttl if ttl is None else _number("ttl", ttl)
-        key = key_of(wanted, parameters) if seconds > 0 else None
+        key = key_of(statement, parameters) if seconds > 0 else None
         kept = None if key is None else self._results.get(key)
         if kept is not None:
             self._hits += 1
             self._lookups.hits.record(1)
-        return _LookUp(wanted, parameters, key, self._results.version(), seconds, kept)
+            return _LookUp(statement, parameters, key, 0, seconds, kept)
+        return _LookUp(_statement(statement), parameters, key, self._results.version(), seconds, None)
 
     def _read(self, connection: Any, wanted: _LookUp) -> list[Any]:
         sql = str(wanted.statement.compile(dialect=connection.dialect))
