@@ -64,6 +64,8 @@ async def file(path: str) -> Response:
 
 
 app.mount("/packed", packed)
+
+
 async def any_answer(request: Request) -> Response:
     return _answer(request.url.path)
 
