@@ -318,3 +318,16 @@ def test_no_frame_and_no_object_of_the_program_is_kept(run_text: RunText) -> Non
         print(user()(), failing()())
     """)
     assert program.stdout == "None None\n"
+
+
+def test_the_exits_summary_has_a_line_where_there_are_deprecated_calls(run_program: RunProgram, tmp_path: Path) -> None:
+    program = tmp_path / "prog.py"
+    program.write_text(dedent(OWN))
+    command = ("perfagent", "run", sys.executable, "-W", "ignore")
+    told = run_program(*command, str(program), env={"PERFAGENT_HUB": "off"})
+    told.check()
+    line = line_of(OWN, "# here")
+    assert f"deprecated: 501 calls from 2 lines, the most from {program}:{line} calls __main__.old_price" in told.stderr
+    nobody = run_program(*command, "-c", "pass", env={"PERFAGENT_HUB": "off"})
+    nobody.check()
+    assert nobody.stderr == ""

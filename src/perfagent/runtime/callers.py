@@ -95,6 +95,12 @@ def nearest(frame: FrameType | None) -> Caller | None:
     return handed.get()
 
 
+def whose(name: str) -> int:
+    """OWN where a file is the program's, NOT_OWN, or IF_MAIN where that depends on the module that its code runs in."""
+    found = _files.get(name)
+    return _judge(name) if found is None else found
+
+
 def _judge(name: str) -> int:
     """Whether the code of a file is the program's: not the standard library's, an installed package's or ours."""
     if name.startswith("<"):  # <string> is the program of `python -c`, and what libraries make up by `exec`

@@ -22,6 +22,7 @@ VARIANTS = 8  # texts of one line that are told apart; more of them are one text
 OWNERS = 16  # lines of the program that lead to one line of a library
 OFTEN = 64  # calls of a foreign line for which the stack is looked at each time; afterwards at one in ONE_IN
 ONE_IN = 32
+OR_ANOTHER = " … or another text"
 KINDS = 512  # classes of warnings that are remembered
 CALLS, DETAILS = "deprecated_function_calls_total", "perfagent.deprecation.calls"
 SITES = "perfagent.deprecation.sites"
@@ -84,31 +85,24 @@ class Ledger:
             frame: who calls `warn`.
             blamed: who is blamed.
         """
-        site = self.sites.get(key)
-        if site is not None:
-            found = self._variant(site, message, str(message))
-            if found is not None:
-                return found
-        if self.number >= self.most:
-            return self.other
+        text = str(message)
+        known = self._known(key, text)
+        if known is not None:
+            return known
         made = Site(message if isinstance(message, str) else "")
         made.direct = message.__class__ is str and blamed is not None
         made.codes = (frame.f_code,) if blamed is None else (frame.f_code, blamed.f_code)
         inner = places.below(frame, blamed)
         made.what = places.name_of(inner)
         made.library = places.library(inner, made.what)
-        self._describe(made, str(message), category, frame, blamed)
-        return self._keep(key, site, made, str(message))
+        self._describe(made, text, category, frame, blamed)
+        return self._keep(key, made, text)
 
     def raised(self, key: object, text: str, category: object, frame: FrameType, blamed: FrameType) -> Site:
         """As `warned`, for a warning from C, of which nobody knows who made it but by its text."""
-        site = self.sites.get(key)
-        if site is not None:
-            found = self._variant(site, text, text)
-            if found is not None:
-                return found
-        if self.number >= self.most:
-            return self.other
+        known = self._known(key, text)
+        if known is not None:
+            return known
         made = Site(text)
         made.codes = (frame.f_code, blamed.f_code)
         if blamed is frame:
@@ -120,41 +114,43 @@ class Ledger:
             made.what = places.name_of(inner)
             made.library = places.library(inner, made.what)
         self._describe(made, text, category, frame, blamed)
-        return self._keep(key, site, made, text)
+        return self._keep(key, made, text)
 
     def told(self, key: object, text: str, category: object, frame: FrameType, file: str, line: int) -> Site:
         """As `warned`, for `warnings.warn_explicit`, which is told file and line."""
-        site = self.sites.get(key)
-        if site is not None:
-            found = self._variant(site, text, text)
-            if found is not None:
-                return found
-        if self.number >= self.most:
-            return self.other
+        known = self._known(key, text)
+        if known is not None:
+            return known
         made = Site(text)
         made.codes = (frame.f_code,)
         made.what = places.named_by(text)
         self._describe(made, text, category, frame, None)
         made.file, made.line, made.function = file, line, ""
-        return self._keep(key, site, made, text)
+        return self._keep(key, made, text)
 
-    def _variant(self, site: Site, message: object, text: str) -> Site | None:
-        """The site of a known line and this text; None where it is to be made."""
-        if site.message == message or site.message == text:
-            return site
-        found = site.variants.get(text)
-        if found is None and len(site.variants) >= VARIANTS:
-            site.text = site.text.partition(" …or ")[0] + " …or another text"
-            return site
-        return found
-
-    def _keep(self, key: object, site: Site | None, made: Site, text: str) -> Site:
-        self._count()
+    def _known(self, key: object, text: str) -> Site | None:
+        """The site of a line and a text; None where it is to be made. What is beyond the limits is counted together."""
+        site = self.sites.get(key)
         if site is None:
-            if not isinstance(made.message, str) or not made.message:
-                made.message = text
-            return self.sites.setdefault(key, made)
-        return site.variants.setdefault(text, made)
+            return self.other if self.number >= self.most else None
+        found = site if site.message == text else site.variants.get(text)
+        if found is not None:
+            return found
+        if len(site.variants) < VARIANTS:
+            return self.other if self.number >= self.most else None
+        if not site.text.endswith(OR_ANOTHER):
+            site.text += OR_ANOTHER
+            site.details = None
+        return site
+
+    def _keep(self, key: object, made: Site, text: str) -> Site:
+        self._count()
+        site = self.sites.get(key)
+        if site is not None:
+            return site.variants.setdefault(text, made)
+        if not made.message:
+            made.message = text
+        return self.sites.setdefault(key, made)
 
     def _count(self) -> None:
         self.number += 1

@@ -39,9 +39,11 @@ def _filters(module: Any, names: dict[str, Any] = _names, warn: CodeType = CODES
     """The program's filters; for C, with one more in front."""
     frame = _getframe(1)
     code = frame.f_code
-    filters = names.get("filters") if module is warnings else _named(module, "filters")
-    if code is warn or code is told or type(filters) is not list:
-        return _named(module, "filters") if filters is None else filters
+    if (code is warn or code is told) and "filters" in names:
+        return names["filters"]
+    filters = _named(module, "filters")
+    if module is not warnings or type(filters) is not list:
+        return filters
     try:
         if -id(code) - frame.f_lasti * STEP not in book.sites and _is_read(frame):
             return filters

@@ -114,12 +114,10 @@ def named_by(text: str) -> str:
 
 def is_own(file: str, frame: FrameType | None) -> bool:
     """Whether a file is the program's: not the standard library's, an installed package's or ours."""
-    own = callers._files.get(file)
-    if own is None:
-        own = callers._judge(file)
+    own = callers.whose(file)
     if own == callers.IF_MAIN:
         return frame is not None and frame.f_globals.get("__name__") == "__main__"
-    return bool(own)
+    return own == callers.OWN
 
 
 def cleaned(text: str, frame: FrameType) -> str:
