@@ -226,7 +226,7 @@ def _collector(settings: Settings) -> None:
     text = "1000,10,10" if settings.gc_threshold.lower() in ("true", "1", "yes", "on") else settings.gc_threshold
     try:
         gc.set_threshold(*[int(part) for part in text.split(",")])
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         settings.report(
             f"PERFAGENT_GC_THRESHOLD={text!r} is not accepted: three whole numbers such as 1000,10,10; "
             "the thresholds stay as they are"
