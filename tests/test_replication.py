@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import time
 import urllib.error
@@ -341,6 +342,10 @@ def test_the_command_shows_it_once(pair: Pair, run_program: RunProgram) -> None:
     assert missing.wait() == 2
     assert missing.stderr.startswith("perfagent: REPLICATION_DSN is missing")
     assert run_program("perfagent", "replication-lag", "--fail-above", "3").wait() == 2
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = run_program("perfagent", "replication-lag", "--port", str(taken.getsockname()[1]), env=env)
+        assert refused.wait() == 2
+    assert "cannot be had (Address already in use); --port gives another" in refused.stderr
 
 
 def test_the_command_serves_it(pair: Pair, run_program: RunProgram, free_port: int) -> None:

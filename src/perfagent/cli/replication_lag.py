@@ -60,6 +60,8 @@ def _run(asked: argparse.Namespace) -> int:
         )
     except (ValueError, ImportError) as error:
         return ending.told(str(error), 2)
+    except OSError as error:
+        return ending.told(f"port {asked.port} cannot be had ({error.strerror or error}); --port gives another", 2)
     try:
         if monitor.port and asked.output == "table":
             print(f"{monitor.replica.name}: /metrics is served on port {monitor.port}", flush=True)
