@@ -146,6 +146,16 @@ def test_a_statement_of_a_file_is_advised_on_with_its_own_figures(database: Data
     assert report.statements == 1
 
 
+def test_psycopg2_does_as_well(shop: str) -> None:
+    report = advise_indexes(
+        shop.replace("postgresql://", "postgresql+psycopg2://"), f"{SLOW}; SELECT '50%' || frob($1) FROM orders"
+    )
+    (advice,) = report.advice
+    assert (advice.proof, advice.columns[0]) == ("hypopg", '"customer_id"')
+    ((_text, why),) = report.skipped
+    assert "frob" in why
+
+
 @pytest.mark.parametrize(
     ("sql", "table", "keys", "where"),
     [

@@ -117,7 +117,8 @@ def _tables(node: sql.Expression, catalog: Catalog, ctes: set[str]) -> Iterator[
 
     sources: list[sql.Expression | None] = []
     if not isinstance(node, exp.Select):
-        sources += [node.this, *(node.args.get("using") or [])]
+        using = node.args.get("using") or []
+        sources += [node.this, *(using if isinstance(using, list) else [using])]  # sqlglot 26 has one alone
     start = _part(node, "from")
     sources += [start.this if start is not None else None, *(join.this for join in _joins(node))]
     several = sum(one is not None for one in sources) > 1

@@ -45,7 +45,8 @@ def parsed(url: str) -> Any:
         return made.set(drivername="sqlite")
     if kind not in DRIVERS:
         raise ValueError(f"no index advice for {kind!r}; the URL should be such as {EXAMPLES}")
-    for module, driver in DRIVERS[kind]:
+    asked = made.drivername.partition("+")[2]
+    for module, driver in sorted(DRIVERS[kind], key=lambda one: one[1] != asked):  # the one that is asked for first
         if find_spec(module) is not None:
             return made.set(drivername=f"{kind}+{driver}")
     packages = " or ".join({"psycopg": '"psycopg[binary]"'}.get(module, module) for module, _ in DRIVERS[kind])
