@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -278,6 +279,21 @@ def test_servers_get_a_checked_and_bounded_pool(url: str) -> None:
     with pytest.raises(ValueError, match="for example") as caught:
         engine_options("nonsense secret")
     assert "secret" not in str(caught.value)
+
+
+def test_a_cached_query_is_faster_than_the_database(engine: Engine) -> None:
+    optimizer = QueryOptimizer(engine)
+    optimizer.cached_query(ALL)
+    ratios = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        for _ in range(50):
+            optimizer.cached_query(ALL)
+        between = time.perf_counter()
+        for _ in range(50):
+            optimizer.cached_query(ALL, ttl=0)
+        ratios.append((time.perf_counter() - between) / (between - begin))
+    assert max(ratios) > 3
 
 
 def test_wrong_arguments_are_named() -> None:
