@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Engine
 
+pytestmark = pytest.mark.slow  # real servers: left out of the fast part
+
 ROWS = 5000
 things = sa.Table(
     "lazy_things",

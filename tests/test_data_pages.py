@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from tests.servers import MysqlServer
 
+pytestmark = pytest.mark.slow  # real servers: left out of the fast part
+
 metadata = sa.MetaData()
 orders = sa.Table(
     "page_orders",
@@ -116,7 +118,6 @@ def in_order(engine: Engine, *order: Any) -> list[int]:
         return list(connection.execute(sa.select(orders.c.id).order_by(*order)).scalars())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 7, 199, 200, 1000])
 def test_pages_are_the_rows_in_the_databases_own_order(engine: Engine, size: int) -> None:
     for keys in KEYS[::4] if size == 1 else KEYS:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.servers import MysqlServer
 
+pytestmark = pytest.mark.slow  # real servers: left out of the fast part
+
 DATABASES = ["sqlite", "postgresql", "mysql", "duckdb"]
 ALL = "SELECT id, name FROM orders ORDER BY id"
 

@@ -14,6 +14,8 @@ from tests.test_data_queries import engine, run  # noqa: F401 - a fixture
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+pytestmark = pytest.mark.slow  # real servers: left out of the fast part
+
 SLOW = "SELECT count(*) AS n FROM orders WHERE name = :name"
 
 
