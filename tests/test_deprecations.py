@@ -331,3 +331,10 @@ def test_the_exits_summary_has_a_line_where_there_are_deprecated_calls(run_progr
     nobody = run_program(*command, "-c", "pass", env={"PERFAGENT_HUB": "off"})
     nobody.check()
     assert nobody.stderr == ""
+
+
+@pytest.mark.slow
+def test_the_sdk_pipeline_tells_them_too(run_text: RunText, receiver: Receiver) -> None:
+    run_text(OWN, PERFAGENT_PIPELINE="sdk")
+    calls(receiver, 500, function="__main__.old_price")
+    assert receiver.total(FUNCTIONS, function="__main__.old_price").value == 501
