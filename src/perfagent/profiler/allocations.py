@@ -16,8 +16,10 @@ import os
 import sys
 import time
 import tracemalloc
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock, get_native_id
 from sysconfig import get_paths
+
+from perfagent.runtime.companions import start_thread, wait_until_gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Trace:
         self._stop = allocate_lock()
         self._gone = allocate_lock()
         self._resume_at = 0.0
+        self._thread = 0
         if plan["peak"] or plan["every"]:
             self._run()
             gc.callbacks.append(self._collected)
@@ -79,9 +82,10 @@ class Trace:
         self._resume_at = float("inf")
         self._stop.acquire(False)
         self._gone.acquire(False)
-        start_new_thread(self._watch, ())
+        start_thread(self._watch)
 
     def _watch(self) -> None:
+        self._thread = get_native_id()
         try:
             while not self._stop.acquire(timeout=LOOK):
                 if not tracemalloc.is_tracing():
@@ -116,6 +120,8 @@ class Trace:
             self._stop.release()
             self._gone.acquire()
             self._gone.release()
+            for _ in range(20):  # 1 s: a busy machine may let it wait before it is gone
+                wait_until_gone(self._thread)
 
     def pause(self) -> None:
         """After a fork: the thread goes on, but later where Python still counts the threads."""
