@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from textwrap import dedent
@@ -274,3 +275,54 @@ def test_a_lock_of_a_key_leaves_nothing_behind(make: Make, redis_url: str) -> No
     with redis_client.Redis.from_url(redis_url) as client:
         prefix = cache._names.prefix
         assert not [name for kind in "lc" for name in client.scan_iter(f"{prefix}*:{kind}:*")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["key", "tag", "clear"])
+@pytest.mark.parametrize("lock", [False, True], ids=["without a lock", "with one"])
+def test_nobody_sees_a_value_from_before_an_invalidation_that_has_returned(make: Make, how: str, lock: bool) -> None:
+    source_of_truth, settled, seen = [0], [0], []
+    caches = (
+        [make()] if make().system == "intelligent" else [make(), make()]
+    )  # its memory tells others late, as it says
+
+    def compute(x: int) -> list[int]:
+        value = source_of_truth[0]
+        time.sleep(0.001)
+        return [value, x]
+
+    calls = [cached(ttl=60, cache=cache, namespace="truth", tags=["t"], lock=lock)(compute) for cache in caches]
+    done = threading.Event()
+
+    def write() -> None:
+        try:
+            for turn in range(60):
+                source_of_truth[0] += 1
+                call = calls[turn % len(calls)]
+                forget = {"key": lambda: call.invalidate(1), "tag": lambda: call_cache(turn).invalidate_tags("t")}  # noqa: B023
+                forget.get(how, call.clear)()
+                settled[0] = source_of_truth[0]
+                time.sleep(0.002)
+        finally:
+            done.set()
+
+    def call_cache(turn: int) -> Cache:
+        return caches[turn % len(caches)]
+
+    def read() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            least = settled[0]
+            value = calls[number % len(calls)](1)[0]
+            seen.append((least, value))
+
+    begun: list[int] = []
+
+    def work() -> None:
+        begun.append(1)
+        write() if len(begun) == 1 else read()
+
+    assert in_threads(4, work) == [None] * 4
+    assert len(seen) > 5
+    assert [pair for pair in seen if pair[1] < pair[0]] == []

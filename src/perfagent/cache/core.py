@@ -8,6 +8,7 @@ import os
 import random
 import threading
 from contextvars import copy_context
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,12 @@ class Core:
     ) -> Steps[Outcome]:
         """The value of a key: found, waited for, or computed."""
         flight: Flight | None = None
-        while plan.single:
+        while True:
+            known = yield from self._known(space, key, compute, plan, tags)
+            if known is not None:
+                return known
+            if not plan.single:
+                break
             flight, leads = self.flights.join(key.local)
             if leads:
                 break
@@ -87,34 +93,66 @@ class Core:
                 return outcome  # type: ignore[no-any-return]
         outcome = None
         try:
-            outcome = yield from self._lead(space, key, compute, plan, tags)
+            outcome = yield from self._lead(space, key, compute, plan, tags, flight)
             return outcome
         finally:
             if flight is not None:
                 self.flights.leave(key.local, flight)
-                flight.finish(outcome)
+                # Some of those who wait may have come after an invalidation by another process: they ask again.
+                flight.finish(None if outcome is None or outcome.spoiled else outcome)
 
     def _lead(
-        self, space: Space, key: Key, compute: Callable[[], Any], plan: Plan, tags: tuple[bytes, ...]
+        self,
+        space: Space,
+        key: Key,
+        compute: Callable[[], Any],
+        plan: Plan,
+        tags: tuple[bytes, ...],
+        flight: Flight | None,
     ) -> Steps[Outcome]:
         ticket = self._ticket(key)
         lease = None
         try:
-            found = yield from self.tiers.look(space, key, ticket)
-            if found is None and plan.across:
+            found = None
+            if plan.across:
                 lease, found = yield from self._locked(space, key, ticket, plan)
-            if found is not None:
-                entry, tier = found
-                space.figures.hit(tier)
-                if entry.fresh <= monotonic():
-                    space.figures.stale.add()
-                    self.refresh(space, key, compute, plan, tags)
-                return outcome_of(entry)
+            if lease is None and found is None and flight is not None:  # somebody may have landed since we looked
+                found = yield from self.tiers.look(space, key, ticket)
+            if found is not None:  # it was read at one moment, and who waits may have come after that: they look, too
+                return replace(self._hit(space, key, found, compute, plan, tags), spoiled=True)
             space.figures.miss()
-            return (yield from self._compute(space, key, ticket, compute, plan, tags))
+            landing = flight if lease is not None else None
+            return (yield from self._compute(space, key, ticket, compute, plan, tags, landing))
         finally:
             self._end(ticket)
             yield from self._give_back(lease)
+
+    def _known(
+        self, space: Space, key: Key, compute: Callable[[], Any], plan: Plan, tags: tuple[bytes, ...]
+    ) -> Steps[Outcome | None]:
+        """What some tier has, counted as a hit; None where none has it."""
+        ticket = self._ticket(key)
+        try:
+            found = yield from self.tiers.look(space, key, ticket)
+        finally:
+            self._end(ticket)
+        return None if found is None else self._hit(space, key, found, compute, plan, tags)
+
+    def _hit(
+        self,
+        space: Space,
+        key: Key,
+        found: tuple[Entry, str],
+        compute: Callable[[], Any],
+        plan: Plan,
+        tags: tuple[bytes, ...],
+    ) -> Outcome:
+        entry, tier = found
+        space.figures.hit(tier)
+        if entry.fresh <= monotonic():
+            space.figures.stale.add()
+            self.refresh(space, key, compute, plan, tags)
+        return outcome_of(entry)
 
     def _locked(
         self, space: Space, key: Key, ticket: Ticket | None, plan: Plan
@@ -164,9 +202,12 @@ class Core:
         compute: Callable[[], Any],
         plan: Plan,
         tags: tuple[bytes, ...],
+        landing: Flight | None = None,
     ) -> Steps[Outcome]:
         stamps = yield from self.tiers.begin(key, tags)
         outcome: Outcome = yield Computation(compute)
+        if landing is not None:  # who comes from now on waits for the lock, and finds what the store has taken
+            self.flights.leave(key.local, landing)
         ttl = plan.time_of(outcome.value, outcome.error)
         if ttl is not None:
             failed = outcome.error is not None
@@ -175,7 +216,8 @@ class Core:
             value = outcome.error if failed else outcome.value
             entry = Entry(value, now + ttl, now + ttl + stale, tags, failed)
             body = self._body(space, value, failed)
-            yield from self.tiers.keep(key, ticket, stamps, entry, body)
+            if not (yield from self.tiers.keep(key, ticket, stamps, entry, body)):
+                return replace(outcome, spoiled=True)
         return outcome
 
     def _body(self, space: Space, value: object, failed: bool) -> bytes | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 SIZES = "SELECT substr(key, 1, length(key) - 43), count(*) FROM Cache WHERE substr(key, -43, 3) = ':e:' GROUP BY 1"
 EXPIRED = "SELECT count(*) FROM Cache WHERE expire_time IS NOT NULL AND expire_time < ?"
-TIMEOUT = 2.0  # seconds that another process may hold the file
+TIMEOUT = 5.0  # seconds that another process may hold the file
 
 
 class Disk(Forgetful):

@@ -100,10 +100,14 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a computation came to: a value, or the exception that it raised."""
+    """What a computation came to: a value, or the exception that it raised.
+
+    `spoiled` where it was invalidated meanwhile: who asked before may have it, who asked after may not.
+    """
 
     value: Any
     error: Exception | None = None
+    spoiled: bool = False
 
     def result(self) -> Any:
         """The value; raises the exception."""
