@@ -66,7 +66,8 @@ WRONG = {
     "breaker: {payments: {}}": "breaker is unknown: there are storage, defaults, breakers; e.g. ",
     "breakers: {payments: {exclude: [NoSuchError]}}": (
         "breakers.payments.exclude.0='NoSuchError' is not to be found: a list of names of exceptions, with their "
-        "modules unless they are built in: these are no failures; e.g. exclude: [ValueError, requests.exceptions.HTTPError]"
+        "modules unless they are built in: these are no failures; e.g. exclude: [ValueError, "
+        "requests.exceptions.HTTPError]"
     ),
     "breakers: {payments: {exclude: [ValueError, no_such_module.Error]}}": "exclude.1='no_such_module.Error' is not to",
     "breakers: {payments: {exclude: [json.dumps]}}": "exclude.0='json.dumps' is no exception",

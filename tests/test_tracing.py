@@ -40,9 +40,7 @@ PROGRAM = """
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["by itself", "under perfagent run"])
-def test_spans_of_the_program_and_of_libraries_are_one_trace(
-    receiver: Receiver, run_text: RunText, bare: bool
-) -> None:
+def test_spans_of_the_program_and_of_libraries_are_one_trace(receiver: Receiver, run_text: RunText, bare: bool) -> None:
     settings = agent_env(receiver, OTEL_SERVICE_NAME="") if bare else {"OTEL_SERVICE_NAME": ""}
     run_text(PROGRAM, bare=bare, **settings)
     spans = {span.name: span for span in receiver.wait_for_spans(4)}
