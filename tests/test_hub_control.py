@@ -49,7 +49,7 @@ while time.monotonic() < end:
 print(sorted(name for name in sys.modules if name.startswith("perfagent.") and "control" in name), flush=True)
 """
 PACE = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "500", "PERFAGENT_STRICT": "true"}
-COMMANDS = ["sampling_ratio", "log_level", "profiling", "clear_cache", "report", "collect_garbage"]
+COMMANDS = ["sampling_ratio", "log_level", "profiling", "clear_cache", "invalidate_tags", "report", "collect_garbage"]
 
 
 class Clock:
@@ -149,6 +149,7 @@ def test_the_queue_of_a_process_is_bounded() -> None:
     [
         ("reboot", None), ("sampling_ratio", 1.5), ("sampling_ratio", True), ("sampling_ratio", "1"), ("profiling", 1),
         ("profiling", None), ("log_level", "loud"), ("clear_cache", ""), ("clear_cache", 5), ("report", "all"),
+        ("invalidate_tags", []),
     ],
 )  # fmt: skip
 def test_neither_the_hub_nor_the_agent_takes_what_is_not_on_the_list(command: str, value: object) -> None:
@@ -234,7 +235,9 @@ def test_a_program_does_what_its_users_hub_asks_and_tells_what_came_of_it(
     ):  # fmt: skip
         assert hub.post(instance, command, value)["id"]
     results = hub.outcome(instance, 6)
-    assert {name: one["state"] for name, one in results.items()} == dict.fromkeys(COMMANDS, "done")
+    assert {name: one["state"] for name, one in results.items()} == {
+        name: "done" for name in COMMANDS if name != "invalidate_tags"
+    }
     assert results["sampling_ratio"]["result"] == {"before": 1.0, "now": 0.25}
     assert results["clear_cache"]["result"] == {"caches": 1, "entries": 1}
     told = results["report"]["result"]
@@ -244,11 +247,13 @@ def test_a_program_does_what_its_users_hub_asks_and_tells_what_came_of_it(
     assert "verysecret" not in json.dumps(results)
     hub.post(instance, "sampling_ratio", None)
     hub.post(instance, "clear_cache", "no.such")
-    results = hub.outcome(instance, 8)
+    hub.post(instance, "invalidate_tags", ["prices"])
+    results = hub.outcome(instance, 9)
     assert results["sampling_ratio"]["result"]["now"] == 1.0
-    assert results["clear_cache"]["state"] == "failed"
+    assert results["clear_cache"]["state"] == results["invalidate_tags"]["state"] == "failed"
+    assert "no cache with tags" in results["invalidate_tags"]["result"]
     actions = [entry["action"] for entry in home.get("audit", "admin")["items"]]
-    assert (actions.count("command.asked"), actions.count("command.answered")) == (8, 8)
+    assert (actions.count("command.asked"), actions.count("command.answered")) == (9, 9)
     home.kill()
 
 

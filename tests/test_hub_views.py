@@ -560,7 +560,10 @@ def test_clearing_caches_is_asked_of_those_who_report(hub: ServedHub) -> None:
     assert asked["instance"] == "shop-1"
     (command,) = hub.hub.commands.fetch("shop-1")
     assert (command.id, command.command, command.value) == (asked["command"], "clear_cache", "prices")
-    assert hub.ask("cache/clear", "operator", "POST", json={"tags": ["a"]}).status_code == 409
+    assert hub.ask("cache/clear", "operator", "POST", json={"tags": ["a"], "cache": "b"}).status_code == 409
+    assert hub.ask("cache/clear", "operator", "POST", json={"tags": ["a", "b"]}).status_code == 202
+    (command,) = hub.hub.commands.fetch("shop-1")
+    assert (command.command, command.value) == ("invalidate_tags", ["a", "b"])
     assert hub.ask("cache/clear", "viewer", "POST", json={}).status_code == 403
 
 

@@ -33,7 +33,7 @@ def price(x):
     computed["price"] += 1
     return x
 
-@cache_with_lock(ttl_seconds=60)
+@cache_with_lock(ttl_seconds=60, tags=["stocks"])
 def stock(x):
     computed["stock"] += 1
     time.sleep(0.01)
@@ -127,17 +127,19 @@ def test_the_hub_clears_a_function_or_everything(home: Home, run_program: RunPro
         time.sleep(0.1)
     instance = agents[0]["instance"]
     answers = []
-    for name in ("__main__.price", None, "no.such"):
-        body = json.dumps({"command": "clear_cache", **({"value": name} if name else {})}).encode()
+    commands = (("clear_cache", "__main__.price"), ("invalidate_tags", ["stocks"]), ("clear_cache", None))
+    for command, value in (*commands, ("clear_cache", "no.such")):
+        body = json.dumps({"command": command, "value": value}).encode()
         assert _post(home, f"agents/{instance}/commands", body) in (200, 201, 202)
-    while len(answers) < 3:
+    while len(answers) < 4:
         assert time.monotonic() < deadline + 20, answers
         time.sleep(0.2)
         items = home.get(f"agents/{instance}/commands", "operator")["items"]
         answers = [one for one in items if one["state"] in ("done", "failed")]
     found = sorted((one["state"], str(one.get("result"))) for one in answers)
     assert ("done", "{'caches': 1, 'entries': 40}") in found
-    assert [state for state, _ in found] == ["done", "done", "failed"]
+    assert [one["result"]["entries"] for one in answers if one["command"] == "invalidate_tags"] == [7]
+    assert [state for state, _ in found] == ["done", "done", "done", "failed"]
     home.kill()
 
 

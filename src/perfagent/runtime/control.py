@@ -200,6 +200,15 @@ def _clear_cache(pipeline: Pipeline, value: object) -> object:
     return clear(value)
 
 
+def _invalidate_tags(pipeline: Pipeline, value: object) -> object:
+    invalidate = outbox.commands.get("invalidate_tags")
+    if invalidate is None:
+        raise ValueError("this process has no cache with tags, such as `perfagent.cached(tags=…)` makes")
+    if not isinstance(value, list) or not all(isinstance(tag, str) and tag for tag in value):
+        raise ValueError(f"{value!r} is no list of tags")
+    return invalidate(value)
+
+
 def _report(pipeline: Pipeline, value: object) -> object:
     return report.of(pipeline)
 
@@ -215,6 +224,7 @@ ACTIONS: dict[str, Callable[[Pipeline, object], object]] = {
     "log_level": _log_level,
     "profiling": _profiling,
     "clear_cache": _clear_cache,
+    "invalidate_tags": _invalidate_tags,
     "report": _report,
     "collect_garbage": _collect_garbage,
 }

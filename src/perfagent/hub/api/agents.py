@@ -98,11 +98,20 @@ class Profiling(Model):
 
 
 class ClearCache(Model):
-    """Empties functools caches."""
+    """Empties caches of functools and of perfagent."""
 
     command: Literal["clear_cache"]
     value: Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=PLAIN)] | None = Field(
         None, description="Module and name of the function; null for all of them.", examples=["shop.prices.of"]
+    )
+
+
+class InvalidateTags(Model):
+    """Makes the entries with one of some tags be forgotten, of every cache of perfagent's in the program."""
+
+    command: Literal["invalidate_tags"]
+    value: list[Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=PLAIN)]] = Field(
+        min_length=1, max_length=50, description="The tags.", examples=[["products"]]
     )
 
 
@@ -113,7 +122,7 @@ class Plain(Model):
     value: None = Field(None, description="Nothing.")
 
 
-Ask = Annotated[Ratio | Level | Profiling | ClearCache | Plain, Body(discriminator="command")]
+Ask = Annotated[Ratio | Level | Profiling | ClearCache | InvalidateTags | Plain, Body(discriminator="command")]
 
 
 class Accepted(Model):

@@ -57,7 +57,7 @@ class CacheTotals(Model):
 
 
 class Clearing(Model):
-    """What to clear: everything, or the entries with one of some tags, of every cache or of one."""
+    """What to clear: everything, one cache, or the entries with one of some tags."""
 
     tags: list[Name] | None = Field(default=None, max_length=50, description="Only entries with one of these tags.")
     cache: Name | None = Field(default=None, description="Only this cache.", examples=["prices"])
@@ -171,8 +171,8 @@ def totals(store: Store, within: Range, service: str | None) -> dict[str, Any]:
 @router.post("/cache/clear", response_model=Success[Cleared], responses=refuses(404, 409), status_code=202)
 def cache_clear(hub: TheHub, request: Request, what: Clearing) -> Answer:
     """Asks the processes of a service, or all that report, to clear caches; they do so when they report next."""
-    if what.tags:
-        message = "the caches of the programs that report have no tags; leave `tags` out to clear a whole cache"
+    if what.tags and what.cache:
+        message = "tags hold for all caches of a program; leave `cache` out, or `tags` to clear that whole cache"
         raise Refused(409, "conflict", message, "tags")
     now = time()
     recent = processes(hub.store, Range(now - 600, now), what.service)
@@ -182,9 +182,10 @@ def cache_clear(hub: TheHub, request: Request, what: Clearing) -> Answer:
         message = f"no process {whose}reports at this moment; GET processes tells which do"
         raise Refused(404, "not_found", message, "service")
     try:
-        asked = [(one, hub.commands.ask(one.instance, "clear_cache", what.cache)) for one in alive]
+        command, value = ("invalidate_tags", what.tags) if what.tags else ("clear_cache", what.cache)
+        asked = [(one, hub.commands.ask(one.instance, command, value)) for one in alive]
     except Full as full:
         raise Refused(409, "conflict", str(full)) from None
-    record(request, "cache.clear", what.service or "all services", after={"cache": what.cache})
-    people = [{"service": one.service, "instance": one.instance, "command": command.id} for one, command in asked]
+    record(request, "cache.clear", what.service or "all services", after={"cache": what.cache, "tags": what.tags})
+    people = [{"service": one.service, "instance": one.instance, "command": sent.id} for one, sent in asked]
     return success({"cache": what.cache, "asked": people})

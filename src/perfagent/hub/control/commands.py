@@ -28,6 +28,10 @@ def _is_ratio(value: object) -> bool:
     return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1)
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 255
+
+
 ACCEPTED: dict[str, tuple[Callable[[object], bool], str]] = {
     "sampling_ratio": (_is_ratio, "a number from 0 to 1, or null for what the process was started with"),
     "log_level": (
@@ -36,8 +40,12 @@ ACCEPTED: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     "profiling": (lambda value: isinstance(value, bool), "true or false"),
     "clear_cache": (
-        lambda value: value is None or (isinstance(value, str) and 0 < len(value) <= 255),
+        lambda value: value is None or _is_name(value),
         "the name of a cache, or null for all of them",
+    ),
+    "invalidate_tags": (
+        lambda value: isinstance(value, list) and 0 < len(value) <= 50 and all(map(_is_name, value)),
+        "a list of 1 to 50 tags",
     ),
     "report": (lambda value: value is None, "null"),
     "collect_garbage": (lambda value: value is None, "null"),

@@ -17,6 +17,8 @@ const COMMANDS = {
     hint: 'CPU time and memory of each request' },
   clear_cache: { text: 'Clear a cache', field: { type: 'text', placeholder: 'name; empty for all' },
     read: (text) => text || null, hint: 'By its name' },
+  invalidate_tags: { text: 'Forget by tags', field: { type: 'text', placeholder: 'tag, tag', required: true },
+    read: (text) => text.split(',').map((tag) => tag.trim()).filter(Boolean), hint: 'What caches hold under these tags' },
   log_level: { text: 'Log from', choices: [['', 'as started'],
       ...['debug', 'info', 'warning', 'error', 'critical', 'off'].map((level) => [level, level])],
         read: (text) => text || null, hint: 'Least severity of records that are sent' },
