@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from perfagent import __version__
-from perfagent.cli import ending
+from perfagent.cli import arguments, ending
 from perfagent.cli.client import Client, HubError
 
 if TYPE_CHECKING:
@@ -28,12 +28,10 @@ def parser(
         formats: what `--output` accepts, the default first; none for no such option.
     """
     lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
-    found = argparse.ArgumentParser(
-        prog=f"perfagent {name}",
+    found = arguments.parser(
+        name,
         description=description,
         epilog=f"examples:\n{lines}\n\n{EXITS}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     hub = found.add_argument_group("which hub")
     hub.add_argument("--url", default="", help="its address (PERFAGENT_HUB_URL); your own when left out")

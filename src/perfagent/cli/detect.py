@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfagent.cli import ending
+from perfagent.cli import arguments, ending
 from perfagent.hub.detect import changes
 from perfagent.hub.detect.stream import Detector
 
@@ -45,12 +45,10 @@ class Reading(NamedTuple):
 
 def main(words: list[str]) -> int:
     """Reads a series and prints what is unusual in it; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="perfagent detect",
+    parser = arguments.parser(
+        "detect",
         description="Tells what is unusual in a series of values, without thresholds or labels; needs no hub.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--stdin", action="store_true", help="read standard input, which is the default")
     parser.add_argument("--offline", action="store_true", help="read all of it first, and tell where its level changed")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfagent.cli import ending, index_report, output
+from perfagent.cli import arguments, ending, index_report, output
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -32,12 +32,10 @@ exit status: 0 fine, 1 advice found and --fail given, or an index that could not
 
 def main(words: list[str]) -> int:
     """Analyses or creates; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="perfagent index",
+    parser = arguments.parser(
+        "index",
         description="Tells which indexes a database lacks and which it has in vain, and makes one.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="analyze | create")
     _analyze_options(_action(actions, "analyze", "tell what is missing, unused, duplicate or invalid; changes nothing"))

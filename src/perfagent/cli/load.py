@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from perfagent.cli import ending, output
+from perfagent.cli import arguments, ending, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +34,10 @@ class LoadError(Exception):
 
 def main(words: list[str]) -> int:
     """Runs one kind of test; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="perfagent load",
+    parser = arguments.parser(
+        "load",
         description="Puts load on a topic or a server at a rate that does not wait for answers, and judges the result.",
         epilog=EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="{kafka,http}")
     _kafka(kinds)

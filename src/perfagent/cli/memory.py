@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 
-from perfagent.cli import ending, memory_table
+from perfagent.cli import arguments, ending, memory_table
 from perfagent.cli.command import limit, seconds
 
 EPILOG = """\
@@ -54,15 +54,13 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="perfagent memory",
+    parser = arguments.parser(
+        "memory",
         usage="perfagent memory [options] SCRIPT [ARGUMENT …] | [options] -m MODULE [ARGUMENT …] | "
         "--compare BEFORE AFTER",
         description="Runs a Python script exactly as `python SCRIPT` does, and tells at its end which lines held most "
         "memory, at the end and at the peak: the script's own lines first. It runs several times slower meanwhile.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--top", type=limit, default=10, metavar="N", help="how many lines are shown (10)")
     parser.add_argument(

@@ -9,7 +9,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from perfagent.cli import ending, profile_table
+from perfagent.cli import arguments, ending, profile_table
 from perfagent.cli.command import seconds
 
 if TYPE_CHECKING:
@@ -69,14 +69,12 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="perfagent profile",
+    parser = arguments.parser(
+        "profile",
         usage="perfagent profile [options] PID | [options] -- COMMAND [ARGUMENT …] | --compare BEFORE AFTER",
         description="Tells what a process and its children use over time: CPU, memory, I/O, threads, file descriptors, "
         "context switches. Until it ends, Ctrl-C, or --duration.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("pid", nargs="?", type=_pid, metavar="PID", help="the process; or a command after --")
     parser.add_argument("--interval", type=seconds, default=0.5, metavar="SECONDS", help="between two readings (0.5)")

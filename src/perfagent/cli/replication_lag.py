@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from perfagent.cli import ending
+from perfagent.cli import arguments, ending
 from perfagent.cli.command import seconds
 from perfagent.settings.resilience import ResilienceSettings
 
@@ -24,12 +24,10 @@ exit status: 0 fine, 1 more than --fail-above, 2 wrong words, 3 the replica does
 def main(words: list[str]) -> int:
     """Shows the lag; returns the exit status."""
     table = ResilienceSettings.current()
-    parser = argparse.ArgumentParser(
-        prog="perfagent replication-lag",
+    parser = arguments.parser(
+        "replication-lag",
         description="Shows how far a replica of PostgreSQL or MySQL is behind, and serves it to Prometheus.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--dsn", default="", help="its address; REPLICATION_DSN hides it from the list of processes")
     parser.add_argument("--query", default="", help="whose first value is the lag in seconds (REPLICATION_QUERY)")

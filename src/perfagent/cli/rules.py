@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfagent.cli import ending, output
+from perfagent.cli import arguments, ending, output
 from perfagent.hub.analyse import thresholds
 from perfagent.hub.rules import alerts, burn, export, objectives
 from perfagent.hub.rules.rule import document
@@ -40,12 +40,10 @@ class Wrong(Exception):  # noqa: N818
 
 def main(words: list[str]) -> int:
     """Exports or lists the rules; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="perfagent rules",
+    parser = arguments.parser(
+        "rules",
         description="Makes Prometheus' rules from the same definitions as the hub's alerts; needs no hub.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="export | list")
     exporting = _action(actions, "export", "write the files")

@@ -1,0 +1,24 @@
+"""How the commands' options are declared: no abbreviations, and a help whose examples keep their lines."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def parser(command: str, description: str, epilog: str, usage: str | None = None) -> argparse.ArgumentParser:
+    """The parser of a command.
+
+    Args:
+        command: its name, as in `perfagent NAME`.
+        description: what it does, in a sentence or two.
+        epilog: examples, and what the exit status says.
+        usage: in place of the one that is made of the options.
+    """
+    return argparse.ArgumentParser(
+        prog=f"perfagent {command}",
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
