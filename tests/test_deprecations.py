@@ -320,6 +320,28 @@ def test_no_frame_and_no_object_of_the_program_is_kept(run_text: RunText) -> Non
     assert program.stdout == "None None\n"
 
 
+def test_a_warning_where_no_frame_runs_is_shown_as_well(
+    run_program: RunProgram, receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "prog.py").write_text(
+        dedent("""
+        import threading
+        local = threading.local()
+        def work():
+            local.file = open(__file__)  # goes with its thread
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        """)
+    )
+    command = (sys.executable, "-W", "default", "prog.py")
+    bare = run_program(*command, cwd=tmp_path)
+    measured = run_program("perfagent", "run", *command, env=agent_env(receiver), cwd=tmp_path)
+    assert measured.wait() == bare.wait() == 0
+    assert "ResourceWarning: unclosed file" in bare.stderr
+    assert measured.stderr == bare.stderr
+
+
 def test_the_exits_summary_has_a_line_where_there_are_deprecated_calls(run_program: RunProgram, tmp_path: Path) -> None:
     program = tmp_path / "prog.py"
     program.write_text(dedent(OWN))

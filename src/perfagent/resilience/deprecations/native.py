@@ -37,7 +37,10 @@ _readers: dict[tuple[int, int], tuple[CodeType, bool]] = {}
 
 def _filters(module: Any, names: dict[str, Any] = _names, warn: CodeType = CODES[0], told: CodeType = CODES[1]) -> Any:
     """The program's filters; for C, with one more in front."""
-    frame = _getframe(1)
+    try:
+        frame = _getframe(1)
+    except ValueError:  # a thread's end and the interpreter's run no frame, and may warn all the same
+        return _named(module, "filters")
     code = frame.f_code
     if (code is warn or code is told) and "filters" in names:
         return names["filters"]
