@@ -110,6 +110,64 @@ def test_children_have_the_hooks_that_they_registered_themselves(tmp_path: Path)
     assert shown.split("\n")[:-1] == ["child", *ENDED]
 
 
+TERMINATED = """
+    import os, signal
+    from perfagent import shutdown
+
+    @on_shutdown
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("interrupted", flush=True)
+"""
+
+
+def test_a_sigterm_while_hooks_run_leaves_none_out() -> None:
+    ended = run(TERMINATED)
+    assert ended.stdout.split("\n")[:-1] == ["interrupted", *ENDED]
+    assert "Traceback" not in ended.stderr
+    for call in ("shutdown()", "import threading; threading.Thread(target=shutdown).start(); time.sleep(60)"):
+        ended = run(f"{TERMINATED}\n    {call}\n    print('goes on')")
+        assert (ended.returncode, ended.stdout.split("\n")[:-1]) == (143, ["interrupted", *ENDED])
+
+
+def test_a_hook_that_exits_stops_no_other() -> None:
+    assert run("on_shutdown(lambda: sys.exit(3))").stdout.split("\n")[:-1] == ENDED
+
+
+@pytest.mark.parametrize("agent", [(), ("-m", "perfagent", "run", sys.executable)])
+def test_a_forked_child_without_hooks_dies_of_sigterm_as_ever(tmp_path: Path, agent: tuple[str, ...]) -> None:
+    (tmp_path / "app.py").write_text(
+        dedent(HOOKS)
+        + dedent("""
+        import multiprocessing
+
+        def work(ready):
+            ready.set()
+            time.sleep(60)
+
+        context = multiprocessing.get_context("fork")
+        ready = context.Event()
+        process = context.Process(target=work, args=(ready,))
+        process.start()
+        ready.wait()
+        process.terminate()
+        process.join()
+        print(process.exitcode, flush=True)
+        """)
+    )
+    env = {"PERFAGENT_HUB": "off", "PERFAGENT_QUIET": "true"}
+    shown = subprocess.run(
+        [sys.executable, *agent, "app.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        check=True,
+        env=env,
+    ).stdout
+    assert shown.split("\n")[:-1] == ["-15", *ENDED]
+
+
 def test_a_hook_that_hangs_does_not_keep_the_program() -> None:
     ended = run("on_shutdown(lambda: time.sleep(60))", SHUTDOWN_TIMEOUT="0.5")
     assert ended.returncode == 1

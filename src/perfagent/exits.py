@@ -17,7 +17,7 @@ from perfagent.settings.exits import ExitSettings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn, TypeVar
+    from typing import Any, TypeVar
 
     Hook = TypeVar("Hook", bound=Callable[[], Any])
     Session = TypeVar("Session")
@@ -76,7 +76,11 @@ def shutdown(timeout: float = 2.0) -> bool:
         Whether no hook failed and all telemetry was taken.
     """
     told = _exits.run()
-    return outbox.flush(timeout) and told
+    told = outbox.flush(timeout) and told
+    if _exits.asked:
+        _exits.asked = False
+        os.kill(os.getpid(), _signal.SIGTERM)  # once more, to the main thread
+    return told
 
 
 class _Closing:
@@ -99,10 +103,14 @@ class _Exits:
     def __init__(self) -> None:
         self._hooks: list[Callable[[], Any]] = []
         self._process = 0
+        self._running = False
+        self.asked = False
+        """Whether a SIGTERM came while hooks ran."""
 
     def add(self, hook: Callable[[], Any]) -> None:
         if self._process != os.getpid():
             self._hooks, self._process = [], os.getpid()
+            self._running = self.asked = False
             self._listen()
         self._hooks.append(hook)
 
@@ -122,10 +130,29 @@ class _Exits:
         if process == os.getpid() == self._process:
             self.run()
 
+    def leave(self) -> None:
+        """What SIGTERM does: ends the program, once the hooks have run that run already."""
+        if self._process != os.getpid():  # a child that has none ends as it would without us
+            import signal
+
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif self._running:
+            self.asked = True
+            return
+        raise SystemExit(SIGTERM_STATUS)
+
     def run(self) -> bool:
         """Calls every hook, the last one first; says whether all went well."""
         if self._process != os.getpid():
             return True
+        outer, self._running = self._running, True
+        try:
+            return self._run_all()
+        finally:
+            self._running = outer
+
+    def _run_all(self) -> bool:
         well = True
         with _Watch(ExitSettings.current().timeout) as watch:
             while self._hooks:
@@ -133,7 +160,7 @@ class _Exits:
                 watch.at = getattr(hook, "__qualname__", repr(hook))
                 try:
                     _finish(hook())
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     well = False
                     _say(f"{watch.at} failed at the end of the program: {type(error).__name__}: {error}")
         return well
@@ -181,8 +208,8 @@ class _Watch:
         os._exit(1)
 
 
-def _leave(signal: int, frame: object) -> NoReturn:
-    raise SystemExit(SIGTERM_STATUS)
+def _leave(signal: int, frame: object) -> None:
+    _exits.leave()
 
 
 def _say(message: str) -> None:
