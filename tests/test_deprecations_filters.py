@@ -147,14 +147,18 @@ SKIPPING = """
 def test_files_that_are_skipped_are_skipped_from_where_python_begins(
     run_program: RunProgram, receiver: Receiver, tmp_path: Path, python: str
 ) -> None:
-    if not re.search(r"3\.1[23]", python):
-        pytest.skip("Python has skip_file_prefixes from 3.12 on")
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "skipping.py").write_text(dedent(SKIPPING))
     (tmp_path / "prog.py").write_text(dedent(SKIPS))
-    bare = run_program(python, "prog.py", cwd=tmp_path).check()
-    assert run_program("perfagent", "run", python, "prog.py", env=agent_env(receiver), cwd=tmp_path).check() == bare
-    assert "prog.py', 7" in bare
+    bare = run_program(python, "prog.py", cwd=tmp_path)
+    ours = run_program("perfagent", "run", python, "prog.py", env=agent_env(receiver), cwd=tmp_path)
+    assert (ours.wait(), ours.stdout) == (bare.wait(), bare.stdout)
+    if re.search(r"3\.1[23]", python):
+        assert "prog.py', 7" in bare.stdout
+    else:
+        refused = bare.stderr.splitlines()[-1]
+        assert refused.startswith("TypeError: ")
+        assert ours.stderr.splitlines()[-1] == refused
 
 
 @pytest.mark.slow

@@ -432,7 +432,7 @@ class TestHealth:
 
 
 def test_limits_that_a_client_exceeds_say_when_to_come_back(serve_hub: ServeHub) -> None:
-    hub = serve_hub(Rates(reads="3/minute"))
+    hub = serve_hub(Rates(reads="3/day"))
     assert [hub.ask("me").status_code for _ in range(4)] == [200, 200, 200, 429]
     response = hub.ask("me")
     assert 1 <= int(response.headers["retry-after"]) <= 60

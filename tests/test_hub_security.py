@@ -210,24 +210,24 @@ class TestAnswers:
 
 class TestLimits:
     def test_wrong_tokens_are_slowed_down_and_right_ones_are_not(self, serve_hub: ServeHub) -> None:
-        hub = serve_hub(Rates(failures="5/minute"))
+        hub = serve_hub(Rates(failures="5/day"))
         wrong = {"Authorization": "Bearer admin.0000"}
         found = [hub.client.get(f"{PREFIX}/me", headers=wrong).status_code for _ in range(7)]
         assert found == [401] * 5 + [429] * 2
         assert hub.ask("me").status_code == 200
 
     def test_wrong_links_are_slowed_down(self, serve_hub: ServeHub) -> None:
-        hub = serve_hub(Rates(failures="3/minute"))
+        hub = serve_hub(Rates(failures="3/day"))
         assert [hub.client.get("/?code=x").status_code for _ in range(5)] == [401, 401, 401, 429, 429]
         assert hub.client.get(f"/?code={hub.access.code()}").status_code == 303
 
     def test_changes_have_a_limit_of_their_own(self, serve_hub: ServeHub) -> None:
-        hub = serve_hub(Rates(changes="2/minute"))
+        hub = serve_hub(Rates(changes="2/day"))
         assert [hub.ask("services", "admin", "POST").status_code for _ in range(3)] == [405, 405, 429]
         assert hub.ask("services").status_code == 200
 
     def test_streams_may_not_be_opened_too_often(self, serve_hub: ServeHub) -> None:
-        hub = serve_hub(Rates(streams="2/minute"))
+        hub = serve_hub(Rates(streams="2/day"))
         found = []
         for _ in range(3):
             with hub.client.stream("GET", f"{PREFIX}/realtime", headers=hub.bearer("viewer")) as response:

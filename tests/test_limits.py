@@ -311,6 +311,9 @@ def test_limits_of_a_container_are_the_defaults_in_both_versions(tmp_path: Path)
     assert [one.limit for one in own.resources] == [2.5e8, 2.0]
 
 
+FILES = ("memory.max", "memory.limit_in_bytes")
+
+
 def writable_group() -> Path | None:
     """A control group of memory of our own, where this machine lets us make one."""
     for root in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")):
@@ -327,8 +330,11 @@ def writable_group() -> Path | None:
 
 def test_the_limit_of_a_real_control_group_is_found_and_its_use_seen() -> None:
     folder = writable_group()
-    if folder is None:
-        pytest.skip("this machine lets nobody make a control group")
+    if folder is None:  # then the group that this process is in must do
+        numbers = [path.read_text().strip() for path in Path("/sys/fs/cgroup").rglob("memory.*") if path.name in FILES]
+        found = Container().memory_limit()
+        assert found is None or f"{found:.0f}" in numbers
+        return
     code = dedent("""
         import os, sys
         with open(sys.argv[1] + "/cgroup.procs", "w") as file:

@@ -138,7 +138,8 @@ def test_what_cannot_be_called_is_refused(make: Make) -> None:
 def test_an_alert_comes_after_so_many_violations_grows_and_ends(make: Make) -> None:
     monitor = make()
     told: list[Alert] = []
-    monitor.on_alert(told.append)
+    # The caches of the tests around this one may be badly hit.
+    monitor.on_alert(lambda alert: told.append(alert) if alert.metric == "backlog" else None)
     monitor.update_threshold("backlog", warning=10, critical=100, violations=2, cooldown=0)
     stop = threading.Event()
     level = [50.0]
@@ -161,7 +162,7 @@ def test_an_alert_comes_after_so_many_violations_grows_and_ends(make: Make) -> N
     ]  # fmt: skip
     assert told[0].limit == 10
     assert told[0].text == "backlog is above its limit of 10: 50"
-    assert monitor.get_alerts()[0] == told[-1]
+    assert next(one for one in monitor.get_alerts() if one.metric == "backlog") == told[-1]
     assert [one.answer()["violations"] for one in monitor.get_thresholds().values() if one.name == "backlog"] == [2]
 
 
@@ -231,7 +232,7 @@ def test_cpu_of_the_process_is_compared_without_anybody_recording_it(make: Make)
         return any(one.metric == "cpu_usage_percent" for one in told)
 
     wait(busy)
-    assert 0 < told[0].value <= 100
+    assert 0 < next(one.value for one in told if one.metric == "cpu_usage_percent") <= 100
 
 
 LIMITS = st.tuples(st.none() | st.integers(0, 100), st.none() | st.integers(0, 100))

@@ -96,7 +96,11 @@ def test_signals_reach_the_command_and_the_report_follows(name: str, run_program
         time.sleep(60)
         """,
     )
-    program = run_program("perfagent", "profile", "--json", str(tmp_path / "a.json"), "python", path)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a profiled command keeps that
+    try:
+        program = run_program("perfagent", "profile", "--json", str(tmp_path / "a.json"), "python", path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     program.wait_for_output("ready")
     os.kill(program.pid, getattr(signal, name))
     assert program.wait() == 33

@@ -268,12 +268,12 @@ def test_every_answer_is_the_bare_program_s_while_it_is_off(bare: Site, off: Sit
 
 
 def test_a_compressed_page_stays(bare: Site, site: Site) -> None:
-    if site.kind == "wsgi":
-        pytest.skip("Flask compresses nothing by itself; /gzip is asked for above")
-    status, headers, body = site.ask("/packed/", Accept_Encoding="gzip")
+    path = "/packed/" if site.kind == "asgi" else "/gzip"  # Flask compresses nothing by itself
+    status, headers, body = site.ask(path, Accept_Encoding="gzip")
     assert headers["content-encoding"] == "gzip"
-    assert (status, headers, body) == bare.ask("/packed/", Accept_Encoding="gzip")
-    assert TAG.search(site.ask("/packed/")[2]), "not compressed, it is a page like others"
+    assert (status, headers, body) == bare.ask(path, Accept_Encoding="gzip")
+    if site.kind == "asgi":
+        assert TAG.search(site.ask(path)[2]), "not compressed, it is a page like others"
 
 
 def test_a_file_is_sent_as_the_server_sends_files(bare: Site, site: Site, tmp_path: Path) -> None:

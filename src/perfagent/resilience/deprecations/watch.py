@@ -31,6 +31,7 @@ _warn: Any = _warnings.warn
 _warn_explicit: Any = _warnings.warn_explicit
 _names: dict[str, Any] = vars(warnings)
 _sites, _kinds = book.sites, book.kinds
+SKIPS = sys.version_info >= (3, 12)
 STEP = 1 if sys.version_info >= (3, 11) else 1 << 48
 """Apart by so much lie the keys of two instructions of one code object, whose identity is its address. From 3.11 on its
 instructions are in it, so that a sum is no other's."""
@@ -103,8 +104,10 @@ class Watch:
                 )
             elif skip_file_prefixes == ():
                 _warn(message, category, level, source)
-            else:
+            elif SKIPS:
                 _warn(message, category, level, source, skip_file_prefixes=skip_file_prefixes)
+            else:
+                _warn(message, skip_file_prefixes=skip_file_prefixes)  # says that there is no such argument
         except BaseException as error:
             _leave_out(_getframe(), error)
             raise
