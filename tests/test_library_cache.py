@@ -59,6 +59,7 @@ def test_functions_of_one_name_do_not_share_values_unless_they_share_a_namespace
 
     assert [make(2)(5), make(3)(5)] == [10, 15]
     assert [make(2, namespace="n")(5), make(3, namespace="n")(5)] == [10, 10]
+    assert [make(4, namespace="n", version="2")(5), make(5, namespace="n", version="3")(5)] == [20, 25]
 
 
 def test_a_method_takes_a_key_and_tells_so_without_one(cache: Cache) -> None:
@@ -298,6 +299,18 @@ def test_what_cannot_be_cached_is_told_when_it_is_decorated() -> None:
     for wrong in (generator, staticmethod(lambda: 1), 5):
         with pytest.raises(TypeError, match="cached"):
             cached(ttl=1)(wrong)  # type: ignore[arg-type]
+
+
+def test_what_can_be_used_only_once_is_refused_and_not_kept(cache: Cache) -> None:
+    async def inner() -> int:
+        return 5
+
+    for once in (lambda: (x for x in "ab"), lambda: map(str, "ab"), inner):
+        plain = cached(ttl=60, cache=cache)(once if once is not inner else lambda: inner())
+        for _ in range(2):
+            with pytest.raises(TypeError, match="only once and cannot be kept"):
+                plain()
+    assert cache.get_or_compute("list", lambda: ["a"]) == cache.get_or_compute("list", lambda: ["b"]) == ["a"]
 
 
 def test_a_forked_child_has_the_values_and_counts_of_its_own(cache: Cache) -> None:

@@ -202,6 +202,31 @@ def test_an_argument_that_cannot_be_a_key_is_told_with_the_way_out() -> None:
         local(0, (object(),))
 
 
+def test_what_a_name_or_the_fields_do_not_tell_apart_is_no_key_or_another() -> None:
+    class Right(enum.IntFlag):
+        READ, WRITE, RUN = 1, 2, 4
+
+    @dataclass
+    class Point:
+        x: int
+
+    class Named(Point):
+        def __init__(self, x: int, name: str) -> None:
+            super().__init__(x)
+            self.name = name
+
+    rights = [Right(bits) for bits in range(32)]  # most of them have no name of their own
+    assert len({encoded(right) for right in rights}) == len(rights)
+    for unclear in (Named(1, "a"), type("Model", (), {}), list[int]):
+        with pytest.raises(TypeError, match="cannot be part of a cache's key"):
+            encoded(unclear)
+    with pytest.raises(TypeError, match="a dataclass, a NamedTuple or an Enum"):
+        cacheable(Named)  # what came back would have no name
+    with pytest.raises(TypeError, match="a combination of flags has no name"):
+        SAFE.dumps(cacheable(Right).READ | Right.RUN)
+    assert len({encoded(kind) for kind in (int, Decimal, type(None), type(len), Order)}) == 5
+
+
 def test_a_class_may_say_what_its_key_is() -> None:
     class User:
         def __init__(self, number: int, name: str) -> None:

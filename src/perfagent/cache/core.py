@@ -10,6 +10,7 @@ import threading
 from contextvars import copy_context
 from dataclasses import replace
 from time import monotonic
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from perfagent.cache.cascade import tell
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from perfagent.cache.steps import Steps
 
 REFRESHING = 8  # threads at most; a value that finds none stays stale until the next look
+ONCE = (GeneratorType, CoroutineType, AsyncGeneratorType, map, filter, zip, enumerate, reversed)
+"""What gives its values once: the second caller would find it empty."""
 TAKEN: Lease = object()  # type: ignore[assignment]
 SHORTEST, LONGEST = 0.01, 0.1  # seconds between two looks at what another process computes
 
@@ -206,6 +209,8 @@ class Core:
     ) -> Steps[Outcome]:
         stamps = yield from self.tiers.begin(key, tags)
         outcome: Outcome = yield Computation(compute)
+        if isinstance(outcome.value, ONCE):
+            outcome = Outcome(None, _spent(space, outcome.value))
         if landing is not None:  # who comes from now on waits for the lock, and finds what the store has taken
             self.flights.leave(key.local, landing)
         ttl = plan.time_of(outcome.value, outcome.error)
@@ -339,6 +344,15 @@ class Core:
     def _end(self, ticket: Ticket | None) -> None:
         if ticket is not None and self.tiers.memory is not None:
             self.tiers.memory.end(ticket)
+
+
+def _spent(space: Space, value: Any) -> TypeError:
+    if isinstance(value, (GeneratorType, CoroutineType)):
+        value.close()  # else Python warns that nobody awaits it
+    return TypeError(
+        f"{space.name} gives a value of type {type(value).__name__}, which can be used only once and cannot be kept: "
+        "keep a list, or make it a coroutine function"
+    )
 
 
 def outcome_of(entry: Entry) -> Outcome:

@@ -126,7 +126,7 @@ class Kept:
                 f"namespace=, such as cached(namespace={function.__name__.strip('<>')!r})"
             )
         shown = wishes.namespace or f"{function.__module__}.{function.__qualname__}"
-        token = wishes.namespace or object()
+        token = (wishes.namespace, wishes.version) if wishes.namespace else object()
         return cache, cache._space(shown, f"call/{identity}", wishes.version, token, wishes.errors)
 
     @functools.cached_property

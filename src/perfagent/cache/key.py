@@ -7,7 +7,7 @@ import sys
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from hashlib import blake2b
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PLAIN = frozenset((int, str, bytes, bool, type(None)))
 """Types whose values are equal only where they are the same; of floats, 0.0 and -0.0 are equal, and NaN is not."""
+
+HEAP = 1 << 9  # flag of types that are made at run time (Py_TPFLAGS_HEAPTYPE)
 
 
 class Key:
@@ -109,15 +111,17 @@ def _special(value: object, kind: type, parts: list[bytes]) -> None:
     inside: object
     if own is not None:
         inside = own(value)
+    elif isinstance(value, Flag):
+        inside = value.value  # a combination of flags may have no name
     elif isinstance(value, Enum):
         inside = value.name
     elif isinstance(value, PurePath):
         inside = str(value)
-    elif is_dataclass(kind):
+    elif is_dataclass(kind) and "__dataclass_fields__" in vars(kind):  # a plain class below one may have more in it
         inside = tuple((field.name, getattr(value, field.name)) for field in fields(kind))
     elif isinstance(value, tuple) and hasattr(kind, "_fields"):
         inside = tuple(value)
-    elif isinstance(value, type):
+    elif issubclass(kind, type) and isinstance(value, type) and _is_found(value):
         kind, inside = type, type_name(value)
     else:
         raise TypeError(
@@ -127,6 +131,16 @@ def _special(value: object, kind: type, parts: list[bytes]) -> None:
     _write(type_name(kind), parts)
     parts.append(b"O")
     _write(inside, parts)
+
+
+def _is_found(value: object) -> bool:
+    """Whether a class is the one of its module and name; one that is made up at run time shares these with others."""
+    if not getattr(value, "__flags__", HEAP) & HEAP:  # one in C, such as that of None
+        return True
+    found: object = sys.modules.get(getattr(value, "__module__", ""))
+    for name in getattr(value, "__qualname__", "").split("."):
+        found = getattr(found, name, None)
+    return found is value
 
 
 def _moment(value: object) -> bytes:

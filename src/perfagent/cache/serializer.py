@@ -59,7 +59,7 @@ def cacheable(kind: Kind) -> Kind:
         TypeError: it is none of these.
     """
     named = isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
-    if not (isinstance(kind, type) and (is_dataclass(kind) or named or issubclass(kind, Enum))):
+    if not (isinstance(kind, type) and ("__dataclass_fields__" in vars(kind) or named or issubclass(kind, Enum))):
         raise TypeError(f"cacheable={kind!r} is not accepted: a dataclass, a NamedTuple or an Enum")
     _registered[type_name(kind)] = kind
     return kind
@@ -196,6 +196,8 @@ def _own(value: Any, kind: Any) -> list[object]:
         hint = f"register it: perfagent.cache.cacheable({kind.__name__})" if known else "see perfagent.cache.Safe"
         raise TypeError(f"a value of type {name} cannot be kept by the safe serializer: {hint}, or serializer='pickle'")
     if issubclass(kind, Enum):
+        if value.name not in kind.__members__:
+            raise TypeError(f"{value!r} cannot be kept by the safe serializer: a combination of flags has no name")
         return [name, value.name]
     if issubclass(kind, tuple):
         return [name, list(value)]
