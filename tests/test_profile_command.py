@@ -96,7 +96,7 @@ def test_signals_reach_the_command_and_the_report_follows(name: str, run_program
         time.sleep(60)
         """,
     )
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a profiled command keeps that
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, which a command keeps
     try:
         program = run_program("perfagent", "profile", "--json", str(tmp_path / "a.json"), "python", path)
     finally:
