@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfagent import Cache, cache_with_lock, cached
+from perfagent.cache.entry import Entry
+from perfagent.cache.flight import Flights
+from perfagent.cache.key import Key
+from perfagent.cache.memory import Memory
 from tests.caches import Counter, in_threads, until
 
 if TYPE_CHECKING:
@@ -138,3 +143,31 @@ def test_a_function_that_calls_itself_for_the_same_key_does_not_wait_for_itself(
         return again(x) + 1 if len(depth) < 3 else 0
 
     assert again(1) == 2
+
+
+def test_who_interrupts_a_thread_may_use_the_cache_that_it_is_at_work_in() -> None:
+    flights = Flights()
+
+    class Interrupted(dict[Any, Any]):
+        """As if a signal's handler ran in the middle of a look."""
+
+        def setdefault(self, local: object, made: object) -> object:
+            if local == "one":
+                flights.join("another")
+            return super().setdefault(local, made)
+
+    flights._flights = Interrupted()
+    looking = threading.Thread(target=flights.join, args=("one",), daemon=True)
+    looking.start()
+    looking.join(10)
+    assert not looking.is_alive()
+    assert len(flights) == 2
+
+    def put(name: str) -> None:
+        memory.write(memory.begin(Key(name, (), "space")), Entry(name, math.inf, math.inf, ()))
+
+    memory = Memory(1, math.inf, lambda _: put("interrupting"))
+    put("first")
+    put("second")
+    assert list(memory.values) == ["second"]
+    assert memory.sizes == {"space": 1}

@@ -50,7 +50,7 @@ class Flights:
 
     def reset(self) -> None:
         """Forgets them all: in a forked child nobody computes them."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler or a destructor may use the cache at any moment
         self._flights: dict[Any, Flight] = {}
 
     def __len__(self) -> int:

@@ -48,6 +48,7 @@ class Memory:
         self._spaces: dict[object, str] = {}
         self._tagged: dict[bytes, set[object]] = {}
         self._underway: set[Ticket] = set()
+        self._changing = False
         self.sizes: dict[str, int] = {}
 
         class Bounded(cachetools.LRUCache):  # type: ignore[name-defined,misc]
@@ -68,6 +69,7 @@ class Memory:
             for part in (self._spaces, self._tagged, self.sizes):
                 part.clear()
         self.lock = threading.RLock()
+        self._changing = False
         self._underway.clear()
 
     def read(self, local: object) -> Entry | None:
@@ -103,14 +105,23 @@ class Memory:
         with self.lock:
             if ticket.spoiled or (ticket.tags and not ticket.tags.isdisjoint(entry.tags)):
                 return False
-            if ticket.local in self._spaces:
-                self._pop(ticket.local)
-            self.values[ticket.local] = entry
-            self._spaces[ticket.local] = ticket.space
-            self.sizes[ticket.space] = self.sizes.get(ticket.space, 0) + 1
-            for tag in entry.tags:
-                self._tagged.setdefault(tag, set()).add(ticket.local)
+            if self._changing:  # by this very thread, whom a signal's handler or a destructor interrupted
+                return True
+            self._changing = True
+            try:
+                self._put(ticket.local, ticket.space, entry)
+            finally:
+                self._changing = False
         return True
+
+    def _put(self, local: object, space: str, entry: Entry) -> None:
+        if local in self._spaces:
+            self._pop(local)
+        self.values[local] = entry
+        self._spaces[local] = space
+        self.sizes[space] = self.sizes.get(space, 0) + 1
+        for tag in entry.tags:
+            self._tagged.setdefault(tag, set()).add(local)
 
     def remove(self, local: object) -> bool:
         """Forgets a key; says whether it was there."""
