@@ -192,16 +192,20 @@ def test_any_name_makes_a_file_in_the_folder(tmp_path: Path, service: str) -> No
     assert {path.parent for path in tmp_path.rglob("*.json")} == {tmp_path / "budgets"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"hours": 5}', '{"hours": {"x": 1}}', '{"hours": {"1": null}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"hours": 5}', '{"hours": {"x": 1}}', '{"hours": {"1": null}}', '{"hours": {"1": Infinity}}',
+     "\udcff\udcfe\udc80"],
+)  # fmt: skip
 def test_a_file_that_is_none_is_put_aside_and_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     (tmp_path / "budgets").mkdir()
-    (tmp_path / "budgets/api.json").write_text(text)
+    (tmp_path / "budgets/api.json").write_bytes(os.fsencode(text))
     record_error("api", 2)
     own.write()
     assert get_remaining_budget("api") == 8
-    assert (tmp_path / "budgets/api.json.broken").read_text() == text
+    assert (tmp_path / "budgets/api.json.broken").read_bytes() == os.fsencode(text)
     assert capsys.readouterr().err.count("was no file of errors, and was put aside") == 1
 
 

@@ -79,11 +79,11 @@ class Ledger:
             return
         if seen == self._seen:
             return
-        with open(self.path, encoding="utf-8") as file:
+        with open(self.path, "rb") as file:
             text = file.read()
         try:
             self._spent = {int(hour): int(count) for hour, count in json.loads(text)["hours"].items()}
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
             self.broken = f"{self.path}.broken"
             os.replace(self.path, self.broken)
             self._seen, self._spent = None, {}
