@@ -390,6 +390,7 @@ def test_failures_of_many_threads_are_counted_one_by_one(name: str) -> None:
         ({"failure_threshold": True}, "failure_threshold=True"),
         ({"recovery_time": -1}, "recovery_time=-1 is not accepted: seconds, more than 0"),
         ({"exclude": (5,)}, "exclude has 5, which is no exception; e.g. exclude=\\(ValueError,\\)"),
+        ({"exclude": ValueError}, "exclude=<class 'ValueError'> is not accepted.*e.g. exclude=\\(ValueError,\\)"),
     ],
 )
 def test_a_wrong_argument_is_an_error(name: str, told: dict[str, object], said: str) -> None:

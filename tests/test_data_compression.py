@@ -103,6 +103,8 @@ def test_wrong_arguments_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=r"is not accepted: .*; for example"):
             compress_data("x", **options)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="data is of type str: the bytes that compress_data gave"):
+        decompress_data("PFA1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_size=-1"):
         decompress_data(compress_data("x"), max_size=-1)
 

@@ -140,6 +140,20 @@ def test_a_missing_package_is_one_line(shop: Path, run_program: RunProgram) -> N
     assert program.stderr == 'perfagent: index advice needs sqlglot: pip install "perfagent[indexes]"\n'
 
 
+def test_a_missing_driver_is_named_as_pip_knows_it(shop: Path, run_program: RunProgram) -> None:
+    (shop / "hide.py").write_text(
+        "import sys, importlib.util\n"
+        "found = importlib.util.find_spec\n"
+        "gone = ('pymysql', 'MySQLdb')\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name in gone else found(name, *rest)\n"
+        "from perfagent.cli import main\n"
+        "sys.exit(main(['index', 'analyze', 'mysql://watcher@localhost/shop']))\n"
+    )
+    program = run_program(sys.executable, "hide.py", cwd=shop)
+    assert program.wait() == 2
+    assert program.stderr == "perfagent: mysql needs a driver: pip install pymysql or mysqlclient\n"
+
+
 def test_the_address_of_the_database_is_not_shown_with_its_password(run_program: RunProgram, tmp_path: Path) -> None:
     environ = {"DATABASE_URL": f"postgresql://scott:{SECRET}@db/shop"}
     shown = run_program("perfagent", "config", "database_url", env=environ, cwd=tmp_path).check()

@@ -276,6 +276,8 @@ def test_many_threads_at_one_small_cache_neither_fail_nor_outgrow_it() -> None:
         (lambda: cached(key="x"), r"key='x' is not accepted"),  # type: ignore[call-overload]
         (lambda: cached(negative_errors=(1,), negative_ttl=1), r"negative_errors"),  # type: ignore[arg-type]
         (lambda: cached(negative_errors=(KeyError,)), r"without negative_ttl"),
+        (lambda: cached(cache="x"), r"cache='x' is not accepted: a cache, such as cache=Cache\('prices'\)"),  # type: ignore[call-overload]
+        (lambda: Cache("x").warm([1]), r"items=\[1\] is not accepted: values, .* by their keys"),  # type: ignore[arg-type]
         (lambda: Cache("x", type="fast"), r"type='fast' is not accepted: one of memory, redis, disk, intelligent"),
         (lambda: Cache("x", size=0), r"size=0 is not accepted: a whole number from 1"),
         (lambda: Cache("x", size=True), r"size=True"),

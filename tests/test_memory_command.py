@@ -239,7 +239,7 @@ def test_python_warns_of_no_fork_with_threads(run_program: RunProgram, tmp_path:
         (("--top", "many", "app.py"), "from 1 to 1000"),
         (("--every", "1", "app.py"), "--every needs --snapshot"),
         (("--snapshot", "/no/such/a.json", "app.py"), "no folder"),
-        (("--compare", "/etc/passwd", "/etc/passwd"), "is no snapshot"),
+        (("--compare", "/etc/passwd", "/etc/passwd"), "--snapshot leak.json"),  # not over the file that was named
         (("--compare", "/no/such", "/no/such"), "No such file"),
     ],
 )

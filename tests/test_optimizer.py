@@ -118,9 +118,10 @@ def test_values_that_fail_are_avoided() -> None:
         ({"low": 1, "high": 10, "start": 11}, "start=11"),
         ({"low": 0.5, "high": 10}, "whole numbers"),
         ({"low": 1, "high": math.inf}, "two numbers"),
+        ({"low": "1", "high": 10}, "low='1' is not accepted: a number"),
     ],
 )
-def test_bounds_that_do_not_fit_are_named(arguments: dict[str, float], told: str) -> None:
+def test_bounds_that_do_not_fit_are_named(arguments: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told) as error:
         Optimizer(enabled=True).parameter("batch_size", **arguments)  # type: ignore[arg-type]
     assert "batch_size" in str(error.value)
@@ -136,9 +137,9 @@ def test_wrong_use_is_told() -> None:
     trial = optimizer.suggest()
     with pytest.raises(ValueError, match="one of seconds"):
         trial.report()
-    for wrong in (0, -1, math.nan, math.inf):
+    for wrong in (0, -1, math.nan, math.inf, "1"):
         with pytest.raises(ValueError, match="above 0"):
-            optimizer.suggest().report(wrong)
+            optimizer.suggest().report(wrong)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="too late"):
         optimizer.parameter("other", 1, 2)
     with pytest.raises(AttributeError, match="batch"):

@@ -189,7 +189,7 @@ def test_what_another_users_process_hides_is_told(tmp_path: Path) -> None:
         ((), 2, "a process id or a command"),
         (("0",), 2, "no process id"),
         (("--compare", "/no/such/file", "/no/such/file"), 2, "No such file"),
-        (("--compare", "/etc/passwd", "/etc/passwd"), 2, "is no profile"),
+        (("--compare", "/etc/passwd", "/etc/passwd"), 2, "--json run.json"),  # not over the file that was named
     ],
 )
 def test_wrong_words_are_told(words: tuple[str, ...], status: int, told: str, run_program: RunProgram) -> None:

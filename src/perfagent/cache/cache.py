@@ -22,6 +22,7 @@ from perfagent.cache.upkeep import upkeep
 from perfagent.settings.cache import CacheSettings
 
 if TYPE_CHECKING:
+    from perfagent.cache.key import Key
     from perfagent.cache.steps import Steps
 
 Value = TypeVar("Value")
@@ -234,7 +235,7 @@ class Cache:
         from perfagent.cache.warmer import warm
 
         plan, ids = self._plan(ttl), _tag_ids(tags, some=False)
-        keyed = [(self._own.key(key), value if callable(value) else _constant(value)) for key, value in items.items()]
+        keyed = self._keyed(items)
         return warm(self._core, self._own, [(key, compute, ids) for key, compute in keyed], plan, workers)
 
     async def awarm(
@@ -244,8 +245,16 @@ class Cache:
         from perfagent.cache.warmer import warm_async
 
         plan, ids = self._plan(ttl), _tag_ids(tags, some=False)
-        keyed = [(self._own.key(key), value if callable(value) else _constant(value)) for key, value in items.items()]
+        keyed = self._keyed(items)
         return await warm_async(self._core, self._own, [(key, compute, ids) for key, compute in keyed], plan, workers)
+
+    def _keyed(self, items: Mapping[Any, Any]) -> list[tuple[Key, Callable[[], Any]]]:
+        if not hasattr(items, "items"):
+            raise ValueError(
+                f"items={items!r:.100} is not accepted: values, or functions that compute them, by their keys, "
+                "such as {'limit': 5}"
+            )
+        return [(self._own.key(key), value if callable(value) else _constant(value)) for key, value in items.items()]
 
     def report(self) -> Report:
         """What this process has done with it so far, and how full its tiers are."""

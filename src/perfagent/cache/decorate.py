@@ -82,6 +82,8 @@ def cached(
         ValueError: an argument is not accepted.
         TypeError: `function` cannot be called, or is a generator.
     """
+    if cache is not None and not hasattr(cache, "get_or_compute"):
+        raise ValueError(f"cache={cache!r} is not accepted: a cache, such as cache=Cache('prices')")
     wishes = Wishes(
         ttl=None if ttl is None else accepted.ttl("ttl", ttl),
         key=_callable("key", key),

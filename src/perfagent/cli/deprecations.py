@@ -144,5 +144,5 @@ def _known(text: str) -> Known:
         raise ArgumentTypeError(f"{text}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise ArgumentTypeError(
-            f"{text} is no output of `perfagent deprecations --output json`: make one with `> {text}`"
+            f"{text} is no output of `perfagent deprecations --output json`; such as `> known.json` takes it"
         ) from None

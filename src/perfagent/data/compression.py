@@ -62,12 +62,18 @@ def decompress_data(data: bytes | bytearray | memoryview, *, max_size: int | Non
     Raises:
         ValueError: for anything else than whole, undamaged bytes of compress_data, or where more than `max_size` bytes
             would come out; at most that many are ever made.
+        TypeError: `data` is no bytes.
         ImportError: for bytes packed by zstd where zstandard is not installed.
     """
     if max_size is None:
         max_size = int(DataSettings.current().max_unpacked_mb * 1e6)
     if not isinstance(max_size, int) or isinstance(max_size, bool) or max_size < 0:
         raise wrong("max_size", max_size, "a number of bytes from 0", "max_size=10_000_000")
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"data is of type {type(data).__name__}: the bytes that compress_data gave are accepted; "
+            "for example decompress_data(compress_data([1, 2]))"
+        )
     data = bytes(data)
     if len(data) < _HEADER.size or not data.startswith(MAGIC[:3]):
         raise ValueError("data is not accepted: it does not begin with the header of compress_data")

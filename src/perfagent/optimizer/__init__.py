@@ -12,6 +12,7 @@ import os
 import threading
 import time
 import weakref
+from numbers import Real
 from typing import TYPE_CHECKING, TypeVar
 
 from perfagent import settings
@@ -310,7 +311,7 @@ class Trial:
         if len(told) + failed != 1:
             raise ValueError("report takes one of seconds, rate, cost and failed=True, such as report(seconds=0.25)")
         amount = self.items if items is None else items
-        if any(not 0 < value < math.inf for value in (*told, amount)):
+        if any(not isinstance(value, Real) or not 0 < value < math.inf for value in (*told, amount)):
             raise ValueError(
                 f"report({told[0] if told else amount!r}, items={amount!r}): numbers above 0, such as 0.25"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 SCALES = ("linear", "log")
 
@@ -33,6 +34,9 @@ class Range:
 
     def __post_init__(self) -> None:
         example = "such as low=10, high=10_000, start=500, scale='log'"
+        for name, value in (("low", self.low), ("high", self.high), ("start", self.start)):
+            if not isinstance(value, Real):
+                raise ValueError(f"{self.name}: {name}={value!r} is not accepted: a number, {example}")
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ValueError(
                 f"{self.name}: low={self.low!r}, high={self.high!r}: two numbers, the first below, {example}"

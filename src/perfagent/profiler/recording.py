@@ -206,5 +206,5 @@ def read(path: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"{path} is no profile: make one by `perfagent profile --json {path} PID`")
+        raise ValueError(f"{path} is no profile: make one by `perfagent profile --json run.json PID`")
     return found

@@ -41,7 +41,7 @@ def read(path: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"{path} is no snapshot: make one by `perfagent memory --snapshot {path} SCRIPT`")
+        raise ValueError(f"{path} is no snapshot: make one by `perfagent memory --snapshot leak.json SCRIPT`")
     return found
 
 

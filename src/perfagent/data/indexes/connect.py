@@ -16,6 +16,7 @@ DRIVERS = {
     "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2")),
     "mysql": (("pymysql", "pymysql"), ("MySQLdb", "mysqldb")),
 }
+PACKAGES = {"psycopg": '"psycopg[binary]"', "MySQLdb": "mysqlclient"}  # where pip has another name than the module
 ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
 EXAMPLES = "postgresql://user@host/database, mysql://user@host/database or sqlite:///file.db"
 
@@ -49,7 +50,7 @@ def parsed(url: str) -> Any:
     for module, driver in sorted(DRIVERS[kind], key=lambda one: one[1] != asked):  # the one that is asked for first
         if find_spec(module) is not None:
             return made.set(drivername=f"{kind}+{driver}")
-    packages = " or ".join({"psycopg": '"psycopg[binary]"'}.get(module, module) for module, _ in DRIVERS[kind])
+    packages = " or ".join(PACKAGES.get(module, module) for module, _ in DRIVERS[kind])
     raise ImportError(f"{kind} needs a driver: pip install {packages}")
 
 

@@ -74,6 +74,11 @@ def circuit_breaker(
         told["recovery_time"] = recovery_time
     configuration.check(str(name), **told)
     if exclude is not None:
+        if isinstance(exclude, type) or not hasattr(exclude, "__iter__"):
+            raise ValueError(
+                f"circuit breaker {name!r}: exclude={exclude!r} is not accepted: several classes of exceptions; "
+                "e.g. exclude=(ValueError,)"
+            )
         wrong = [one for one in exclude if not (isinstance(one, type) and issubclass(one, Exception))]
         if wrong:
             raise ValueError(
