@@ -71,8 +71,9 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _once(monitor: ReplicationMonitor, asked: argparse.Namespace) -> int:
-    from perfagent.resilience.replication import ReplicationError
+    from perfagent.resilience.replication import ReplicationError, log
 
+    log.disabled = True  # the command itself tells what is wrong
     try:
         lag = monitor.check()
     except ReplicationError as error:
