@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
@@ -200,6 +201,33 @@ def test_what_stands_in_for_warn_binds_to_no_class_and_is_pickled_by_name() -> N
         Holder().warn("by an attribute")
     assert pickle.loads(pickle.dumps(warnings.warn)) == warnings.warn
     assert warnings.warn.__name__ == "warn"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_mock_takes_the_arguments_of_what_it_stands_in_for() -> None:
+    with mock.patch("warnings.warn", autospec=True) as warn:
+        warnings.warn("old", DeprecationWarning, stacklevel=2)
+    warn.assert_called_once_with("old", DeprecationWarning, stacklevel=2)
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda path: str(path)[-24:])
+def test_endless_recursion_is_the_error_that_it_was(run_program: RunProgram, receiver: Receiver, python: str) -> None:
+    code = """
+import sys
+from {} import warn
+def deep():
+    warn("deep", DeprecationWarning)
+    deep()
+for limit in range(300, 320):
+    sys.setrecursionlimit(limit)
+    try:
+        deep()
+    except RecursionError:
+        pass
+"""
+    for module in ("warnings", "_warnings"):
+        program = run_program("perfagent", "run", python, "-c", code.format(module), env=agent_env(receiver))
+        assert program.wait() == 0, program.stderr
 
 
 @pytest.mark.usefixtures("installed")

@@ -212,7 +212,8 @@ class Again(Entry):
         return made
 
     def __bool__(self) -> bool:
-        if _getframe(1).f_code not in CODES:
+        code = _getframe(1).f_code
+        if code is not CODES[0] and code is not CODES[1]:  # `in` compares, and near the recursion's limit that fails
             next(self.site.calls)
         return True
 

@@ -216,5 +216,3 @@ def uninstall() -> None:
 for _name, _original in (("warn", _warn), ("warn_explicit", _warn_explicit)):
     _method = vars(Watch)[_name]
     _method.__module__, _method.__qualname__, _method.__doc__ = "_warnings", _name, _original.__doc__
-    _method.__wrapped__ = _original
-    _method.__text_signature__ = getattr(_original, "__text_signature__", None)
