@@ -401,3 +401,16 @@ def test_a_wrong_argument_is_an_error(name: str, told: dict[str, object], said: 
 def test_a_decorator_without_parentheses_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"is a text, not .*e.g. @circuit_breaker\(\"payments\"\)"):
         circuit_breaker(fail)  # type: ignore[call-overload]
+
+
+def test_breakers_beyond_the_limit_share_a_state_that_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counted, "MOST", 0)
+    monkeypatch.setattr(counted, "_known", {})
+    states = counted.of("one made up for a call")
+    states.enter("open")
+    assert counted.of("another one") is states
+    assert {state: series.value for state, series in states._current.items()} == {
+        "open": 1,
+        "half_open": 0,
+        "closed": 0,
+    }

@@ -72,7 +72,7 @@ def of(name: str) -> States:
     if found is None:
         if len(_known) >= MOST:
             name = "(others)"
-        found = _known.setdefault(name, States(name))
+        found = _known.get(name) or _known.setdefault(name, States(name))
     return found
 
 
