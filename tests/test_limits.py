@@ -248,6 +248,15 @@ def test_every_kind_of_function_is_throttled_and_stays_what_it_is(
     assert {task: waited.count(task) for task in waited} == {"plain": 1, "coroutine": 1, "generator": 3, "steps": 3}
 
 
+def test_what_is_used_is_known_as_soon_as_looking_has_started() -> None:
+    looked = ResourceLimits(LimitSettings({"MAX_MEMORY": "100GB"}), NOWHERE)
+    looked.start(interval=3600)
+    try:
+        assert looked.resources[0].used > 1_000_000
+    finally:
+        looked.stop()
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"longest=-1"):
         perfagent.background_task(longest=-1)

@@ -104,7 +104,7 @@ class ResourceLimits:
         return lambda: self._subscribers.remove(callback) if callback in self._subscribers else None
 
     def start(self, interval: float = 5.0) -> None:
-        """Looks in a thread of its own, for a program that neither runs under the agent nor has background tasks.
+        """Looks now, then in a thread of its own: for a program without the agent and without background tasks.
 
         Args:
             interval: seconds between two looks.
@@ -115,6 +115,7 @@ class ResourceLimits:
         if interval < EVERY:
             raise ValueError(f"interval={interval!r} is not accepted: seconds from 1, such as 5.0")
         if self._stop is None and self.resources:
+            self.look()
             self._stop = stop = threading.Event()
             threading.Thread(target=self._watch, args=(stop, interval), name="perfagent-limits", daemon=True).start()
 
