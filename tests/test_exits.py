@@ -130,6 +130,24 @@ def test_a_sigterm_while_hooks_run_leaves_none_out() -> None:
         assert (ended.returncode, ended.stdout.split("\n")[:-1]) == (143, ["interrupted", *ENDED])
 
 
+def test_sigterm_is_heard_though_another_thread_came_first() -> None:
+    code = """
+        import os, signal, sys, threading, time
+        from perfagent import on_shutdown
+
+        thread = threading.Thread(target=on_shutdown, args=(lambda: print("first", flush=True),))
+        thread.start()
+        thread.join()
+        on_shutdown(lambda: print("last", flush=True))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", dedent(code)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (143, "last\nfirst\n")
+
+
 def test_a_hook_that_exits_stops_no_other() -> None:
     assert run("on_shutdown(lambda: sys.exit(3))").stdout.split("\n")[:-1] == ENDED
 

@@ -112,6 +112,7 @@ class _Exits:
             self._hooks, self._process = [], os.getpid()
             self._running = self.asked = False
             self._listen()
+        self._hear()
         self._hooks.append(hook)
 
     def _listen(self) -> None:
@@ -119,6 +120,9 @@ class _Exits:
         children = sys.modules.get("multiprocessing.util")
         if children is not None and sys.modules["multiprocessing"].parent_process() is not None:
             children.Finalize(None, self._at_exit, (os.getpid(),), exitpriority=100)  # these end by os._exit
+
+    def _hear(self) -> None:
+        """Takes SIGTERM where nobody has; the first hook may come from another thread, which cannot."""
         if threading.current_thread() is threading.main_thread() and (
             _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL
         ):
