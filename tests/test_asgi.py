@@ -333,3 +333,24 @@ def test_the_callers_baggage_does_not_outlive_the_request_in_the_task_that_made_
 
     asyncio.run(requests())
     assert seen == ["tenant=blue", ""]
+
+
+def test_headers_that_can_be_gone_through_only_once_reach_the_server() -> None:
+    import asyncio
+    from typing import Any
+
+    from perfagent.instruments import asgi
+
+    fields = [(b"content-type", b"text/plain"), (b"content-length", b"0"), (b"x-last", b"here")]
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": (field for field in fields)})
+        await send({"type": "http.response.body"})
+
+    async def send(message: Any) -> None:
+        sent.extend(message.get("headers", ()))
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(asgi.call(asgi.instrument.scope, app, scope, app, send))  # type: ignore[arg-type]
+    assert sent == fields

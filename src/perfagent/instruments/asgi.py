@@ -205,6 +205,8 @@ def _started(span: ServerSpan, message: Message) -> None:
     span.status = message["status"]
     headers = message.get("headers")
     if headers:
+        if type(headers) is not list and iter(headers) is headers:  # ASGI allows what can be gone through only once
+            headers = message["headers"] = list(headers)
         if http.captured["response"]:
             span.response_headers = headers
         for name, value in headers:
