@@ -124,6 +124,16 @@ def test_a_file_that_is_named_and_not_there_is_an_error(run_program: RunProgram,
     )
 
 
+def test_an_address_from_the_environment_that_is_none_is_named_and_not_shown(run_program: RunProgram) -> None:
+    code = "from perfagent import get_breaker; get_breaker('payments')"
+    env = {"CIRCUIT_BREAKERS_STORAGE": "http://:opensesame@cache"}
+    program = run_program(sys.executable, "-c", code, env=env)
+    assert program.wait() == 1
+    assert "ValueError: CIRCUIT_BREAKERS_STORAGE is not accepted" in program.stderr
+    assert "e.g. redis://localhost:6379/0" in program.stderr
+    assert "opensesame" not in program.stderr
+
+
 @pytest.mark.parametrize("missing", ["purgatory", "yaml", "jsonschema"])
 def test_without_the_extra_one_line_tells_how_to_get_it(run_program: RunProgram, tmp_path: Path, missing: str) -> None:
     (tmp_path / "config").mkdir()

@@ -160,7 +160,8 @@ class _Book:
             self._take(found)
 
     def _take(self, found: Configuration) -> Configuration:
-        address = ResilienceSettings.current().breakers_storage or found.storage
+        told = ResilienceSettings.current().breakers_storage
+        address = told or found.storage
         shared = None
         if address:
             from perfagent.resilience.breakers.storage import Shared
@@ -168,9 +169,8 @@ class _Book:
             try:
                 shared = Shared(address)
             except ValueError as error:
-                raise ValueError(
-                    f"storage of circuit breakers is not accepted ({error}): e.g. redis://localhost:6379/0"
-                ) from None
+                name = "CIRCUIT_BREAKERS_STORAGE" if told else "storage of circuit breakers"
+                raise ValueError(f"{name} is not accepted ({error}): e.g. redis://localhost:6379/0") from None
         self._configuration, self._shared, self._breakers = found, shared, {}
         self._factory = SyncCircuitBreakerFactory(uow=shared)
         self._factory.messagebus.perfagent = True  # tells the instrument of purgatory that these count by themselves
