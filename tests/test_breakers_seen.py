@@ -129,6 +129,7 @@ def counts(receiver: Receiver, name: str) -> dict[str, float]:
     return {**found, "rejected": rejected[-1]}
 
 
+@pytest.mark.slow
 def test_pybreakers_changes_and_refusals_are_counted(receiver: Receiver, run_text: RunText) -> None:
     assert run_text(PYBREAKER, bare=True).stdout == HEARD
     assert run_text(PYBREAKER).stdout == HEARD
@@ -143,6 +144,7 @@ def test_pybreakers_changes_and_refusals_are_counted(receiver: Receiver, run_tex
     assert states["payments", "open"] == states["pybreaker", "closed"] == 0
 
 
+@pytest.mark.slow
 def test_purgatorys_changes_and_refusals_are_counted_and_perfagents_own_once(
     receiver: Receiver, run_text: RunText
 ) -> None:

@@ -85,6 +85,7 @@ def test_threads_lose_no_error(tmp_path: Path) -> None:
     assert kept(tmp_path / "budgets", "worker") == 40_000
 
 
+@pytest.mark.slow
 def test_an_exhausted_budget_is_told_once_and_again_after_there_was_something_left(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

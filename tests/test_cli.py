@@ -6,6 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests import otlp
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def test_a_malformed_header_setting_is_named_without_its_value(run_program: RunP
     assert "s3cret" not in program.stdout + program.stderr
 
 
+@pytest.mark.slow
 def test_doctor_finds_a_wired_program_and_a_listening_receiver(receiver: Receiver, run_program: RunProgram) -> None:
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis"}
     found = json.loads(run_program("perfagent", "doctor", sys.executable, "--output", "json", env=env).check(60))
@@ -89,6 +92,7 @@ def test_doctor_finds_a_wired_program_and_a_listening_receiver(receiver: Receive
     assert states["redis"].startswith("disabled by")
 
 
+@pytest.mark.slow
 def test_doctor_names_the_first_thing_that_is_broken(receiver: Receiver, run_program: RunProgram) -> None:
     receiver.fault = otlp.status(404)
     program = run_program("perfagent", "doctor", sys.executable, env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})

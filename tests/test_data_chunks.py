@@ -114,6 +114,7 @@ def test_types_only_widen_from_chunk_to_chunk(tmp_path: Path) -> None:
     assert all(isinstance(chunk["t"].iloc[0], str) for chunk in frames(path, 1, dtype={"t": str})[2:])
 
 
+@pytest.mark.slow
 def test_rows_that_get_a_thousand_times_as_long_make_shorter_chunks(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     with path.open("w") as file:

@@ -24,6 +24,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.one_of(st.binary(), st.text(st.characters()), JSON), st.sampled_from(FORMATS))
 def test_what_goes_in_comes_out(value: Any, chosen: str) -> None:
     found = decompress_data(compress_data(value, format=chosen))

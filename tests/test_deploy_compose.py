@@ -52,6 +52,7 @@ def main(env: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("files", FILES.values(), ids=FILES)
+@pytest.mark.slow
 def test_compose_takes_it_with_any_profile(env: Path, files: str) -> None:
     started = {}
     for number in range(len(PROFILES) + 1):

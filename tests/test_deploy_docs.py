@@ -28,6 +28,7 @@ def commands(page: str, program: str) -> Iterator[list[str]]:
         yield shlex.split(line[0] or line[1])
 
 
+@pytest.mark.slow
 def test_what_docker_compose_is_told_is_there(tmp_path: Path) -> None:
     env = env_file(tmp_path)
     seen: set[str] = set()

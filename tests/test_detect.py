@@ -209,6 +209,7 @@ def test_changes_are_printed_with_the_levels_on_both_sides() -> None:
     assert found["change"] == pytest.approx(found["after"] - found["before"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_the_page_shows_works(tmp_path: Path) -> None:
     (tmp_path / "latency.csv").write_text(table(shop(9, 7, lambda day, value: value * 3 if 8.2 < day < 8.3 else value)))
     env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}

@@ -65,6 +65,7 @@ def shell(block: str, env: dict[str, str], directory: Path) -> subprocess.Comple
     )
 
 
+@pytest.mark.slow
 def test_what_the_pages_type_in_a_shell_works_and_the_python_program_arrives(home: Home, tmp_path: Path) -> None:
     env = clean_environment(home.env(PERFAGENT_HUB_OPEN="never"))
     shown = [shell(block, env, tmp_path) for block in blocks(PAGE, "sh")]

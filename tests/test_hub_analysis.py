@@ -235,6 +235,7 @@ def test_missing_parents_cycles_and_copies_are_answered() -> None:
     assert build([]).main is None
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_spans_deep_or_wide_are_no_problem() -> None:
     many = 100_000
     deep = build(

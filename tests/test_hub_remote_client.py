@@ -143,6 +143,7 @@ def test_what_is_small_only_while_it_is_packed_is_cut_too() -> None:
         assert refusal(client(f"http://127.0.0.1:{server.port}")).outcome == "too_large"
 
 
+@pytest.mark.slow
 def test_a_remote_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_asks(faulty: Faulty) -> None:
     faulty.mode = "busy"
     asked = client(faulty.url)

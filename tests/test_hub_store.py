@@ -143,6 +143,7 @@ def test_an_exponential_histogram_is_merged_place_by_place(store: Store) -> None
     assert rows == [([1, 2, 0, 0, 5], 10, 8)]
 
 
+@pytest.mark.slow
 def test_old_spans_are_forgotten_and_their_roll_ups_stay(store: Store) -> None:
     for batch in day().batches():
         store.append([batch])
@@ -219,6 +220,7 @@ def test_operations_beyond_the_limit_of_a_service_count_as_other(store: Store) -
     assert one(store, f"SELECT count(*) FROM spans WHERE operation = {other}") == 101
 
 
+@pytest.mark.slow
 def test_everything_is_there_after_it_was_closed_and_opened(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 256)
     (batch,) = day(200).batches()
@@ -238,6 +240,7 @@ def test_everything_is_there_after_it_was_closed_and_opened(tmp_path: Path) -> N
     again.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["garbage", "header"])
 def test_a_damaged_file_is_set_aside_and_a_new_one_is_begun(tmp_path: Path, damage: str) -> None:
     store = Store.open(tmp_path, 256)
@@ -294,6 +297,7 @@ def test_a_file_that_shrank_when_its_rows_were_forgotten_is_opened_as_ever(tmp_p
     again.close()
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_read_does_not_take_the_database_with_it(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 256)
     (batch,) = day(400).batches()
@@ -306,6 +310,7 @@ def test_a_log_that_cannot_be_read_does_not_take_the_database_with_it(tmp_path: 
     again.close()
 
 
+@pytest.mark.slow
 def test_a_file_that_turns_out_to_be_damaged_later_is_set_aside_by_the_next_commit(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 256)
     (batch,) = day(400).batches()
@@ -375,6 +380,7 @@ FULL_DISK = """
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_refuses_a_batch_and_the_store_recovers_when_there_is_room(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", dedent(FULL_DISK), str(tmp_path)], capture_output=True, text=True, timeout=60

@@ -391,6 +391,7 @@ def test_sources_tell_how_often_they_send(known: Known) -> None:
     assert {one["interval_seconds"] for one in items} == {15.0}
 
 
+@pytest.mark.slow
 def test_a_baseline_compares_the_last_hour(serve_hub: Any) -> None:
     hub = serve_hub()
     fresh = hub.ask("baseline", "operator", "POST", json={})
@@ -518,6 +519,7 @@ def big_trace(count: int) -> list[SpanRow]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_trace_of_a_hundred_thousand_spans_is_shown_in_part_and_counted_in_full(hub: ServedHub) -> None:
     operations = {
         11: Operation(11, "shop", "server", "GET /", "", ""),

@@ -238,6 +238,7 @@ def test_a_value_whose_end_uses_the_cache_does_not_stop_it() -> None:
     assert cache.report().evictions == 4
 
 
+@pytest.mark.slow
 def test_many_threads_at_one_small_cache_neither_fail_nor_outgrow_it() -> None:
     cache = Cache("busy", type="memory", size=20)
     call = cached(ttl=0.01, cache=cache, namespace="busy", tags=lambda x: [str(x % 3)], lock=True)(lambda x: x)

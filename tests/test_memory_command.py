@@ -189,6 +189,7 @@ def test_a_killed_program_is_told_by_its_last_peak(run_program: RunProgram, tmp_
     assert "ended without telling" in program.stderr
 
 
+@pytest.mark.slow
 def test_snapshots_are_taken_while_a_server_runs(run_program: RunProgram, tmp_path: Path) -> None:
     script(
         tmp_path,

@@ -77,6 +77,7 @@ def test_the_limit_agrees_with_the_exact_p_value(n: int, m: int, monkeypatch: py
         assert limit == pytest.approx(exact, rel=0.25, abs=0.02), (statistic, exact, limit)
 
 
+@pytest.mark.slow
 def test_it_agrees_with_scipy_where_that_is_installed() -> None:
     stats = pytest.importorskip("scipy.stats")
     drawn = random.Random(3)

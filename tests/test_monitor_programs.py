@@ -426,6 +426,7 @@ def test_metrics_shows_it_by_prometheus_names(run_program: RunProgram, free_port
     assert values["perfagent_ui_upload_size_bytes_total"] == 3_000_000
 
 
+@pytest.mark.slow
 def test_it_works_below_the_stock_sdk(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(dedent(PROGRAM))
     env = agent_env(receiver, PERFAGENT_PIPELINE="sdk", **PATIENT)

@@ -93,6 +93,7 @@ def test_nine_of_ten_searches_end_within_a_tenth_of_the_exhaustive_one(name: str
     assert max(trials for _ratio, trials in results) <= 40 < EXHAUSTIVE / 15
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_for_the_same_seed() -> None:
     assert search("convex", 3) == search("convex", 3)
 

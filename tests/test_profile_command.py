@@ -34,6 +34,7 @@ def script(folder: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_command_and_its_children_are_told_over_time(run_program: RunProgram, tmp_path: Path) -> None:
     child = BURN.format(0.6)
     path = script(
@@ -117,6 +118,7 @@ def test_a_command_is_ended_after_the_duration(run_program: RunProgram, tmp_path
     assert "--duration" in program.stderr
 
 
+@pytest.mark.slow
 def test_a_running_process_is_looked_at_until_it_ends_or_enough_is_seen(
     run_program: RunProgram, tmp_path: Path
 ) -> None:
@@ -214,6 +216,7 @@ def test_the_picture_has_the_figures_and_the_command_as_it_is(run_program: RunPr
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_profile_that_got_worse_by_a_tenth_fails(run_program: RunProgram, tmp_path: Path) -> None:
     for name, size in (("small", 20), ("large", 60)):
         code = f"held = bytearray({size}_000_000)\nfor at in range(0, len(held), 4096): held[at] = 1\n" + BURN.format(

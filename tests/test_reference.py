@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent import agent_env
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def test_the_pages_are_current() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_every_metric_that_a_program_exports_is_on_the_page_with_its_type_unit_and_attributes(
     run_program: RunProgram, receiver: Receiver
 ) -> None:

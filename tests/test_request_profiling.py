@@ -109,6 +109,7 @@ def test_the_metrics_bear_the_names_of_the_contract(server: Web) -> None:
         assert (point.type, point.unit) == ("histogram", "s")
 
 
+@pytest.mark.slow
 def test_where_greenlets_share_a_thread_no_cpu_time_is_told(receiver: Receiver, start_web: Any) -> None:
     web = start_web(*GEVENT, ENABLE_PROFILING="true")
     at_once(web, ["/waiting", "/waiting"])

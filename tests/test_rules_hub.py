@@ -106,6 +106,7 @@ def test_budgets_and_deprecations_are_told_as_soon_as_they_are_seen(hub: ServedH
     }
 
 
+@pytest.mark.slow
 def test_deprecated_calls_that_grow_are_told_where_there_was_an_hour_before(hub: ServedHub) -> None:
     # The hour before the last: one a minute; the last one: two a minute. Of a newcomer nothing is known before.
     for minute in range(1, 135, 3):
@@ -150,6 +151,7 @@ def test_a_breaker_is_open_until_it_was_tried_and_not_for_ever(hub: ServedHub) -
     assert (alert["service"], alert["state"], alert["value"]) == ("shop", "resolved", 1)
 
 
+@pytest.mark.slow
 def test_processes_that_end_young_are_restarts_and_a_release_is_none(hub: ServedHub) -> None:
     for number in range(6):
         who = resource("shop", f"crash-{number}")

@@ -197,6 +197,7 @@ def test_shipping_is_computed_once_for_the_same_parcel() -> None:
     assert pricing.shipping_cost.cache_info().hits == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_visitors_reach_every_corner_of_a_served_shop(payment_url: str, tmp_path: Path) -> None:
     with Served(create_app(Settings(tmp_path / "shop.db", payment_url))) as shop:

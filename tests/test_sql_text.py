@@ -320,6 +320,7 @@ DIALECTS = {"postgresql": POSTGRESQL, "mysql": MYSQL, "unknown": UNKNOWN}
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_no_literal_survives_in_any_part(dialect: str, data: st.DataObject) -> None:
     shown = parts(describe(data.draw(statements(dialect)), **DIALECTS[dialect]))
     assert not any(MARKER in part or NUMBER in part for part in shown)
@@ -328,6 +329,7 @@ def test_no_literal_survives_in_any_part(dialect: str, data: st.DataObject) -> N
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(data=st.data(), limit=st.integers(1, 40))
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_no_cut_exposes_half_a_literal(dialect: str, data: st.DataObject, limit: int) -> None:
     found = describe(data.draw(statements(dialect)), limit=limit, **DIALECTS[dialect])
     assert len(found.text) <= limit
@@ -337,6 +339,7 @@ def test_no_cut_exposes_half_a_literal(dialect: str, data: st.DataObject, limit:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_describing_a_description_changes_nothing(dialect: str, data: st.DataObject) -> None:
     sql = data.draw(statements(dialect) | st.text() | nasty.map(lambda text: text * 3))
     once = describe(sql, **DIALECTS[dialect])

@@ -58,6 +58,7 @@ def test_the_name_that_the_environment_gives_wins(receiver: Receiver, run_text: 
     assert {span.resource["service.name"] for span in receiver.wait_for_spans(4)} == {"deployed"}
 
 
+@pytest.mark.slow
 def test_the_sdk_pipeline_gives_opentelemetrys_own_tracer(receiver: Receiver, run_text: RunText) -> None:
     env = agent_env(receiver, OTEL_SERVICE_NAME="", PERFAGENT_PIPELINE="sdk")
     run_text(PROGRAM + "    print(type(tracer).__module__)\n", bare=True, **env)

@@ -320,6 +320,7 @@ LOOPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LOOPS)
 def test_a_blocked_event_loop_shows_as_lag_and_as_stalled_while_it_lasts(
     run_program: RunProgram, receiver: Receiver, kind: str
@@ -338,6 +339,7 @@ def test_a_blocked_event_loop_shows_as_lag_and_as_stalled_while_it_lasts(
     assert min(stalled) == 0
 
 
+@pytest.mark.slow
 def test_an_idle_loop_is_woken_four_times_a_second_at_most(run_program: RunProgram, receiver: Receiver) -> None:
     code = """
 import asyncio
@@ -352,6 +354,7 @@ asyncio.run(main())
     assert 4 <= run(run_program, receiver, code) <= 1.5 * 4 + 2  # two are the program's own
 
 
+@pytest.mark.slow
 def test_an_event_loop_runs_and_closes_in_development_mode_as_without_us(
     run_program: RunProgram, receiver: Receiver
 ) -> None:
@@ -434,6 +437,7 @@ def test_the_namespace_is_the_prefix_of_our_own_names(run_program: RunProgram, r
     assert receiver.metric("perfagent.gc.pause") == []
 
 
+@pytest.mark.slow
 def test_what_was_exported_and_what_was_lost_add_up_to_what_was_made(
     run_program: RunProgram, receiver: Receiver
 ) -> None:
