@@ -283,6 +283,19 @@ def test_a_forked_child_tells_its_own_calls(run_text: RunText, receiver: Receive
     assert receiver.total(FUNCTIONS).value == 13
 
 
+def test_filters_that_were_read_by_getattr_and_put_back_count_once(run_text: RunText, receiver: Receiver) -> None:
+    run_text("""
+        import warnings
+        from _warnings import warn
+        warnings.simplefilter("ignore")
+        saved = getattr(warnings, "filters")[:]
+        warnings.filters[:] = saved
+        for _ in range(10):
+            warn("old is deprecated", DeprecationWarning)
+    """)
+    calls(receiver, 10, function="old")
+
+
 def test_off_means_that_warnings_are_pythons_own(run_text: RunText, receiver: Receiver) -> None:
     program = run_text(
         """

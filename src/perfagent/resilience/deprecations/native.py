@@ -165,7 +165,10 @@ class _Thread(_local):
         """
         if self._filters != filters:
             self._filters = list(filters)
-            self._spied = [self._entry, *filters]
+            own = [
+                one for one in filters if type(one) is not tuple or Spy not in map(type, one)
+            ]  # `[:]` of a `getattr`
+            self._spied = [self._entry, *own]
             self._kept.append(self._spied)
             del self._kept[:-KEPT]
         return self._spied
