@@ -165,9 +165,8 @@ class _Thread(_local):
         """
         if self._filters != filters:
             self._filters = list(filters)
-            own = [
-                one for one in filters if type(one) is not tuple or Spy not in map(type, one)
-            ]  # `[:]` of a `getattr`
+            # Without a spy that came in by `warnings.filters[:] = getattr(warnings, "filters")`.
+            own = [one for one in filters if type(one) is not tuple or Spy not in map(type, one)]
             self._spied = [self._entry, *own]
             self._kept.append(self._spied)
             del self._kept[:-KEPT]
