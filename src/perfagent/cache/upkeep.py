@@ -39,7 +39,7 @@ class Upkeep:
         """After a fork, in the child: every cache begins anew, with the values that it has in memory."""
         self.reset()
         renewal.reset()
-        for cache in list(self._caches):
+        for cache in self._known():
             cache._in_child()
 
     def halt(self) -> None:
@@ -67,13 +67,20 @@ class Upkeep:
                         return
                     self._thread = thread
 
+    def _known(self) -> list[Cache]:
+        while True:
+            try:
+                return list(self._caches)
+            except RuntimeError:  # another thread has made one meanwhile
+                continue
+
     def _run(self, stop: threading.Event) -> None:
-        due = {cache: monotonic() + cache.cleanup_interval for cache in list(self._caches) if cache.cleanup_interval}
+        due = {cache: monotonic() + cache.cleanup_interval for cache in self._known() if cache.cleanup_interval}
         due_of = WeakKeyDictionary(due)
         del due
         while not stop.wait(self._wait(due_of)):
             busy = False
-            for cache in list(self._caches):
+            for cache in self._known():
                 try:
                     busy = self._keep(cache, due_of) or busy
                 except Exception:
@@ -89,7 +96,7 @@ class Upkeep:
 
     def _wait(self, due: WeakKeyDictionary[Cache, float]) -> float:
         """Seconds until there may be something to do."""
-        stores = [store for cache in list(self._caches) for store in cache._core.tiers.stores]
+        stores = [store for cache in self._known() for store in cache._core.tiers.stores]
         if stores:
             return SOON if any(store.outage.missed for store in stores) else LATER
         return max(SOON, min(due.values(), default=0.0) - monotonic())
