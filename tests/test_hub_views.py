@@ -484,6 +484,18 @@ def test_vital_signs_violate_their_thresholds(hub: ServedHub) -> None:
     }
 
 
+def test_a_cache_that_was_asked_at_an_import_alone_is_no_finding(hub: ServedHub) -> None:
+    def found() -> list[str]:
+        return [one["title"] for one in hub.get("overview")["findings"] if one["kind"] == "cache"]
+
+    for minute in (30, 20, 10):
+        asked = counter("perfagent.cache.misses", 200, ago=60 * minute, cache__name="codec.make")
+        hub.send("metrics", metrics(resource("shop"), asked))
+        if minute > 10:
+            assert found() == []
+    assert found() == ["codec.make is hit in 0 % of its look-ups"]
+
+
 # Sampling and broken traces
 
 

@@ -127,6 +127,10 @@ class Read:
     sampled: Range
 
 
+IN_USE = 3
+"""Steps of a range in which a cache was asked: what libraries look up while they are imported is no use of a cache."""
+
+
 def gather(store: Store, read: Read) -> finding.Facts:
     """The facts of a range."""
     within, service, sampled = read.within, read.service, read.sampled
@@ -147,7 +151,7 @@ def gather(store: Store, read: Read) -> finding.Facts:
         repeated=repeating,
         causes=failed if failed else [],
         processes=_processes(read),
-        caches=[cache for cache, _ in caches],
+        caches=[cache for cache, ratios in caches if sum(ratio is not None for ratio in ratios) >= IN_USE],
         deprecated=[
             finding.Deprecated(
                 one["service"], one["what"], f"{one['file']}:{one['line']}" if one["file"] else "", one["calls"]
