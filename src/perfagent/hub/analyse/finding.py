@@ -91,10 +91,11 @@ class Cache(NamedTuple):
 
 
 class Deprecated(NamedTuple):
-    """What is deprecated and still called."""
+    """What is deprecated and still called by the program's own code; `library` is "" where it is the program's too."""
 
     service: str
     what: str
+    library: str
     place: str
     calls: float
 

@@ -214,8 +214,9 @@ def _deprecated(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "deprecation", "optimisation", "low", f"{one.what} is deprecated",
             f"{words.count(one.calls)} calls" + (f", from {one.place}" if one.place else ""),
-            "the next version of the library may not have it", "replace it before the library is updated", 0.99,
-            one.service, "#/deprecations", {"calls": one.calls},
+            f"the next version of {one.library} may not have it" if one.library else "it cannot be taken away yet",
+            f"replace it before {one.library} is updated" if one.library else "replace its calls, then take it away",
+            0.99, one.service, "#/deprecations", {"calls": one.calls},
         )  # fmt: skip
 
 

@@ -154,9 +154,14 @@ def gather(store: Store, read: Read) -> finding.Facts:
         caches=[cache for cache, ratios in caches if sum(ratio is not None for ratio in ratios) >= IN_USE],
         deprecated=[
             finding.Deprecated(
-                one["service"], one["what"], f"{one['file']}:{one['line']}" if one["file"] else "", one["calls"]
+                one["service"],
+                one["what"],
+                one["library"] or "",
+                f"{one['file']}:{one['line']}" if one["file"] else "",
+                one["calls"],
             )
             for one in deprecated
+            if one["own"]  # what a library calls is for its authors; the view has it
         ],
         changes=read.changed,
     )
