@@ -105,7 +105,7 @@ def _judge(name: str) -> int:
     """Whether the code of a file is the program's: not the standard library's, an installed package's or ours."""
     if name.startswith("<"):  # <string> is the program of `python -c`, and what libraries make up by `exec`
         own = NOT_OWN if name.startswith("<frozen ") else IF_MAIN
-    elif name.startswith(_libraries()) or "/site-packages/" in name or "/dist-packages/" in name:
+    elif name.startswith(LIBRARIES) or "/site-packages/" in name or "/dist-packages/" in name:
         own = NOT_OWN
     else:
         own = OWN
@@ -115,18 +115,16 @@ def _judge(name: str) -> int:
     return own
 
 
-_folders: tuple[str, ...] = ()
+def _folders() -> tuple[str, ...]:
+    ours = os.path.dirname(os.path.dirname(__file__))
+    standard = os.path.dirname(os.__file__)
+    scripts = {os.path.join(prefix, "bin") for prefix in (sys.prefix, sys.base_prefix)}
+    found = {ours, standard, os.path.realpath(standard), *scripts}
+    return tuple(sorted(folder + os.sep for folder in found))
 
 
-def _libraries() -> tuple[str, ...]:
-    global _folders
-    if not _folders:
-        ours = os.path.dirname(os.path.dirname(__file__))
-        standard = os.path.dirname(os.__file__)
-        scripts = {os.path.join(prefix, "bin") for prefix in (sys.prefix, sys.base_prefix)}
-        found = {ours, standard, os.path.realpath(standard), *scripts}
-        _folders = tuple(sorted(folder + os.sep for folder in found))
-    return _folders
+LIBRARIES = _folders()
+"""Found out at once, for asking the disk in a program's event loop would block that."""
 
 
 # The background thread's side.
