@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.stack.process import take_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -132,9 +134,7 @@ def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def find_free_port() -> int:
     """A TCP port on the loopback address that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return take_port(0)
 
 
 def _accepts(port: int) -> bool:

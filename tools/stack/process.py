@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -123,14 +124,21 @@ def end_as_by_interrupt() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
+FREE = range(12_000, 32_000)
+"""Ports below those that Linux gives to outgoing connections, one of which could take a port before its server does."""
+_taken: set[int] = set()
+
+
 def take_port(wanted: int) -> int:
-    """That port where nothing listens on it, else a free one."""
-    for port in (wanted, 0):
+    """That port where nothing listens on it, else a free one, as for 0; each is given once."""
+    for port in ([wanted] if wanted else []) + random.sample(FREE, 500):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind((HOST, port))
-                return int(probe.getsockname()[1])
+                if port == wanted or port not in _taken:
+                    _taken.add(port)
+                    return port
     raise StackError(f"no port is free on {HOST}")
 
 
