@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -10,6 +9,8 @@ import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from perfagent.profiler import saved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,12 +200,4 @@ def read(path: str) -> dict[str, Any]:
         ValueError: it is none of ours.
         OSError: it cannot be read.
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
-        text = file.read()
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"{path} is no profile: make one by `perfagent profile --json run.json PID`")
-    return found
+    return saved.read(path, FORMAT, "is no profile: make one by `perfagent profile --json run.json PID`")

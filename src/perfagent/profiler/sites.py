@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
+
+from perfagent.profiler import saved
 
 FORMAT = "perfagent.memory/1"
 
@@ -34,15 +35,7 @@ def read(path: str) -> dict[str, Any]:
         ValueError: it is none of ours.
         OSError: it cannot be read.
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
-        text = file.read()
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"{path} is no snapshot: make one by `perfagent memory --snapshot leak.json SCRIPT`")
-    return found
+    return saved.read(path, FORMAT, "is no snapshot: make one by `perfagent memory --snapshot leak.json SCRIPT`")
 
 
 def growth(before: dict[str, Any], after: dict[str, Any]) -> list[Growth]:
