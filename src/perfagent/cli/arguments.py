@@ -22,3 +22,25 @@ def parser(command: str, description: str, epilog: str, usage: str | None = None
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, description: str, epilog: str
+) -> argparse.ArgumentParser:
+    """The parser of one of a command's actions.
+
+    Args:
+        actions: of the command.
+        name: as in `perfagent COMMAND NAME`.
+        description: what it does, without a capital and a full stop.
+        epilog: as for the command.
+    """
+    found: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=description,
+        description=f"{description[0].upper()}{description[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return found

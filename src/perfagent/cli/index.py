@@ -47,14 +47,7 @@ def main(words: list[str]) -> int:
 def _action(
     actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, description: str
 ) -> argparse.ArgumentParser:
-    found: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=description,
-        description=f"{description[0].upper()}{description[1:]}.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    found = arguments.action(actions, name, description, EXAMPLES)
     found.add_argument("--output", choices=("table", "json"), default="table", help="json is for machines")
     return found
 

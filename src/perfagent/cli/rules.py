@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,10 +45,10 @@ def main(words: list[str]) -> int:
         epilog=EXAMPLES,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="export | list")
-    exporting = _action(actions, "export", "write the files")
+    exporting = arguments.action(actions, "export", "write the files", EXAMPLES)
     exporting.add_argument("--directory", type=Path, help="where to; standard output when left out")
     exporting.add_argument("--check", action="store_true", help="write nothing; tell which files are not current")
-    listing = _action(actions, "list", "show names, limits and expressions")
+    listing = arguments.action(actions, "list", "show names, limits and expressions", EXAMPLES)
     listing.add_argument("--output", choices=("table", "json"), default="table", help="json is for machines")
     for action in (exporting, listing):
         action.add_argument("--project", default=".", help="folder of perfagent.toml or pyproject.toml (default: here)")
@@ -68,20 +67,6 @@ def _run(asked: Namespace) -> int:
     except Wrong as error:  # may show an example of several lines
         print(f"perfagent: {error}", file=sys.stderr)
         return WRONG
-
-
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, description: str
-) -> argparse.ArgumentParser:
-    found: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=description,
-        description=f"{description[0].upper()}{description[1:]}.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    return found
 
 
 def _declared(asked: Namespace) -> tuple[thresholds.Thresholds, list[objectives.Objective], alerts.Places]:
