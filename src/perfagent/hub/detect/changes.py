@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import cos, exp, log, pi, sin
-
-from perfagent.hub.detect.history import median
+from statistics import median
 
 PRICE = 4.0  # of a cut, in units of the logarithm of the length
 SHORTEST = 5  # readings of a piece

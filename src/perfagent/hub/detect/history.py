@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from math import fsum
+from statistics import median
 
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 604_800.0
 CELL = 300.0  # seconds; what is told apart within a day
@@ -108,10 +109,3 @@ class Season:
 
 
 _CELLS_A_DAY = int(DAY / CELL)
-
-
-def median(values: list[float]) -> float:
-    """The middle value, or the mean of the two in the middle."""
-    values = sorted(values)
-    middle = len(values) // 2
-    return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2

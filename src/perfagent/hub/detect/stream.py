@@ -85,12 +85,13 @@ class Detector:
         self._bring_up_to_date(time, age)
         margin = MARGIN + EARLY / sqrt(max(age / HOUR, 1.0))
         means = [mean.add(time, value) for mean in self._means]
+        ready = age >= WARM and self._count > FEWEST
         found = None
         if len(self._spread) >= KNOWN:
-            found = self._level(time, means, margin, kept)
+            found = self._level(time, means, margin, kept, ready)
         found = self._seasonal(time, age, means[1], margin, kept) or found
         self._spread.add(time, value)
-        if found is None or age < WARM or self._count <= FEWEST or time < self._silent_until:
+        if found is None or not ready or time < self._silent_until:
             return None
         self._silent_until = time + QUIET
         return Alert(time, value, *found)
@@ -103,10 +104,9 @@ class Detector:
             self._width = max(self._spread.width, 1e-9 * abs(self._median), 1e-300)
 
     def _level(
-        self, time: float, means: list[float], margin: float, kept: float
+        self, time: float, means: list[float], margin: float, kept: float, ready: bool
     ) -> tuple[str, float, float, float] | None:
         found = None
-        ready = time - (self._began or 0.0) >= WARM and self._count > FEWEST
         floor = LEVEL_FLOOR * self._width if ready else float("inf")
         for position, (sign, record) in enumerate(self._levels):
             mean = means[position // 2]
