@@ -7,7 +7,6 @@ import os
 import sys
 
 from perfagent import settings as options
-from perfagent.settings.options import Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def _start(settings: Settings) -> None:
 
 def watch_limits(settings: Settings) -> None:
     """Has memory and CPU use looked at whenever metrics are collected, where a limit is set."""
-    if settings.lookup(Text("MAX_MEMORY", "", "", others=("MAX_CPU_CORES",)))[1] == "default":
+    if not settings.sets("MAX_MEMORY", "MAX_CPU_CORES"):
         return
     from perfagent.runtime import guard
 
@@ -168,7 +167,7 @@ def count_deprecations() -> None:
 
 def _count_errors(settings: Settings) -> None:
     """Counts 5xx answers against the error budget of this program's service, where ERROR_BUDGETS names it."""
-    if settings.lookup(Text("ERROR_BUDGETS", "", "", others=("PERFAGENT_ERROR_BUDGETS",)))[1] == "default":
+    if not settings.sets("ERROR_BUDGETS", "PERFAGENT_ERROR_BUDGETS"):
         return
     from perfagent.runtime import guard, resource
 

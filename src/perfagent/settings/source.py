@@ -56,6 +56,12 @@ class Table:
                         return self._parse(option, values[spelled], spelled, origin)
         return option.default, "default"
 
+    def sets(self, *names: str) -> bool:
+        """Whether a variable of one of these names, or its key in a file, has a value; for who will not import the
+        table that has the option only to learn that it is unset.
+        """
+        return self.lookup(Option(names[0], "", "", others=names[1:]))[1] != "default"
+
     def _environment(self) -> str:
         """Where the process runs, as its variables tell; "" where they do not."""
         found = self.environ.get("PERFAGENT_ENVIRONMENT", "")
