@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfagent import settings as options
 from perfagent.runtime.context import current
+from perfagent.runtime.decorated import within
 from perfagent.runtime.span import INTERNAL, Scope, Span
 
 TYPE_CHECKING = False
@@ -108,21 +109,6 @@ class Block:
 
     def __call__(self, function: Function) -> Function:
         """Decorates a function or a coroutine function: each call gets a span."""
-        from functools import wraps
-        from inspect import iscoroutinefunction
+        from functools import partial
 
-        if iscoroutinefunction(function):
-
-            @wraps(function)
-            async def traced_coroutine(*args: Any, **kwargs: Any) -> Any:
-                with Block(self.tracer, self.name, self.attributes):
-                    return await function(*args, **kwargs)
-
-            return traced_coroutine  # type: ignore[return-value]
-
-        @wraps(function)
-        def traced(*args: Any, **kwargs: Any) -> Any:
-            with Block(self.tracer, self.name, self.attributes):
-                return function(*args, **kwargs)
-
-        return traced  # type: ignore[return-value]
+        return within(partial(Block, self.tracer, self.name, self.attributes), function)

@@ -14,6 +14,7 @@ from perfagent.runtime.api.resource import Resource
 from perfagent.runtime.api.scopes import MOST, Scopes
 from perfagent.runtime.api.span import ProgramSpan, failure
 from perfagent.runtime.context import current
+from perfagent.runtime.decorated import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -191,25 +192,9 @@ class Activation:
 
     def __call__(self, function: Function) -> Function:
         """Decorates a function or a coroutine function: each call gets a span."""
-        from functools import wraps
-        from inspect import iscoroutinefunction
+        from functools import partial
 
-        again = (self.tracer, self.arguments, self.end_on_exit)
-        if iscoroutinefunction(function):
-
-            @wraps(function)
-            async def traced_coroutine(*args: Any, **kwargs: Any) -> Any:
-                with Activation(*again):
-                    return await function(*args, **kwargs)
-
-            return traced_coroutine  # type: ignore[return-value]
-
-        @wraps(function)
-        def traced(*args: Any, **kwargs: Any) -> Any:
-            with Activation(*again):
-                return function(*args, **kwargs)
-
-        return traced  # type: ignore[return-value]
+        return within(partial(Activation, self.tracer, self.arguments, self.end_on_exit), function)
 
 
 def _leave(token: Token[Any] | tuple[Any]) -> None:
