@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING
 
+from perfagent.hub.declared import Declared
 from perfagent.hub.receive.totals import Totals
 
 if TYPE_CHECKING:
@@ -45,3 +46,7 @@ class Hub:
     browsers: Totals = field(default_factory=Totals)  # what pages have measured, for Prometheus
     started: float = field(default_factory=time)
     last_activity: float = field(default_factory=time)  # a request of anybody; what the idle time counts from
+    declared: Declared = field(init=False)  # what files say of objectives, rules, channels and the like
+
+    def __post_init__(self) -> None:
+        self.declared = Declared([self.settings.directory, str(self.directory)])
