@@ -1,4 +1,4 @@
-"""What files declare for the hub: tables such as `[[slo]]`, `[[rule]]` and `[[channel]]`, read again when they change."""
+"""What files declare for the hub: tables such as `[[slo]]` and `[[rule]]`, read again when they change."""
 
 from __future__ import annotations
 
