@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfagent.hub.declared import Declared
 from perfagent.hub.receive.totals import Totals
+from perfagent.hub.sources.sources import Sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from perfagent.hub.access import Access
     from perfagent.hub.control.commands import Commands
     from perfagent.hub.remote.remote import Remote
+    from perfagent.hub.sources.zones import Zone
     from perfagent.hub.store.intake import Intake
     from perfagent.hub.store.store import Store
     from perfagent.settings import Settings
@@ -47,6 +49,13 @@ class Hub:
     started: float = field(default_factory=time)
     last_activity: float = field(default_factory=time)  # a request of anybody; what the idle time counts from
     declared: Declared = field(init=False)  # what files say of objectives, rules, channels and the like
+    sources: Sources = field(init=False)  # what the hub collects by itself
 
     def __post_init__(self) -> None:
         self.declared = Declared([self.settings.directory, str(self.directory)])
+        self.sources = Sources(self)
+
+    @property
+    def zone(self) -> Zone:
+        """How loaded the machine is: green, yellow, orange, red or critical."""
+        return self.sources.zone
