@@ -21,6 +21,8 @@ FAST, SLOW = "SloBurnsFast", "SloBurnsSlowly"
 SHORT = ("5m", "30m", "1h", "2h")
 LONG = ("6h", "1d", "3d")
 """Windows over which rates cost so much that once a minute must do."""
+LEAST_BAD = 10
+"""Bad requests that the long window must have: two failures of a quiet service are much of its budget, and no outage."""
 
 
 class Burn(NamedTuple):
@@ -58,12 +60,17 @@ def recording(objectives: Sequence[Objective]) -> list[Group]:
     """The recording rules of all objectives."""
     if not objectives:
         return []
-    ratios = [[_ratio(one, window) for one in objectives for window in windows] for windows in (SHORT, LONG)]
     budgets = [
         Rule("slo:error_budget:ratio", f"vector({one.budget:.12g})", {"service_name": one.service, "slo": one.name})
         for one in objectives
     ]
-    return [Group("slo_short", [*budgets, *ratios[0]]), Group("slo_long", ratios[1], "1m")]
+    short = [rule for one in objectives for rule in (*_rates(one, SHORT), _bad(one))]
+    long = [rule for one in objectives for rule in _rates(one, LONG)]
+    return [
+        Group("slo_short", [*budgets, *short]),
+        Group("slo_long", long, "1m"),
+        Group("slo_budget", [_remaining(one) for one in objectives], "1m"),
+    ]
 
 
 def alerts(objectives: Sequence[Objective], places: Places) -> list[Group]:
@@ -83,18 +90,48 @@ def impossible(objectives: Sequence[Objective]) -> list[str]:
     ]
 
 
-def _ratio(one: Objective, window: str) -> Rule:
-    chosen = f'service_name="{one.service}"' + (f',http_route="{one.route}"' if one.route else "")
-    by = "service_name, http_route" if one.route else "service_name"
-    every = f"sum by ({by}) (rate({REQUESTS}_count{{{chosen}}}[{window}]))"
+def requests(one: Objective, window: str) -> str:
+    """The expression of all requests a second."""
+    chosen, by = _chosen(one)
+    return f"sum by ({by}) (rate({REQUESTS}_count{{{chosen}}}[{window}]))"
+
+
+def ratio(one: Objective, window: str) -> str:
+    """The expression of the share of bad requests; no value without requests."""
+    every, (chosen, by) = requests(one, window), _chosen(one)
     if one.indicator == LATENCY:
         assert one.threshold_ms is not None
         good = f"{REQUESTS}_bucket{{{chosen},{_bound(one.threshold_ms / 1000)}}}"
-        text = f"1 - sum by ({by}) (rate({good}[{window}]))\n  / ({every} > 0)"
-    else:
-        bad = f'{REQUESTS}_count{{{chosen},http_response_status_code=~"5.."}}'
-        text = f"(sum by ({by}) (rate({bad}[{window}])) or 0 * {every})\n  / ({every} > 0)"
-    return Rule(f"slo:error_ratio:rate{window}", text, {"slo": one.name})
+        return f"1 - sum by ({by}) (rate({good}[{window}]))\n  / ({every} > 0)"
+    bad = f'{REQUESTS}_count{{{chosen},http_response_status_code=~"5.."}}'
+    return f"(sum by ({by}) (rate({bad}[{window}])) or 0 * {every})\n  / ({every} > 0)"
+
+
+def _chosen(one: Objective) -> tuple[str, str]:
+    chosen = f'service_name="{one.service}"' + (f',http_route="{one.route}"' if one.route else "")
+    return chosen, "service_name, http_route" if one.route else "service_name"
+
+
+def _rates(one: Objective, windows: Sequence[str]) -> Iterator[Rule]:
+    for window in windows:
+        yield Rule(f"slo:error_ratio:rate{window}", ratio(one, window), {"slo": one.name})
+    for window in windows:
+        if window == "5m" or window in (burn.long for burn in BURNS):
+            yield Rule(f"slo:requests:rate{window}", requests(one, window), {"slo": one.name})
+
+
+def _bad(one: Objective) -> Rule:
+    chosen = f'{{slo="{one.name}"}}'
+    text = f"slo:error_ratio:rate5m{chosen} * slo:requests:rate5m{chosen}"
+    return Rule("slo:bad_requests:rate5m", text, {"slo": one.name})
+
+
+def _remaining(one: Objective) -> Rule:
+    """What is left of the budget: sums of what is recorded each few seconds, for a rate over 30 days would read all."""
+    over = f'{{slo="{one.name}"}}[{one.window_days}d]'
+    bad, every = f"sum_over_time(slo:bad_requests:rate5m{over})", f"sum_over_time(slo:requests:rate5m{over})"
+    text = f"1 - {bad}\n  / ({every} > 0)\n  / {one.budget:.12g}"
+    return Rule("slo:error_budget:remaining_ratio", text, {"slo": one.name})
 
 
 def _bound(seconds: float) -> str:
@@ -114,6 +151,8 @@ def _alerts(one: Objective, places: Places) -> Iterator[Rule]:
         days = f"{one.window_days / factor:.3g}"
         chosen = f'{{slo="{one.name}"}}'
         over = [f"slo:error_ratio:rate{window}{chosen} > {limit}" for window in (burn.long, burn.short)]
+        counted = f"slo:error_ratio:rate{burn.long}{chosen} * slo:requests:rate{burn.long}{chosen}"
+        over.append(f"{counted} * {burn.hours * 3600} >= {LEAST_BAD}")
         budget = f"the error budget of {one.objective:g} % in {one.window_days} days"
         yield Rule(
             burn.alert,
