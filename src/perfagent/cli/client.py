@@ -78,8 +78,13 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
 
     @classmethod
-    def find(cls, url: str = "", token: str = "", timeout: float = 10) -> Client:
-        """The hub that is named, by the arguments or the settings, else the user's own; raises NoHubError."""
+    def find(cls, url: str = "", token: str = "", timeout: float = 10, role: str = "viewer") -> Client:
+        """The hub that is named, by the arguments or the settings, else the user's own; raises NoHubError.
+
+        Args:
+            url, token, timeout: as the constructor takes them; what is "" comes from the settings.
+            role: that the token of the user's own hub gives: `viewer` reads, `operator` acts, `admin` changes.
+        """
         settings = current()
         url = url or settings.hub_url
         directory = lock.directory(settings)
@@ -91,7 +96,7 @@ class Client:
         if own is None or (url and not _same(url, own.address)):
             return cls(url, token or settings.hub_token, timeout)
         # Not `url`: on its host's other address, such as [::1], another user may listen, who would get the token.
-        return cls._own(directory, own.address, token, timeout)
+        return cls._own(directory, own.address, token, timeout, role)
 
     @classmethod
     def own(cls, settings: Settings, timeout: float = 10, role: str = "viewer") -> Client:
@@ -135,7 +140,11 @@ class Client:
             path: below the prefix.
             content: what JSON can hold.
         """
-        _status, body = self._ask(f"{PREFIX}/{path}", content=json.dumps(content).encode())
+        return self.change("POST", path, content)
+
+    def change(self, method: str, path: str, content: object = None) -> Any:
+        """As `post`, by another method of HTTP, such as PUT or DELETE."""
+        _status, body = self._ask(f"{PREFIX}/{path}", content=json.dumps(content).encode(), method=method)
         return self._data(self._parsed(body))
 
     def _data(self, answer: Any) -> Any:
@@ -177,12 +186,14 @@ class Client:
         except ValueError:
             raise NoHubError(f"{self.address} answers, but not as a hub does") from None
 
-    def _ask(self, path: str, accepted: tuple[int, ...] = (200,), content: bytes | None = None) -> tuple[int, bytes]:
+    def _ask(
+        self, path: str, accepted: tuple[int, ...] = (200,), content: bytes | None = None, method: str = "POST"
+    ) -> tuple[int, bytes]:
         kept = self._connection is not None and content is None  # a change is not asked for twice
         headers = self._headers if content is None else {**self._headers, "Content-Type": "application/json"}
         try:
             connection = self._connection = self._connection or self._connect(self.timeout)
-            connection.request("GET" if content is None else "POST", self._path(path), content, headers)
+            connection.request("GET" if content is None else method, self._path(path), content, headers)
             response = connection.getresponse()
             body = response.read()
             self.notes |= dict.fromkeys(filter(None, response.getheader(NOTES, "").split(" | ")))

@@ -46,13 +46,25 @@ def parser(
     return found
 
 
-def serve(found: argparse.ArgumentParser, words: list[str], body: Callable[[Client, argparse.Namespace], int]) -> int:
-    """Runs a command's body with its hub, and turns what may go wrong into one line and an exit status."""
+def serve(
+    found: argparse.ArgumentParser,
+    words: list[str],
+    body: Callable[[Client, argparse.Namespace], int],
+    role: str = "viewer",
+) -> int:
+    """Runs a command's body with its hub, and turns what may go wrong into one line and an exit status.
+
+    Args:
+        found: the command's parser.
+        words: after the command.
+        body: what it does; returns the exit status.
+        role: that it needs at the user's own hub; another hub's token is the user's to give.
+    """
     asked = found.parse_args(words)
 
     def asking() -> int:
         try:
-            client = Client.find(asked.url, asked.token, asked.timeout)
+            client = Client.find(asked.url, asked.token, asked.timeout, role)
             status = body(client, asked)
             for note in client.notes:
                 print(f"perfagent: {note}", file=sys.stderr)
