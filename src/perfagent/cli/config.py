@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from perfagent.settings.options import Option
 
-SECRET = ("headers", "key", "token", "password", "dsn")
+SECRET = ("headers", "key", "token", "password", "dsn", "alert_channels")
 
 
 def main(words: list[str]) -> int:

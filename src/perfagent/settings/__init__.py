@@ -6,7 +6,7 @@ directory, else from the default. A malformed value is reported in one line on s
 
 from __future__ import annotations
 
-from perfagent.settings.options import Choice, Flag, Json, Pairs, Text, Whole, Words
+from perfagent.settings.options import Choice, Flag, Json, Number, Pairs, Text, Whole, Words
 from perfagent.settings.source import Table
 
 SAMPLERS = (
@@ -314,6 +314,21 @@ class Settings(Table):
         '{"error_rate_percent": {"warning": 2, "violations": 1}}; what is changed at run time wins. In a settings file '
         "also a table.",
         others=("PERFORMANCE_ALERT_THRESHOLDS",),
+    )
+    hub_channels = Text(
+        "PERFAGENT_ALERT_CHANNELS",
+        "",
+        "Who is told of alerts: Apprise URLs separated by spaces, such as `mailtos://…` or `slack://…`; `[[channel]]` "
+        "tables of perfagent.toml say more.",
+    )
+    hub_retry = Number(
+        "PERFAGENT_ALERT_RETRY", 6, "How long a notification that cannot be delivered is tried again.", "h", 0, 168
+    )
+    hub_public_url = Text(
+        "PERFAGENT_HUB_PUBLIC_URL",
+        "",
+        "Address of the page that links in notifications begin with, such as https://perf.example.com; where the hub "
+        "listens when left out.",
     )
     retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
     retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
