@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, insort
 from collections import deque
-from math import fsum
+from math import fsum, nan
 from statistics import median
 
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 604_800.0
@@ -80,32 +81,47 @@ class Spread:
 class Season:
     """The hourly mean at the same time of the last seven days, and of the last four same weekdays."""
 
-    __slots__ = ("_means",)
+    __slots__ = ("_last", "_means")
 
     def __init__(self) -> None:
-        self._means: dict[int, float] = {}
+        self._means = array("d", [nan]) * _CELLS  # 67 kB, where a dict took 1 MB
+        self._last: int | None = None
 
     def add(self, time: float, mean: float) -> None:
         """Remembers the hourly mean of now; what is older than four weeks goes."""
         cell = int(time // CELL)
-        self._means[cell] = mean
-        self._means.pop(cell - _CELLS_A_DAY * 29, None)
+        if self._last is not None:
+            for skipped in range(max(self._last + 1, cell - _CELLS + 1), cell):
+                self._means[skipped % _CELLS] = nan
+        self._means[cell % _CELLS] = mean
+        self._last = cell
 
     def departure(self, time: float, mean: float) -> float | None:
         """How far `mean` lies above (below: negative) what this time of day and of the week lead to expect.
 
         Between the two it is 0. None where fewer than three earlier days are known.
         """
-        cell, means = int(time // CELL), self._means
-        days = [means[at] for at in range(cell - 7 * _CELLS_A_DAY, cell, _CELLS_A_DAY) if at in means]
+        cell = int(time // CELL)
+        days = self._known(cell, 7, 1)
         if len(days) < 3:
             return None
         low = high = median(days)
-        weeks = [means[at] for at in range(cell - 28 * _CELLS_A_DAY, cell, 7 * _CELLS_A_DAY) if at in means]
+        weeks = self._known(cell, 4, 7)
         if len(weeks) >= 2:
             other = median(weeks)
             low, high = min(low, other), max(high, other)
         return mean - high if mean > high else mean - low if mean < low else 0.0
 
+    def _known(self, cell: int, times: int, days: int) -> list[float]:
+        """The means so many days before a cell, so many times; those after the last one are of a month ago."""
+        last = -1 if self._last is None else self._last
+        found = (
+            self._means[before % _CELLS]
+            for before in range(cell - times * days * _CELLS_A_DAY, cell, days * _CELLS_A_DAY)
+            if last - _CELLS < before <= last
+        )
+        return [mean for mean in found if mean == mean]
+
 
 _CELLS_A_DAY = int(DAY / CELL)
+_CELLS = 29 * _CELLS_A_DAY
