@@ -28,14 +28,15 @@ class Child:
         command: as for a shell; a server is given a free port with `--port`.
         directory: for the file.
         environment: all of it, or what it needs besides our own.
+        port: of a server; a free one where it is None.
     """
 
-    def __init__(self, command: str, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, command: str, directory: Path, environment: dict[str, str], port: int | None = None) -> None:
         words = shlex.split(command)
         self._log = directory / f"{len(list(directory.iterdir()))}.log"
         self._command = command
         if "uvicorn" in words:
-            self._port = _free_port()
+            self._port = _free_port() if port is None else port
             words.append(f"--port={self._port}")
         scripts = str(Path(sys.executable).parent)
         environment = environment or dict(os.environ)

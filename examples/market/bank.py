@@ -1,0 +1,20 @@
+"""A stand-in for a bank: `uvicorn market.bank:app`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from fastapi import FastAPI
+
+from . import flags
+
+app = FastAPI(title="Bank")
+chance = random.Random(11)
+
+
+@app.post("/charges", status_code=201)
+async def charge() -> dict[str, str]:
+    """Takes the money: in 100 to 200 ms as a rule."""
+    await asyncio.sleep(float(flags.get("clearing", 0.1)) * chance.uniform(1, 2))
+    return {"id": f"{chance.getrandbits(64):016x}"}
