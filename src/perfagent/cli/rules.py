@@ -27,7 +27,7 @@ examples:
   perfagent rules list --output json
 
 limits:      PERFAGENT_ALERT_THRESHOLDS, or [alert_thresholds.NAME] in perfagent.toml
-objectives:  [[slo]] in perfagent.toml
+objectives:  [[slo]] in perfagent.toml, or PERFAGENT_SLO
 
 exit status: 0 fine, 1 files differ, 2 wrong words or a declaration that is off
 """
@@ -82,10 +82,22 @@ def _declared(asked: Namespace) -> tuple[thresholds.Thresholds, list[objectives.
         declared = objectives.read(content, SECONDS)
     except objectives.BadObjective as error:
         raise Wrong(f"{path}: {error}") from None
+    declared += _quick(settings, {one.name for one in declared})
     places = alerts.Places(asked.runbooks.rstrip("/"), asked.page.rstrip("/"), settings.namespace)
     if problems or settings.problems:  # the second are told already
         raise Wrong(problems[0] if problems else "nothing was written; correct that first")
     return limits, declared, places
+
+
+def _quick(settings: Settings, taken: set[str]) -> list[objectives.Objective]:
+    """The objectives of PERFAGENT_SLO; those of the file win by their name."""
+    if not settings.environ.get(objectives.SETTING):
+        return []  # the file's key `slo` is the tables, which are read already
+    try:
+        found = objectives.read({"slo": objectives.setting(settings.slo)}, SECONDS)
+    except objectives.BadObjective as error:
+        raise Wrong(f"{objectives.SETTING}: {error}") from None
+    return [one for one in found if one.name not in taken]
 
 
 def _export(asked: Namespace) -> int:

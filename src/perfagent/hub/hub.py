@@ -7,6 +7,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from perfagent.hub.declared import Declared
+from perfagent.hub.objectives.ledger import Ledger
 from perfagent.hub.receive.totals import Totals
 from perfagent.hub.sources.sources import Sources
 
@@ -49,10 +50,12 @@ class Hub:
     started: float = field(default_factory=time)
     last_activity: float = field(default_factory=time)  # a request of anybody; what the idle time counts from
     declared: Declared = field(init=False)  # what files say of objectives, rules, channels and the like
+    objectives: Ledger = field(init=False)  # how each objective stands
     sources: Sources = field(init=False)  # what the hub collects by itself
 
     def __post_init__(self) -> None:
         self.declared = Declared([self.settings.directory, str(self.directory)])
+        self.objectives = Ledger(self)
         self.sources = Sources(self)
 
     @property

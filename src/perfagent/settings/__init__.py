@@ -330,6 +330,19 @@ class Settings(Table):
         "Address of the page that links in notifications begin with, such as https://perf.example.com; where the hub "
         "listens when left out.",
     )
+    slo = Text(
+        "PERFAGENT_SLO",
+        "",
+        "Objectives without a file, such as `shop:99.9` (availability) or `shop:99<250` (share of requests below "
+        "250 ms), with commas between them, or JSON with the keys of `[[slo]]` tables, which are those of a file.",
+    )
+    optimise = Choice(
+        "PERFAGENT_OPTIMISE",
+        "advise",
+        "What the hub does where an optimisation rule holds: `advise` tells what it would do, `act` does it, `off` "
+        "does not look.",
+        ("advise", "act", "off"),
+    )
     retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
     retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
     retention_size = Whole("PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64)

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from perfagent.hub.alert.violation import Watcher
     from perfagent.hub.hub import Hub
 
-WATCHERS: tuple[tuple[str, str], ...] = (("alert.anomalies", "Anomalies"),)
+WATCHERS: tuple[tuple[str, str], ...] = (
+    ("alert.anomalies", "Anomalies"),
+    ("alert.objectives", "Objectives"),
+)
 """Modules below `perfagent.hub`, and their class; each is made with the hub alone."""
 
 

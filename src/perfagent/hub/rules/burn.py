@@ -22,7 +22,8 @@ SHORT = ("5m", "30m", "1h", "2h")
 LONG = ("6h", "1d", "3d")
 """Windows over which rates cost so much that once a minute must do."""
 LEAST_BAD = 10
-"""Bad requests that the long window must have: two failures of a quiet service are much of its budget, and no outage."""
+"""Bad requests that the long window must have: two failures of a quiet service spend much of its budget, and are no
+outage."""
 
 
 class Burn(NamedTuple):
@@ -105,6 +106,24 @@ def ratio(one: Objective, window: str) -> str:
         return f"1 - sum by ({by}) (rate({good}[{window}]))\n  / ({every} > 0)"
     bad = f'{REQUESTS}_count{{{chosen},http_response_status_code=~"5.."}}'
     return f"(sum by ({by}) (rate({bad}[{window}])) or 0 * {every})\n  / ({every} > 0)"
+
+
+def spent(one: Objective, window: str, by: Sequence[str]) -> str:
+    """The expression of what was bad in a window by some labels, and of all requests (`perfagent_kind="requests"`)."""
+    chosen, _ = _chosen(one)
+    apart = [label for label in by if one.indicator != LATENCY or label != "http_response_status_code"]
+    kept = ", ".join(apart)
+
+    def counted(series: str) -> str:
+        return f"sum by ({kept}) (increase({series}[{window}]))"
+
+    every = counted(f"{REQUESTS}_count{{{chosen}}}")
+    if one.indicator == LATENCY:
+        assert one.threshold_ms is not None
+        bad = f"{every} - {counted(f'{REQUESTS}_bucket{{{chosen},{_bound(one.threshold_ms / 1000)}}}')}"
+    else:
+        bad = counted(f'{REQUESTS}_count{{{chosen},http_response_status_code=~"5.."}}')
+    return f'{bad}\nor label_replace({every}, "perfagent_kind", "requests", "", "")'
 
 
 def _chosen(one: Objective) -> tuple[str, str]:

@@ -1,14 +1,19 @@
-"""Service level objectives as they are declared: `[[slo]]` tables of perfagent.toml, checked field by field."""
+"""Service level objectives as they are declared: `[[slo]]` tables of perfagent.toml, checked field by field.
+
+PERFAGENT_SLO is the quick start: `shop:99.9` for an availability, `shop:99<250` for a latency of 250 ms, several with
+commas between them, or JSON with the keys of the tables.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 AVAILABILITY, LATENCY = "availability", "latency"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -19,6 +24,11 @@ service = "shop"
 objective = 99.9
 indicator = "availability"
 """
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Of the buckets of `http.server.request.duration` in seconds, as OpenTelemetry advises them and perfagent has them."""
+SETTING = "PERFAGENT_SLO"
+QUICK = re.compile(r"(?P<service>[^:,<]+):(?P<objective>[0-9.]+)(<(?P<threshold>[0-9.]+)(ms)?)?")
+ACCEPTED = "shop:99.9 or shop:99<250 (ms) with commas between them, or JSON with the keys of [[slo]]"
 
 
 class BadObjective(ValueError):  # noqa: N818
@@ -69,11 +79,67 @@ def read(document: Mapping[str, Any], bounds: Sequence[float]) -> list[Objective
         raise BadObjective(f"slo={tables!r} is no list of tables; write one such as\n\n{EXAMPLE}")
     found: list[Objective] = []
     for number, table in enumerate(tables, 1):
-        one = _Table(table, number)
-        found.append(one.objective([round(bound * 1000, 6) for bound in bounds]))
-        if [other.name for other in found].count(found[-1].name) > 1:
-            one.refuse("name", "a name that no other objective has")
+        found.append(objective(table, bounds, f"slo {number}", {one.name for one in found}))
     return found
+
+
+def objective(
+    table: Mapping[str, Any], bounds: Sequence[float], place: str = "slo", taken: Container[str] = ()
+) -> Objective:
+    """What one table declares.
+
+    Args:
+        table: its keys and values.
+        bounds: of the buckets of `http.server.request.duration`, in seconds.
+        place: what a refusal begins with.
+        taken: names that others have.
+
+    Raises:
+        BadObjective: it is off.
+    """
+    one = _Table(table, place)
+    found = one.objective([round(bound * 1000, 6) for bound in bounds])
+    if found.name in taken:
+        one.refuse("name", "a name that no other objective has")
+    return found
+
+
+def setting(text: str) -> list[dict[str, Any]]:
+    """The tables that PERFAGENT_SLO stands for; raises BadObjective where it stands for none."""
+    text = text.strip()
+    if text[:1] in ("[", "{"):
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise BadObjective(f"{text[:200]!r} is no JSON ({error}): give {ACCEPTED}") from None
+        tables = document if isinstance(document, list) else [document]
+        if not all(isinstance(table, dict) for table in tables):
+            raise BadObjective(f"{text[:200]!r} is not accepted: give {ACCEPTED}")
+        return tables
+    return [_quick(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _quick(text: str) -> dict[str, Any]:
+    found = QUICK.fullmatch(text)
+    if found is None:
+        raise BadObjective(f"{text[:200]!r} is not accepted: give {ACCEPTED}")
+    indicator = LATENCY if found["threshold"] else AVAILABILITY
+    service = found["service"].strip()
+    name = re.sub(r"[^a-z0-9_-]+", "-", service.lower()).strip("-_")[:50] or "service"
+    table: dict[str, Any] = {
+        "name": f"{name}-{indicator}",
+        "service": service,
+        "objective": _float(found["objective"]),
+        "indicator": indicator,
+    }
+    return {**table, "threshold_ms": _float(found["threshold"])} if found["threshold"] else table
+
+
+def _float(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text  # is refused with its key
 
 
 class _Table:
@@ -81,14 +147,14 @@ class _Table:
 
     Args:
         fields: what it says.
-        number: which one it is, from 1.
+        place: which one it is, such as "slo 1".
     """
 
     KEYS = ("name", "service", "objective", "indicator", "threshold_ms", "route", "window_days")
 
-    def __init__(self, fields: Mapping[str, Any], number: int) -> None:
+    def __init__(self, fields: Mapping[str, Any], place: str) -> None:
         self._fields = fields
-        self._place = f"slo {number}" + (f" ({fields['name']})" if isinstance(fields.get("name"), str) else "")
+        self._place = place + (f" ({fields['name']})" if isinstance(fields.get("name"), str) else "")
 
     def refuse(self, key: str, accepted: str) -> NoReturn:
         """Raises; `accepted` says what the key wants."""
