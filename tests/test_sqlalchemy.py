@@ -11,6 +11,8 @@ from tests.agent import agent_env
 from tests.queries import ROOT, Run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import RunProgram
     from tests.otlp import Point, Receiver
     from tests.servers import MysqlServer
@@ -133,6 +135,25 @@ def test_pools_are_told_by_name_state_and_limits(
     assert limits == {name: 7}
     kept = {pool(point): point.value for point in receiver.metric("db.client.connection.idle.max")}
     assert kept == {name: 3, "named": 5}
+
+
+def test_who_waits_for_a_connection_is_told_and_for_how_long(
+    receiver: Receiver, run_program: RunProgram, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/waits.db"
+    env = agent_env(receiver, URL=url, WAIT="1", PYTHONPATH=str(ROOT), OTEL_METRIC_EXPORT_INTERVAL="100")
+    program = run_program("perfagent", "run", "python", str(ROOT / "tests" / "apps" / APP), "waits", env=env)
+    receiver.wait_for_metric(
+        "db.client.connection.pending_requests", where=lambda point: (pool(point), point.value) == ("patient", 1)
+    )
+    assert program.check() == "in vain\n"
+    last = {(point.name, pool(point)): point for point in receiver.points if point.name.startswith("db.client.conn")}
+    assert last["db.client.connection.timeouts", "small"].value == 1
+    assert last["db.client.connection.pending_requests", "patient"].value == 0
+    short, long = (last["db.client.connection.wait_time", name] for name in ("small", "patient"))
+    assert (short.type, short.unit, short.count, long.count) == ("histogram", "s", 2, 2)
+    assert short.sum >= 0.5
+    assert long.sum >= 0.5
 
 
 def pool(point: Point) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import sys
+import threading
 import time
 from typing import Any
 
@@ -102,6 +103,23 @@ def pools() -> None:
     print("ready", flush=True)
     time.sleep(float(os.environ.get("WAIT", "0")))
     held[0].close()
+
+
+def waits() -> None:
+    engine = sa.create_engine(URL, pool_size=1, max_overflow=0, pool_timeout=0.5, pool_logging_name="small")
+    held = engine.connect()
+    try:
+        engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+    except sa.exc.TimeoutError:
+        print("in vain", flush=True)
+    patient = sa.create_engine(URL, pool_size=1, max_overflow=0, pool_logging_name="patient")
+    other = patient.connect()
+    thread = threading.Thread(target=lambda: patient.connect().close())
+    thread.start()
+    time.sleep(float(os.environ.get("WAIT", "0")))
+    other.close()
+    held.close()
+    thread.join()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from weakref import ref
 
 from perfagent.runtime import guard
 from perfagent.runtime.http import SCHEMA
-from perfagent.runtime.metric import UP_DOWN_COUNTER, registry
+from perfagent.runtime.metric import COUNTER, DB_SECONDS, HISTOGRAM, UP_DOWN_COUNTER, registry
 from perfagent.runtime.span import Scope
 
 TYPE_CHECKING = False
@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     Point = tuple[int, dict[str, object]]
 
 _meter = Scope("perfagent.db", schema_url=SCHEMA)
+_NAME = "db.client.connection.pool.name"
+wait_time = registry.make(
+    _meter,
+    HISTOGRAM,
+    "db.client.connection.wait_time",
+    "s",
+    "The time it took to obtain an open connection from the pool.",
+    DB_SECONDS,
+    keys=(_NAME,),
+)
+timeouts = registry.make(
+    _meter,
+    COUNTER,
+    "db.client.connection.timeouts",
+    "{timeout}",
+    "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
+    keys=(_NAME,),
+)
 _owners: dict[int, tuple[ref[Any], Callable[[Any], Figures | None]]] = {}
 
 
@@ -29,16 +47,35 @@ class Figures:
         idle: connections that wait in the pool.
         most_idle: how many it keeps at most.
         most: how many it opens at most; 0 where there is no limit.
+        pending: callers that wait for one.
     """
 
-    __slots__ = ("idle", "most", "most_idle", "name", "used")
+    __slots__ = ("idle", "most", "most_idle", "name", "pending", "used")
 
-    def __init__(self, name: str, used: int, idle: int, most_idle: int, most: int) -> None:
+    def __init__(self, name: str, used: int, idle: int, most_idle: int, most: int, pending: int = 0) -> None:
         self.name = name
         self.used = used
         self.idle = idle
         self.most_idle = most_idle
         self.most = most
+        self.pending = pending
+
+
+class Waits:
+    """Who waits for a connection of a pool, and for how long.
+
+    Args:
+        name: the pool's.
+    """
+
+    __slots__ = ("pending", "seconds", "timeouts")
+
+    def __init__(self, name: str) -> None:
+        attributes = {_NAME: name}
+        self.pending: list[None] = []
+        """One entry a caller: lists grow and shrink atomically, and a number does not."""
+        self.seconds = wait_time.of(attributes)
+        self.timeouts = timeouts.of(attributes)
 
 
 def watch(owner: Any, read: Callable[[Any], Figures | None]) -> None:
@@ -55,8 +92,10 @@ def watch(owner: Any, read: Callable[[Any], Figures | None]) -> None:
 
 
 def _register() -> None:
-    def metric(name: str, description: str, points: Callable[[Figures], Iterator[Point]]) -> None:
-        registry.make(_meter, UP_DOWN_COUNTER, name, "{connection}", description, callback=lambda: _collected(points))
+    def metric(
+        name: str, description: str, points: Callable[[Figures], Iterator[Point]], unit: str = "{connection}"
+    ) -> None:
+        registry.make(_meter, UP_DOWN_COUNTER, name, unit, description, callback=lambda: _collected(points))
 
     metric(
         "db.client.connection.count",
@@ -65,20 +104,30 @@ def _register() -> None:
     )
     metric("db.client.connection.max", "The maximum number of open connections allowed.", _most)
     metric("db.client.connection.idle.max", "The maximum number of idle open connections allowed.", _most_idle)
+    metric(
+        "db.client.connection.pending_requests",
+        "The number of current pending requests for an open connection.",
+        _pending,
+        "{request}",
+    )
 
 
 def _counts(pool: Figures) -> Iterator[Point]:
     for state, number in (("used", pool.used), ("idle", pool.idle)):
-        yield number, {"db.client.connection.pool.name": pool.name, "db.client.connection.state": state}
+        yield number, {_NAME: pool.name, "db.client.connection.state": state}
 
 
 def _most(pool: Figures) -> Iterator[Point]:
     if pool.most:
-        yield pool.most, {"db.client.connection.pool.name": pool.name}
+        yield pool.most, {_NAME: pool.name}
 
 
 def _most_idle(pool: Figures) -> Iterator[Point]:
-    yield pool.most_idle, {"db.client.connection.pool.name": pool.name}
+    yield pool.most_idle, {_NAME: pool.name}
+
+
+def _pending(pool: Figures) -> Iterator[Point]:
+    yield pool.pending, {_NAME: pool.name}
 
 
 def _collected(points: Callable[[Figures], Iterator[Point]]) -> Iterator[Point]:

@@ -5,6 +5,8 @@ A driver that is measured speaks for its engine, so nothing is added to the path
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from perfagent.instruments import load, pools
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.dbapi import Driver, size
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from perfagent.runtime.db import Database
 
+WAITS = "_perfagent_waits"  # of an engine
 # SQLAlchemy's name of a driver, and the instrument that measures it.
 MEASURED = {
     "pysqlite": "sqlite3",
@@ -54,18 +57,41 @@ class SQLAlchemy(Instrument):
 
     def patch(self, module: ModuleType) -> None:
         self.replace(module.engine.base.Engine, "__init__", self._making)
+        self.replace(module.engine.base.Engine, "raw_connection", self._taking)
 
     def _making(self, initialise: Callable[..., None]) -> Callable[..., None]:
         def __init__(engine: Any, *args: Any, **options: Any) -> None:  # noqa: N807
             initialise(engine, *args, **options)
             try:
                 pools.watch(engine, _figures)
+                engine.__dict__[WAITS] = pools.Waits(_name(engine, engine.pool)) if _is_pool(engine.pool) else None
                 if not is_measured(engine.dialect.driver):
                     Listener(self, engine)
             except Exception:
                 guard.failed("sqlalchemy")
 
         return __init__
+
+    def _taking(self, take: Callable[..., Any]) -> Callable[..., Any]:
+        def raw_connection(engine: Any, *args: Any, **options: Any) -> Any:
+            own = engine.__dict__
+            waits = own[WAITS] if WAITS in own else vars(own.get("_proxied", engine)).get(WAITS)
+            if waits is None:
+                return take(engine, *args, **options)
+            pending = waits.pending
+            pending.append(None)
+            began = perf_counter()
+            try:
+                return take(engine, *args, **options)
+            except BaseException as error:
+                if type(error).__name__ == "TimeoutError" and type(error).__module__ == "sqlalchemy.exc":
+                    waits.timeouts.record(1)
+                raise
+            finally:
+                waits.seconds.record(perf_counter() - began)
+                pending.pop()
+
+        return raw_connection
 
 
 def is_measured(driver: str) -> bool:
@@ -150,13 +176,20 @@ def _code(error: BaseException) -> str:
     return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
 
 
+def _is_pool(pool: Any) -> bool:
+    """Whether it is not one that keeps nothing, or one connection for good."""
+    return hasattr(pool, "checkedin") and hasattr(pool, "checkedout")
+
+
 def _figures(engine: Any) -> pools.Figures | None:
     pool = engine.pool  # another one after `dispose`
-    if not hasattr(pool, "checkedin") or not hasattr(pool, "checkedout"):
-        return None  # a pool that keeps nothing, or one connection for good
+    if not _is_pool(pool):
+        return None
     used, idle, kept = pool.checkedout(), pool.checkedin(), pool.size()
     overflow = getattr(pool, "_max_overflow", 0)
-    return pools.Figures(_name(engine, pool), used, idle, kept, kept + overflow if overflow >= 0 else 0)
+    waits = engine.__dict__.get(WAITS)
+    pending = len(waits.pending) if waits is not None else 0
+    return pools.Figures(_name(engine, pool), used, idle, kept, kept + overflow if overflow >= 0 else 0, pending)
 
 
 def _name(engine: Any, pool: Any) -> str:
