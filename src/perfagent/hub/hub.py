@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING
 
+from perfagent.hub.alert.alerts import Alerts
 from perfagent.hub.declared import Declared
 from perfagent.hub.objectives.ledger import Ledger
 from perfagent.hub.receive.totals import Totals
@@ -49,12 +50,14 @@ class Hub:
     browsers: Totals = field(default_factory=Totals)  # what pages have measured, for Prometheus
     started: float = field(default_factory=time)
     last_activity: float = field(default_factory=time)  # a request of anybody; what the idle time counts from
+    alerts: Alerts = field(init=False)  # what is wrong, and who wants to know of it
     declared: Declared = field(init=False)  # what files say of objectives, rules, channels and the like
     objectives: Ledger = field(init=False)  # how each objective stands
     sources: Sources = field(init=False)  # what the hub collects by itself
 
     def __post_init__(self) -> None:
         self.declared = Declared([self.settings.directory, str(self.directory)])
+        self.alerts = Alerts(self)
         self.objectives = Ledger(self)
         self.sources = Sources(self)
 

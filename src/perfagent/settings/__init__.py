@@ -343,6 +343,9 @@ class Settings(Table):
         "does not look.",
         ("advise", "act", "off"),
     )
+    alert_interval = Number(
+        "PERFAGENT_ALERT_INTERVAL", 10, "How often the hub looks for what is wrong.", "s", 1, 3600
+    )
     retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
     retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
     retention_size = Whole("PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64)

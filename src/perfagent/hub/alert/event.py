@@ -48,6 +48,8 @@ class Event:
         incident: as it is after it.
         by: the role of who did it; "" where nobody did.
         note: what they said.
+        id: of each event, the incident's with a number. After a crash an event may come a second time: it is the same
+            where the id is.
     """
 
     happening: Happening
@@ -55,3 +57,4 @@ class Event:
     incident: Incident
     by: str = ""
     note: str = ""
+    id: str = ""

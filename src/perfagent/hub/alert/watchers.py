@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from perfagent.hub.hub import Hub
 
 WATCHERS: tuple[tuple[str, str], ...] = (
+    ("alert.thresholds", "ThresholdWatcher"),
     ("alert.anomalies", "Anomalies"),
     ("alert.objectives", "Objectives"),
 )

@@ -58,7 +58,9 @@ def build(hub: Hub, rates: Rates | None = None) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         take_setting(hub)
         await live.start()
+        hub.alerts.start()
         yield
+        await anyio.to_thread.run_sync(hub.alerts.stop)
         await live.end()
 
     app = FastAPI(

@@ -28,6 +28,7 @@ KEPT = frozenset(("hub/audit",))
 """Queries that the hub's own database answers."""
 FOLDER = "window"
 SECOND = 1_000_000_000  # ns
+ALERTED = 7200  # seconds that are looked at for what is wrong
 SHAPE = 1
 """A number that changes with what the rows mean; a window of another one is begun anew."""
 
@@ -103,6 +104,7 @@ class Window(Store):
             if fresh.moved:
                 rows = [(row[0], fresh.moved.get(row[1], row[1]), *row[2:]) for row in rows]
             insert(cursor, "span_minutes", rows, tables.SPAN_MINUTES)
+            self._note(cursor, stretch)
         self._known.committed(fresh)
 
     def put_points(
@@ -145,6 +147,7 @@ class Window(Store):
                 latest = [row for row in latest if row[0] not in fresh.refused]
             insert(cursor, "point_minutes", rows, tables.POINT_MINUTES)
             insert(cursor, "points", latest, tables.POINTS)
+            self._note(cursor, stretch)
         self._known.committed(fresh)
         return len(fresh.refused)
 
@@ -178,9 +181,16 @@ class Window(Store):
             spans = [self._moved(span, fresh.moved) for span in _once(batch.spans) if span.span_id not in there]
             insert(cursor, "spans", spans, tables.SPANS)
             if counted:
-                insert(cursor, "span_minutes", rollups.of_spans(spans), tables.SPAN_MINUTES)
+                counts = rollups.of_spans(spans)
+                insert(cursor, "span_minutes", counts, tables.SPAN_MINUTES)
+                self.changed.note(cursor, (row[0] for row in counts))
         self._known.committed(fresh)
         return len(spans)
+
+    def _note(self, cursor: Any, stretch: Stretch) -> None:
+        """Lets the alerts know of a stretch, unless it was fetched for somebody who looks back."""
+        if stretch.end > time.time() - ALERTED:
+            self.changed.note(cursor, [stretch.begin])
 
     def forget_calls(self) -> None:
         """Forgets all calls: what counts them has changed, and with it what their operations are called."""

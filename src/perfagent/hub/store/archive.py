@@ -99,9 +99,16 @@ def import_(store: Store, folder: Path) -> dict[str, int]:
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW archived_{table} AS FROM read_parquet({_quoted(file)})")
         for text, _names in sql.statements("import"):
             cursor.execute(text)
+        for kind in ("span", "point"):
+            store.changed.note(cursor, _first(cursor, f"new_{kind}_minutes"))
     store.refresh()
     after = store.sizes()
     return {table: after[table] - before[table] for table in TIMES if table in after}
+
+
+def _first(cursor: duckdb.DuckDBPyConnection, table: str) -> list[int]:
+    (earliest,) = cursor.execute(f"SELECT min(minute) FROM {table}").fetchone() or (None,)  # noqa: S608 - one of two
+    return [] if earliest is None else [int(earliest)]
 
 
 def _check(folder: Path) -> None:

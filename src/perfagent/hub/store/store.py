@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from perfagent.hub.store import rollups, sql, tables
+from perfagent.hub.store.changed import Changed
 from perfagent.hub.store.database import Database
 from perfagent.hub.store.deltas import Deltas
 from perfagent.hub.store.errors import StoreFailed, StoreUnavailable
@@ -75,6 +76,7 @@ class Store:
             )
             self._deltas = Deltas(self._all("SELECT * FROM running ORDER BY time"))
             self._read_progress()
+            self.changed = Changed(int(self._all("SELECT earliest FROM alert_progress")[0]["earliest"]))
 
     def _read_progress(self) -> None:
         self._hours = int(self._all("SELECT hours FROM progress")[0]["hours"])
@@ -106,14 +108,18 @@ class Store:
             add(cursor, "series", fresh.series, tables.SERIES, now)
             spans = move([row for batch in batches for row in batch.spans], fresh.moved)
             insert(cursor, "spans", spans, tables.SPANS)
-            self._insert_minutes(cursor, "span", rollups.of_spans(spans), tables.SPAN_MINUTES)
+            of_spans = rollups.of_spans(spans)
+            self._insert_minutes(cursor, "span", of_spans, tables.SPAN_MINUTES)
             logs = [row for batch in batches for row in batch.logs]
             insert(cursor, "logs", logs, tables.LOGS)
             insert(cursor, "log_minutes", rollups.of_logs(logs), tables.LOG_MINUTES)
             points, running = self._deltas.apply(fresh.points(batches), fresh.described)
             insert(cursor, "points", points, tables.POINTS)
-            self._insert_minutes(cursor, "point", rollups.of_points(points), tables.POINT_MINUTES)
+            of_points = rollups.of_points(points)
+            self._insert_minutes(cursor, "point", of_points, tables.POINT_MINUTES)
             insert(cursor, "running", running, tables.RUNNING)
+            insert(cursor, "sketches", [row for batch in batches for row in batch.sketches], tables.SKETCHES)
+            self.changed.note(cursor, (row[0] for rows in (of_spans, of_points) for row in rows))
         self._known.committed(fresh)
         self._deltas.committed(running)
         fresh.tell_refused(batches)

@@ -1,0 +1,102 @@
+"""The thresholds as a watcher: each time that a service's figure stays beyond its limit is a violation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfagent.hub.alert.violation import Violation
+from perfagent.hub.analyse import words
+from perfagent.hub.analyse.thresholds import episodes
+from perfagent.hub.api.facts import limits
+from perfagent.hub.api.minutes import measured
+from perfagent.hub.api.ranges import Range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfagent.hub.analyse.thresholds import Episode, Threshold
+    from perfagent.hub.hub import Hub
+
+QUIET = 600  # s without a figure after which a violation counts as over: the service has stopped
+BEFORE = 3600  # s that are read before a range, besides the minutes in a row that a threshold asks for
+LINKS = {
+    "response_time_p95_ms": "#/endpoints?sort=p95&service=",
+    "error_rate_percent": "#/endpoints?sort=errors&service=",
+    "database_time_average_ms": "#/queries?service=",
+    "slow_query_ms": "#/queries?sort=p95&service=",
+    "cache_hit_rate_percent": "#/caches?service=",
+}
+ADVICE = {
+    "response_time_p95_ms": "Open the slowest endpoint: its breakdown shows which calls hold the time.",
+    "error_rate_percent": "Open the endpoint that fails: its traces show the exception and the line.",
+    "database_time_average_ms": "Look which statement takes most time in all, and ask `perfagent index analyze`.",
+    "slow_query_ms": "Look at the statement's plan: `perfagent index analyze` tells which index it lacks.",
+    "database_pool_percent": "Look for connections that are held while the program waits; then for a larger pool.",
+    "cpu_usage_percent": "See which process it is, and profile it: `perfagent profile PID`.",
+    "memory_usage_percent": "See which process grows: `perfagent memory SCRIPT` names the lines that hold memory.",
+    "event_loop_lag_p99_ms": "Something blocks the loop: the slow traces show which call holds it.",
+    "cache_hit_rate_percent": "Compare the keys that are asked with those that are stored, and the time they live.",
+    "disk_usage_percent": "Free some room, or let less be kept.",
+    "health_check": "Ask the route itself; its answer says which part is not well.",
+    "gc_pause_percent": "Look for many objects that live long; `PERFAGENT_GC_THRESHOLD` makes collections rarer.",
+    "restarts": "Read the last log lines of the processes that ended.",
+    "replication_lag_ms": "Look at the replica's own load, and at long transactions of the primary.",
+    "open_breakers": "Look at the service behind the breaker.",
+    "error_budget_remaining_percent": "Let releases wait until the errors have stopped.",
+    "deprecated_calls_per_minute": "`perfagent deprecations` lists the lines to change.",
+    "deprecated_calls_growth_percent": "`perfagent deprecations` lists the lines to change.",
+    "telemetry_dropped_percent": "`perfagent doctor` tells why the agent could not send.",
+}
+
+
+class ThresholdWatcher:
+    """Looks at the figures of every threshold that is enabled.
+
+    Args:
+        hub: whose figures.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._store = hub.store
+
+    def look(self, within: Range) -> Iterator[Violation]:
+        """The violations of a range, those that are over included."""
+        thresholds = {name: one for name, one in limits(self._store).items() if one.enabled}
+        longest = max((one.violations for one in thresholds.values()), default=0) * 60
+        wide = Range(max(0.0, within.begin - BEFORE - longest), within.end)
+        for (name, service), (times, values) in measured(self._store, wide, None, thresholds).items():
+            threshold = thresholds[name]
+            for episode in episodes(threshold, times, values):
+                last = next(time for time, value in zip(reversed(times), reversed(values), strict=True)
+                            if value is not None)  # fmt: skip
+                if episode.until is None and times[-1] - last > QUIET:
+                    episode.until = last + 60
+                yield violation(threshold, service, episode)
+
+
+def violation(threshold: Threshold, service: str, episode: Episode) -> Violation:
+    """One episode as a violation."""
+
+    def shown(value: float) -> str:
+        if threshold.unit == "ms":
+            return words.milliseconds(value)
+        return words.percent(value / 100) if threshold.unit == "%" else f"{value:g}"
+
+    of = f" in {service}" if service else ""
+    return Violation(
+        kind="threshold",
+        rule=threshold.name,
+        service=service,
+        severity="critical" if episode.severity == "critical" else "warning",
+        title=threshold.title,
+        text=f"{threshold.title}: at worst {shown(episode.worst)}{of}, the limit is {shown(episode.limit)}",
+        since=episode.since,
+        until=episode.until,
+        value=episode.last,
+        worst=episode.worst,
+        limit=episode.limit,
+        unit=threshold.unit,
+        cooldown_minutes=threshold.cooldown_minutes,
+        link=LINKS.get(threshold.name, "#/processes?service=") + service,
+        advice=ADVICE.get(threshold.name, ""),
+    )

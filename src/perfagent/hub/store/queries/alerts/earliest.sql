@@ -1,0 +1,3 @@
+-- The earliest minute that was stored since the last look.
+SELECT earliest
+FROM alert_progress
