@@ -50,12 +50,16 @@ class Breakdown:
         duration: ns, of all of them.
         parts: ns by "queries", "cache", "calls" and "own".
         inner: what ran within them, by operation.
+        alone: ns on the critical path in spans of an operation themselves, not in spans below; whichever service's.
+        ran: how often each of these operations ran.
     """
 
     requests: int = 0
     duration: int = 0
     parts: Counter[str] = field(default_factory=Counter)
     inner: dict[int, Within] = field(default_factory=dict)
+    alone: Counter[int] = field(default_factory=Counter)
+    ran: Counter[int] = field(default_factory=Counter)
 
     def mean_ms(self, part: str) -> float | None:
         """The mean time a request spends in a part; None without requests."""
@@ -95,9 +99,11 @@ def _add(whole: Breakdown, request: Node, known: dict[int, Piece]) -> None:
     whole.duration += request.duration
     times: Counter[int] = Counter()
     for node, part, counted in below:
+        operation = known[id(node)].operation
         whole.parts[part] += node.critical
+        whole.alone[operation] += node.critical
+        whole.ran[operation] += 1
         if counted:
-            operation = known[id(node)].operation
             times[operation] += 1
             inner = whole.inner.setdefault(operation, Within())
             inner.calls += 1

@@ -46,6 +46,8 @@ class Cause:
         requests: how many, weighted.
         last: the newest, ns.
         trace_id: of the newest.
+        first, category: the operation of the span that failed first, and what it is.
+        caller: where that was called from, "file:line function"; "" where unknown.
     """
 
     operation: int
@@ -57,6 +59,9 @@ class Cause:
     requests: float
     last: int
     trace_id: bytes
+    first: int = 0
+    category: str = ""
+    caller: str = ""
 
 
 def failure(row: Mapping[str, Any]) -> Failure:
@@ -122,7 +127,7 @@ def _count(found: dict[tuple[int, str, str, str], Cause], request: Failure, firs
     if cause is None:
         found[key] = Cause(
             request.operation, request.name, request.service, first.error, words.shorten(message, 300), place,
-            request.weight, request.started, request.trace_id,
+            request.weight, request.started, request.trace_id, first.operation, first.category, first.caller or "",
         )  # fmt: skip
         return
     cause.requests += request.weight

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def milliseconds(value: float | None) -> str:
     """A duration with two or three significant figures, such as "0.42 ms", "84 ms" or "1.9 s"."""
@@ -51,3 +56,9 @@ def shorten(text: str, width: int = 120) -> str:
     """A text in one line that fits."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def several(names: Sequence[str], most: int = 2) -> str:
+    """Some names, such as "GET /a, GET /b and 3 more"."""
+    shown, rest = ", ".join(names[:most]), len(names) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown
