@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfagent.hub.alert.alerts import Alerts
 from perfagent.hub.declared import Declared
+from perfagent.hub.notify.notifier import Notifier
 from perfagent.hub.objectives.ledger import Ledger
 from perfagent.hub.receive.totals import Totals
 from perfagent.hub.sources.sources import Sources
@@ -55,8 +56,11 @@ class Hub:
     objectives: Ledger = field(init=False)  # how each objective stands
     sources: Sources = field(init=False)  # what the hub collects by itself
 
+    notifier: Notifier = field(init=False)  # who is told of what happens to incidents
+
     def __post_init__(self) -> None:
         self.declared = Declared([self.settings.directory, str(self.directory)])
+        self.notifier = Notifier(self)
         self.alerts = Alerts(self)
         self.objectives = Ledger(self)
         self.sources = Sources(self)

@@ -39,7 +39,7 @@ SUBJECTS = (
     "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "browsers", "queries", "caches",
     "deprecations", "processes", "logs", "metrics", "client_metrics", "live", "findings", "causes",
     "alerts", "trends",
-    "reports", "sources", "audit", "agents", "archives",
+    "reports", "sources", "audit", "agents", "archives", "channels", "deliveries",
 )  # fmt: skip
 THREADS = 8  # that ask the store; DuckDB answers each with all cores, so more would only wait for each other
 
@@ -59,9 +59,11 @@ def build(hub: Hub, rates: Rates | None = None) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         take_setting(hub)
         await live.start()
+        await anyio.to_thread.run_sync(hub.notifier.start)
         hub.alerts.start()
         yield
         await anyio.to_thread.run_sync(hub.alerts.stop)
+        await anyio.to_thread.run_sync(hub.notifier.stop)
         await live.end()
 
     app = FastAPI(

@@ -16,6 +16,7 @@ from perfagent.hub.api.context import TheHub
 from perfagent.hub.api.envelope import Answer, Model
 from perfagent.hub.api.ranges import MINUTES_KEPT
 from perfagent.hub.hub import Hub
+from perfagent.hub.notify.exposed import families as exposed_by_notifier
 from perfagent.hub.remote import exposed
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -73,6 +74,7 @@ class Exposition:
         ):
             yield GaugeMetricFamily(f"perfagent_hub_{name}", text, now)
         yield from self._hub.browsers.families()
+        yield from exposed_by_notifier(self._hub.notifier)
         if self._hub.remote is not None:
             yield from exposed.families(self._hub.remote)
 

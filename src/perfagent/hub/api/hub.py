@@ -164,7 +164,11 @@ def hub(hub: TheHub, request: Request) -> Answer:
                 "bytes": settings.retention_size * 2**20,
             },
             "remotes": [] if hub.remote is None else [one.answer() for one in hub.remote.states()],
-            "notes": [*hub.store.notes, *(hub.remote.problems() if hub.remote is not None else ())],
+            "notes": [
+                *hub.store.notes,
+                *(hub.remote.problems() if hub.remote is not None else ()),
+                *(problem.text for problem in hub.notifier.problems),
+            ],
             "subscribers": request.app.state.live.subscribers,
             "schema": rows["schema"],
         }

@@ -1,0 +1,5 @@
+-- What channels were told of an incident, the latest first.
+SELECT event, channel, happening, state, taken
+FROM deliveries
+WHERE incident = $incident
+ORDER BY taken DESC
