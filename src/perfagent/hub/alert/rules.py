@@ -1,0 +1,145 @@
+"""Rules of one's own as a watcher: each time that a condition holds for long enough is a violation."""
+
+from __future__ import annotations
+
+import logging
+import re
+from math import floor
+from typing import TYPE_CHECKING
+
+from perfagent.hub.alert.violation import Violation
+from perfagent.hub.analyse import words
+from perfagent.hub.api.facts import limits
+from perfagent.hub.conditions.fetching import fetch
+from perfagent.hub.conditions.judging import Judge
+from perfagent.hub.conditions.rules import Rules
+from perfagent.hub.expressions import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfagent.hub.api.ranges import Range
+    from perfagent.hub.conditions.judging import Found
+    from perfagent.hub.conditions.lasting import Spell
+    from perfagent.hub.hub import Hub
+
+log = logging.getLogger("perfagent.hub")
+SETTLED = 10
+"""Seconds after its end that a minute is judged: what is sent every few seconds has come by then."""
+BEFORE = 3600
+"""Seconds that are judged before a range, so that what began before it is known."""
+MOST_TOLD = 100
+"""Violations of one rule that are told; a rule about everything would else be everybody's."""
+
+
+class RuleWatcher:
+    """Looks at the rules that are enabled.
+
+    Args:
+        hub: whose rules and figures.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._rules = Rules(hub)
+        self._judge = Judge(hub.store, lambda: limits(hub.store))
+        self._told: set[str] = set()
+
+    def look(self, within: Range) -> Iterator[Violation]:
+        """The violations of a range, those that are over included."""
+        rules = [kept.rule for kept in self._rules.all().values() if kept.rule.enabled]
+        self._tell(self._rules.problems)
+        if not rules:
+            return
+        end = floor((within.end - SETTLED) / 60) * 60
+        begin = min(floor(within.begin / 60) * 60, end - 60)
+        self._tell(fetch(self._hub, self._judge.needs(rules), begin - BEFORE, end))
+        told: dict[str, int] = {}
+        for found in self._judge.judge(rules, begin, end, BEFORE):
+            for spell in found.spells:
+                told[found.rule.name] = told.get(found.rule.name, 0) + 1
+                if told[found.rule.name] <= MOST_TOLD:
+                    yield violation(found, spell)
+
+    def _tell(self, problems: list[str]) -> None:
+        for problem in problems:
+            if problem not in self._told:
+                self._told.add(problem)
+                log.warning("%s; the other rules serve", problem.partition("\n")[0])
+
+
+def violation(found: Found, spell: Spell) -> Violation:
+    """One spell of a rule as a violation."""
+    rule = found.rule
+    labels = {tree.SHORT.get(key, key): text for key, text in found.labels.items()}
+    details: dict[str, str | float] = {f"label {key}": text for key, text in labels.items() if key != "service"}
+    details["condition"] = rule.expression.text
+    if rule.channels:
+        details["channels"] = ", ".join(rule.channels)
+    if rule.runbook:
+        details["runbook"] = rule.runbook
+    return Violation(
+        kind="rule",
+        rule=rule.name,
+        service=found.service,
+        severity=rule.severity,
+        title=rule.name,
+        text=message(found, spell, labels),
+        since=spell.since,
+        until=spell.until,
+        subject=found.subject,
+        value=spell.value,
+        worst=spell.worst,
+        limit=spell.limit,
+        unit=found.unit if found.unit in ("ms", "%") else "",
+        cooldown_minutes=rule.cooldown_minutes,
+        link=f"#/overview?service={found.service}",
+        advice=rule.advice or (f"Read {rule.runbook}" if rule.runbook else ""),
+        details=details,
+    )
+
+
+def message(found: Found, spell: Spell, labels: dict[str, str]) -> str:
+    """What people are told: the rule's own text with its places filled in, or one that is made."""
+    rule = found.rule
+    known = {
+        **found.labels,
+        **labels,
+        "service": found.service,
+        "name": found.name or rule.name,
+        "value": shown(spell.value, found.unit),
+        "worst": shown(spell.worst, found.unit),
+        "limit": shown(spell.limit, found.unit),
+        "severity": rule.severity,
+        "subject": found.subject,
+        "for": rule.lasting,
+    }
+    if rule.message:
+        return re.sub(r"\{([^{}]*)\}", lambda place: known.get(place[1], ""), rule.message)
+    where = " ".join(part for part in (found.service, found.subject) if part)
+    told = f"{rule.name}: at worst {known['worst']}" if spell.worst is not None else f"{rule.name} holds"
+    limit = f", the limit is {known['limit']}" if spell.limit is not None else ""
+    return f"{told}{f' in {where}' if where else ''}{limit}"
+
+
+SIZES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+def shown(value: float | None, unit: str) -> str:
+    """A value in its unit, for people.
+
+    Args:
+        value: None for an unknown one.
+        unit: as `units.LITERALS` has it; "" for none.
+    """
+    if value is None:
+        return "unknown"
+    if unit in ("ms", "s"):
+        return words.milliseconds(value * (1000 if unit == "s" else 1))
+    if unit == "%":
+        return words.percent(value / 100)
+    if unit == "B":
+        for name, size in SIZES:
+            if abs(value) >= size:
+                return f"{value / size:.3g} {name}"
+    return f"{value:.4g} {unit}".rstrip()
