@@ -21,6 +21,7 @@ GROUPS = {
         "deprecations": "lines that call what is deprecated, those to change first",
         "report": "a report as JSON, CSV or HTML",
         "health": "is everything healthy; for scripts",
+        "slo": "objectives: what is left of each error budget, and what spent it",
         "replication-lag": "how far a replica of a database is behind its primary",
         "index": "indexes that a database lacks or has in vain, with the plan that proves it; make one",
     },
