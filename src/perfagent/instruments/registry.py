@@ -17,6 +17,14 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("gunicorn.workers.base", "werkzeug.serving", "wsgiref.handlers", "waitress.server"),
     ),
     ("flask", "perfagent.instruments.flask", ("flask.ctx", "flask.app")),
+    (
+        "django",
+        "perfagent.instruments.django",
+        (
+            "django.core.cache",
+            *(f"django.core.handlers.{name}" for name in ("wsgi", "asgi", "base", "exception")),
+        ),
+    ),
     ("sqlite3", "perfagent.instruments.sqlite3", ("sqlite3",)),
     ("aiosqlite", "perfagent.instruments.aiosqlite", ("aiosqlite",)),
     ("psycopg", "perfagent.instruments.psycopg", ("psycopg",)),
