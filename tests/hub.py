@@ -93,6 +93,12 @@ class ServedHub:
         assert response.status_code == 200, response.text
         return response.json()["data"]
 
+    def alerts(self, **params: Any) -> list[dict[str, Any]]:
+        """The alerts, after a look at all that was stored."""
+        self.hub.alerts.look()
+        found: list[dict[str, Any]] = self.get("alerts", **params)["items"]
+        return found
+
     def refusal(self, path: str, role: str = "viewer", **params: Any) -> tuple[int, str, str | None]:
         """Status, code and field of a request that must be refused."""
         response = self.ask(path, role, params=_query(params))

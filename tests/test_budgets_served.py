@@ -149,9 +149,9 @@ def test_an_exhausted_budget_is_an_alert_of_the_hub(hub: ServedHub, run_program:
 
     def told() -> list[tuple[str, str, str, float]]:
         return [
-            (one["threshold"], one["service"], one["severity"], one["value"])
-            for one in hub.get("alerts", hours=1)["items"]
-            if one["threshold"] == "error_budget_remaining_percent"
+            (one["rule"], one["service"], one["severity"], one["value"])
+            for one in hub.alerts(hours=1)
+            if one["rule"] == "error_budget_remaining_percent"
         ]
 
     program.wait_until(lambda: bool(told()), "no alert", 100)

@@ -427,21 +427,21 @@ def test_a_violated_threshold_is_an_alert_that_people_act_on(serve_hub: Any) -> 
                 span(minute * 100 + one, ago=60 * minute, ms=10, status=500 if one < 5 else 200) for one in range(20)
             )),
         )  # fmt: skip
-    (alert,) = hub.get("alerts", active_only="true")["items"]
-    assert (alert["threshold"], alert["severity"], alert["state"]) == ("error_rate_percent", "critical", "firing")
+    (alert,) = hub.alerts(active_only="true")
+    assert (alert["rule"], alert["severity"], alert["state"]) == ("error_rate_percent", "critical", "firing")
     assert (alert["worst"], alert["limit"], alert["service"]) == (25.0, 10.0, "shop")
     assert alert["until"] is None
     done = hub.ask("alerts", "operator", "POST", json={"id": alert["id"], "action": "acknowledge", "note": "I look"})
-    assert done.json()["data"] == {"id": alert["id"], "state": "acknowledged"}
-    (again,) = hub.get("alerts")["items"]
+    assert done.json()["data"] == {"id": alert["id"], "state": "acknowledged", "silence": None}
+    (again,) = hub.alerts()
     assert (again["state"], again["note"], again["by"]) == ("acknowledged", "I look", "operator")
     hub.ask("alerts", "operator", "POST", json={"id": alert["id"], "action": "dismiss"})
-    assert hub.get("alerts", active_only="true")["items"] == []
+    assert hub.alerts(active_only="true") == []
     assert hub.ask("alerts", "viewer", "POST", json={"id": alert["id"], "action": "dismiss"}).status_code == 403
     assert hub.ask("alerts", "operator", "POST", json={"id": "0" * 16, "action": "dismiss"}).status_code == 404
     quiet = hub.ask("thresholds", "admin", "PUT", json={"items": [{"name": "error_rate_percent", "enabled": False}]})
     assert quiet.status_code == 200
-    assert hub.get("alerts")["items"] == []
+    assert [one["state"] for one in hub.alerts()] == ["resolved"]
     assert one_of(hub.get("thresholds")["items"], name="error_rate_percent")["changed"]
     actions = [one["action"] for one in hub.get("audit", "admin")["items"]]
     assert actions == ["thresholds.set", "alerts.dismiss", "alerts.acknowledge"]
@@ -475,7 +475,7 @@ def test_vital_signs_violate_their_thresholds(hub: ServedHub) -> None:
                 gauge("db.client.connection.max", 10, ago=60 * minute, db__client__connection__pool__name="main"),
             ),
         )  # fmt: skip
-    found = {one["threshold"]: (one["severity"], one["worst"]) for one in hub.get("alerts")["items"]}
+    found = {one["rule"]: (one["severity"], one["worst"]) for one in hub.alerts()}
     assert found == {
         "cpu_usage_percent": ("critical", pytest.approx(98)),
         "event_loop_lag_p99_ms": ("warning", pytest.approx(1000)),

@@ -28,7 +28,7 @@ def minutes() -> Iterator[float]:
 
 def found(hub: ServedHub, **params: Any) -> dict[str, tuple[str, float]]:
     """The alerts: severity and worst value by threshold."""
-    return {one["threshold"]: (one["severity"], one["worst"]) for one in hub.get("alerts", **params)["items"]}
+    return {one["rule"]: (one["severity"], one["worst"]) for one in hub.alerts(**params)}
 
 
 def total(name: str, value: float, ago: float, /, **attributes: str) -> dict[str, Any]:
@@ -120,9 +120,7 @@ def test_deprecated_calls_that_grow_are_told_where_there_was_an_hour_before(hub:
         if minute < 90:
             newcomer = counter("deprecated_function_calls_total", calls, ago=60.0 * minute, function="old")
             hub.send("metrics", metrics(resource("new"), newcomer))
-    (growth,) = (
-        one for one in hub.get("alerts", hours=1)["items"] if one["threshold"] == "deprecated_calls_growth_percent"
-    )
+    (growth,) = (one for one in hub.alerts(hours=1) if one["rule"] == "deprecated_calls_growth_percent")
     assert growth["service"] == "shop"
     assert growth["value"] == pytest.approx(100, abs=10)
 
@@ -141,13 +139,13 @@ def test_a_breaker_is_open_until_it_was_tried_and_not_for_ever(hub: ServedHub) -
                 total(name, 1, ago, name="tried", state="closed"),
             ),
         )
-    (alert,) = hub.get("alerts")["items"]
-    assert (alert["threshold"], alert["worst"], alert["until"]) == ("open_breakers", 1, None)
+    (alert,) = hub.alerts()
+    assert (alert["rule"], alert["worst"], alert["until"]) == ("open_breakers", 1, None)
     states = (total(name, 1, 0.5, name="payments", state=state) for state in ("open", "half_open", "closed"))
     hub.send("metrics", metrics(resource("shop"), *states))
     # What opened before the hub knew of it is no news.
     hub.send("metrics", metrics(resource("old"), total(name, 3, 60, name="x", state="open")))
-    (alert,) = hub.get("alerts")["items"]
+    (alert,) = hub.alerts()
     assert (alert["service"], alert["state"], alert["value"]) == ("shop", "resolved", 1)
 
 
@@ -161,8 +159,8 @@ def test_processes_that_end_young_are_restarts_and_a_release_is_none(hub: Served
         hub.send("metrics", metrics(old, gauge("process.uptime", 90_000.0, "s", ago=400)))
         for minute in range(6):
             hub.send("metrics", metrics(new, gauge("process.uptime", 360 - 60.0 * minute, "s", ago=60.0 * minute)))
-    (alert,) = hub.get("alerts")["items"]
-    assert (alert["threshold"], alert["service"], alert["severity"]) == ("restarts", "shop", "critical")
+    (alert,) = hub.alerts()
+    assert (alert["rule"], alert["service"], alert["severity"]) == ("restarts", "shop", "critical")
     assert alert["worst"] == 6
 
 
@@ -177,7 +175,7 @@ def test_a_health_route_that_fails_three_minutes_in_a_row_is_critical(hub: Serve
             number += 1
             one = span(number, f"GET {route}", ago=60.0 * minute, status=status)
             hub.send("traces", traces(resource(service), one))
-    health = [one for one in hub.get("alerts")["items"] if one["threshold"] == "health_check"]
+    health = [one for one in hub.alerts() if one["rule"] == "health_check"]
     assert [(one["service"], one["severity"]) for one in health] == [("shop", "critical")]
 
 

@@ -20,6 +20,7 @@ from perfagent.hub.store.errors import StoreFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from perfagent.hub.alert.escalation import Escalation
     from perfagent.hub.alert.event import Event
     from perfagent.hub.alert.violation import Violation, Watcher
     from perfagent.hub.hub import Hub
@@ -52,6 +53,7 @@ class Alerts:
         self._failing: set[str] = set()
         self._engine: Engine | None = None
         self._version = -1
+        self._escalations: Sequence[Escalation] = escalation.DEFAULTS
         self._deep_at = -1e9
         self._took = 0.0
         self._waits_to_be_told: list[Event] = []
@@ -137,6 +139,19 @@ class Alerts:
             self._write(engine)
         self._hand_on()
         return True
+
+    def heed(self) -> None:
+        """Has silences and windows that were changed count at once.
+
+        Raises:
+            StoreFailed: it could not be written.
+        """
+        with self._lock:
+            engine = self._known()
+            engine.mute = self.mutes.judge()
+            engine.take(self.now(), {})
+            self._write(engine)
+        self._hand_on()
 
     def _run(self) -> None:
         interval = self._hub.settings.alert_interval

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 TRIM = 200  # alerts beyond those that are kept, before the oldest are taken away
 _TEXT = pa.string()
 _ALERTS = pa.schema(
-    [(name, _TEXT) for name in ("id", "incident", "watcher", "kind", "rule", "service", "subject", "severity", "state")]
+    [
+        (name, _TEXT)
+        for name in ("id", "identity", "incident", "watcher", "kind", "rule", "service", "subject", "severity", "state")
+    ]
     + [("since", pa.float64()), ("until", pa.float64()), ("content", _TEXT)]
 )
 _INCIDENTS = pa.schema(
@@ -116,8 +119,8 @@ def _insert(cursor: duckdb.DuckDBPyConnection, table: str, rows: Sequence[dict[s
 def _alert_row(alert: Alert) -> dict[str, Any]:
     one = alert.violation
     return {
-        "id": alert.id, "incident": alert.incident, "watcher": alert.watcher, "kind": one.kind, "rule": one.rule,
-        "service": one.service, "subject": one.subject, "severity": alert.severity, "state": alert.state,
+        "id": alert.id, "identity": one.identity, "incident": alert.incident, "watcher": alert.watcher,
+        "kind": one.kind, "rule": one.rule, "service": one.service, "subject": one.subject, "severity": alert.severity, "state": alert.state,
         "since": one.since, "until": one.until, "content": _json(alert),
     }  # fmt: skip
 

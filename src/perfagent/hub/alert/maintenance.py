@@ -30,6 +30,7 @@ class Window:
         reason: for people.
         origin: the file that declares it; "" for one that was begun at run time.
         by: the role of who began that.
+        off_until: until when somebody has ended it, seconds since the epoch.
     """
 
     name: str
@@ -43,9 +44,12 @@ class Window:
     reason: str = ""
     origin: str = ""
     by: str = ""
+    off_until: float = 0.0
 
     def lasts(self, now: float) -> bool:
         """Whether it is on at a moment."""
+        if now < self.off_until:
+            return False
         if self.begin is not None:
             return self.begin <= now and (self.end is None or now < self.end)
         moment = datetime.fromtimestamp(now, _zone(self.zone))
@@ -57,7 +61,7 @@ class Window:
 
     def is_over(self, now: float) -> bool:
         """Whether it will never be on again."""
-        return self.end is not None and now >= self.end
+        return self.end is not None and max(now, self.off_until) >= self.end
 
     def covers(self, service: str) -> bool:
         """Whether it is about a service."""

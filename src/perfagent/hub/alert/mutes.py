@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfagent.hub.alert.violation import Violation
     from perfagent.hub.hub import Hub
 
-SILENCES, WINDOWS = "alert_silences", "maintenance"  # documents of the store
+SILENCES, WINDOWS, ENDED = "alert_silences", "maintenance", "maintenance_ended"  # documents of the store
 MOST = 200  # of each, those that are over included
 MATCHED = ("alert", "kind", "rule", "service", "subject", "severity")
 
@@ -76,12 +76,22 @@ class Mutes:
         return sorted(found, key=lambda one: -one.begin)
 
     def windows(self) -> list[Window]:
-        """All of them by their name; those of run time win."""
-        document = self._hub.store.document(WINDOWS)
-        found: dict[str, Window] = dict(self._declared)
-        for name, one in document.items() if isinstance(document, dict) else ():
-            found[name] = Window(**{**one, "services": tuple(one["services"]), "days": tuple(one["days"])})
+        """All of them by their name; those of run time win while they last."""
+        now, ended = time(), self._hub.store.document(ENDED)
+        found = dict(self._declared)
+        for name, until in ended.items() if isinstance(ended, dict) else ():
+            if name in found:
+                found[name] = replace(found[name], off_until=until)
+        for one in self._begun():
+            if one.name not in found or not one.is_over(now):
+                found[one.name] = one
         return sorted(found.values(), key=lambda one: one.name)
+
+    def _begun(self) -> list[Window]:
+        """The windows of run time."""
+        document = self._hub.store.document(WINDOWS)
+        found = document.values() if isinstance(document, dict) else ()
+        return [Window(**{**one, "services": tuple(one["services"]), "days": tuple(one["days"])}) for one in found]
 
     def silence(self, matchers: Mapping[str, str], seconds: float, by: str, note: str) -> Silence:
         """Begins a silence.
@@ -117,27 +127,31 @@ class Mutes:
         """
         now = time()
         with self._lock:
-            kept = {one.name: one for one in self.windows() if not one.origin and not one.is_over(now)}
+            kept = {one.name: one for one in self._begun() if not one.is_over(now)}
             if len(kept) >= MOST and window.name not in kept:
                 raise TooMany(f"{MOST} maintenance windows are kept already; end one")
             self._keep({**kept, window.name: window})
 
-    def end(self, name: str, by: str) -> Window | None:
-        """Ends a window now, one of a file for this time alone; returns it, None where none of that name is to come."""
+    def end(self, name: str) -> Window | None:
+        """Ends a window that is on or to come; a weekly one that is on, for this time alone; returns it as it was.
+
+        Returns:
+            None where there is none of that name.
+        """
         now = time()
         with self._lock:
-            windows = {one.name: one for one in self.windows()}
-            found = windows.get(name)
-            if found is None or found.is_over(now):
+            found = next((one for one in self.windows() if one.name == name), None)
+            if found is None or found.is_over(now) or not (found.lasts(now) or found.begin is not None):
                 return None
-            kept = {one.name: one for one in windows.values() if not one.origin}
-            if found.begin is None and not found.origin:
-                del kept[name]
-            elif found.begin is not None and found.begin > now:
-                kept[name] = replace(found, begin=now, end=now, origin="", by=by)
+            if found.origin:
+                until = found.end if found.begin is not None else maintenance.next_change(found, now)
+                known = self._hub.store.document(ENDED)
+                lasting = {key: one for key, one in known.items() if one > now} if isinstance(known, dict) else {}
+                self._hub.store.keep(ENDED, {**lasting, name: until})
             else:
-                kept[name] = replace(found, begin=found.begin or now, end=now, days=(), origin="", by=by)
-            self._keep(kept)
+                kept = {one.name: one for one in self._begun()}
+                kept[name] = replace(found, begin=min(found.begin or now, now), end=now)
+                self._keep(kept)
         return found
 
     def _keep(self, windows: Mapping[str, Window]) -> None:

@@ -1,135 +1,120 @@
-"""Alerts and thresholds: what was violated when, what is now, what people did about it, and the limits themselves."""
+"""Alerts: what is wrong, what was, what people did about it, and what they want kept quiet."""
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
-from pydantic import Field, StringConstraints, field_validator
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field, StringConstraints
 
-from perfagent.hub.analyse import words
-from perfagent.hub.analyse.thresholds import DEFAULTS, Episode, Threshold, changed, episodes
+from perfagent.hub.alert.mutes import MATCHED, TooMany
+from perfagent.hub.alert.violation import Kind, Severity
 from perfagent.hub.api.audit import record
 from perfagent.hub.api.context import PLAIN, OfService, TheHub
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
-from perfagent.hub.api.facts import limits, set_limits
-from perfagent.hub.api.minutes import measured
 from perfagent.hub.api.paging import Paging
-from perfagent.hub.api.ranges import Range
-from perfagent.hub.api.security import ADMIN, caller
+from perfagent.hub.api.security import caller
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from perfagent.hub.store.store import Store
+    from perfagent.hub.alert.mutes import Silence
+    from perfagent.hub.hub import Hub
+    from perfagent.hub.store.rows import Row
 
 router = APIRouter(tags=["alerts"])
 
-MOST_ACTIONS = 10_000  # that are remembered
-QUIET = 600  # s without a figure after which a violation counts as over: the service has stopped
 State = Literal["firing", "acknowledged", "dismissed", "escalated", "resolved"]
-STATES: dict[str, State] = {"acknowledge": "acknowledged", "dismiss": "dismissed", "escalate": "escalated"}
+MOST_MINUTES = 10_080
+HOUR = 3600
 
 
 class Alert(Model):
-    """A threshold that a service violates, or did."""
+    """Something that is wrong, or was."""
 
-    id: str = Field(
-        description="The same for each violation of a threshold by a service.", examples=["5f2b9c1d0e0e4736"]
+    id: str = Field(description="One of each alert.", examples=["5f2b9c1d0e0e4736"])
+    identity: str = Field(
+        description="The same each time that this is wrong: of rule, service and subject.",
+        examples=["0e0e47365f2b9c1d"],
     )
-    threshold: str = Field(examples=["error_rate_percent"])
+    incident: str = Field(description="That it is part of.", examples=["9c1d0e0e47365f2b"])
+    kind: Kind = Field(description="Which sort of watcher says so.", examples=["threshold"])
+    rule: str = Field(description="The threshold, rule or objective.", examples=["error_rate_percent"])
     title: str = Field(examples=["Failing requests"])
-    service: str = Field(examples=["shop"])
-    severity: Literal["warning", "high", "critical"] = Field(description="`high`: a warning that somebody escalated.")
+    service: str = Field(description="Of whom; empty for the machine or the hub.", examples=["shop"])
+    subject: str = Field(description="Which part of the service; empty for the whole of it.", examples=[""])
+    severity: Severity = Field(description="The worst that it reached, or what it was escalated to.")
     state: State = Field(examples=["firing"])
-    value: float = Field(description="The last one.", examples=[7.5])
-    worst: float = Field(examples=[9.1])
-    limit: float = Field(description="That is violated.", examples=[5.0])
+    value: float | None = Field(description="The last one.", examples=[7.5])
+    worst: float | None = Field(examples=[9.1])
+    limit: float | None = Field(description="That is violated.", examples=[5.0])
     unit: str = Field(description="ms, % or empty.", examples=["%"])
     since: float = Field(description="Seconds since the epoch.", examples=[1789000000.0])
     until: float | None = Field(description="Null while it lasts.", examples=[None])
+    noticed: float = Field(description="When the hub saw it first.", examples=[1789000012.0])
     text: str = Field(examples=["Failing requests: at worst 9.1 % in shop, the limit is 5 %"])
+    advice: str = Field(description="The next step.", examples=["Open the endpoint that fails."])
     link: str = Field(examples=["#/endpoints?service=shop&sort=errors"])
+    traces: list[str] = Field(description="Requests that show it.", examples=[[]])
+    returned: int = Field(description="Times that it came back within its cooldown.", examples=[0])
+    muted: str = Field(description="The silence or window that keeps it quiet; empty for none.", examples=[""])
     by: str | None = Field(description="The role of who acted on it.", examples=[None])
     note: str | None = Field(description="What they said.", examples=[None])
 
 
-Severity = Literal["low", "medium", "warning", "high", "critical"]
-"""Thresholds make `warning`, `high` (escalated) and `critical`; the rest is for rules of other kinds."""
+Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+Note = Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)]
+Pattern = Annotated[str, StringConstraints(max_length=255, pattern=PLAIN, min_length=1)]
 
 
 class Action(Model):
-    """What somebody does about an alert."""
+    """What somebody does about an alert, or about all of an incident."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] = Field(
-        description="Of the alert.", examples=["5f2b9c1d0e0e4736"]
+    id: Identity | None = Field(
+        default=None,
+        description="Of the alert, or of the incident; may be left out for a silence with matchers.",
+        examples=["5f2b9c1d0e0e4736"],
     )
-    action: Literal["acknowledge", "dismiss", "escalate", "reopen"] = Field(
-        description="What to do; `reopen` takes the last one back.", examples=["acknowledge"]
+    action: Literal["acknowledge", "dismiss", "escalate", "reopen", "resolve", "silence"] = Field(
+        description="What to do. `reopen` takes the last one back; `resolve` says that it is over; `silence` keeps "
+        "quiet what matches, for `duration_minutes`.",
+        examples=["acknowledge"],
     )
-    note: Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)] | None = Field(
-        default=None, description="Why, for the others.", examples=["the report runs until noon"]
+    note: Note | None = Field(default=None, description="Why, for the others.", examples=["the report runs until noon"])
+    duration_minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES, strict=True)] | None = Field(
+        default=None, description="How long a silence lasts; 60 when left out.", examples=[60]
+    )
+    matchers: Annotated[dict[Literal[MATCHED], Pattern], Field(max_length=len(MATCHED))] | None = Field(  # type: ignore[valid-type]
+        default=None,
+        description="What a silence is about, * for any text; the alert's identity when left out.",
+        examples=[{"service": "shop", "rule": "slow_*"}],
     )
 
 
 class Acted(Model):
     """What became of an alert."""
 
-    id: str = Field(description="Of the alert.", examples=["5f2b9c1d0e0e4736"])
-    state: State = Field(description="What it is now.", examples=["acknowledged"])
+    id: str | None = Field(description="Of the alert or incident.", examples=["5f2b9c1d0e0e4736"])
+    state: State | None = Field(description="What it is now.", examples=["acknowledged"])
+    silence: str | None = Field(default=None, description="The silence that was begun.", examples=["47365f2b9c1d0e0e"])
 
 
-class Limit(Model):
-    """One threshold."""
+class Silenced(Model):
+    """A time in which what matches is kept and not told."""
 
-    name: str = Field(description="Of the threshold.", examples=["error_rate_percent"])
-    title: str = Field(description="For people.", examples=["Error rate"])
-    unit: str = Field(description="Of the limits.", examples=["%"])
-    warning: float | None = Field(description="From where it warns; null for nowhere.", examples=[5.0])
-    critical: float | None = Field(description="From where it is critical; null for nowhere.", examples=[10.0])
-    measure: str = Field(description="What is measured, each minute and for each service.")
-    comparison: Literal["greater", "less", "equal"] = Field(description="Which side of a limit violates it.")
-    violations: int = Field(description="Minutes in a row that must violate it; 0 is as good as 1.")
-    cooldown_minutes: int = Field(description="What returns within so long is the same alert.")
-    enabled: bool = Field(description="Whether it is looked at.", examples=[True])
-    changed: bool = Field(description="Whether it differs from the default.")
+    id: str = Field(examples=["47365f2b9c1d0e0e"])
+    matchers: dict[str, str] = Field(examples=[{"service": "shop"}])
+    begin: float = Field(description="Seconds since the epoch.", examples=[1789000000.0])
+    end: float = Field(examples=[1789003600.0])
+    active: bool
+    by: str = Field(description="The role of who asked for it.", examples=["operator"])
+    note: str = Field(examples=["the report runs until noon"])
 
 
-class Limits(Model):
-    """All thresholds."""
-
-    items: list[Limit]
-
-
-Number = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False, strict=True)]
-
-
-class NewLimit(Model):
-    """What to change of one threshold; what is left out stays."""
-
-    name: Literal[tuple(DEFAULTS)] = Field(examples=["error_rate_percent"])  # type: ignore[valid-type]
-    warning: Number | None = Field(default=None, description="Null for none.", examples=[2.0])
-    critical: Number | None = Field(default=None, description="Null for none.", examples=[5.0])
-    violations: Annotated[int, Field(ge=0, le=1440)] | None = Field(default=None, examples=[3])
-    cooldown_minutes: Annotated[int, Field(ge=0, le=10_080)] | None = Field(default=None, examples=[15])
-    enabled: Annotated[bool, Field(strict=True)] | None = Field(default=None, examples=[True])
-
-    @field_validator("violations", "cooldown_minutes", mode="before")
-    @classmethod
-    def _number(cls, value: object) -> object:
-        """What JSON calls a number: 3 and 3.0, and neither "3" nor true, which pydantic would take as well."""
-        if isinstance(value, (str, bool)):
-            raise ValueError("a whole number is wanted")
-        return value
-
-
-class NewLimits(Model):
-    """Thresholds to change."""
-
-    items: Annotated[list[NewLimit], Field(min_length=1, max_length=100)]
+Hours = Annotated[int, Query(description="How far back.", ge=1, le=8760, examples=[24])]
+OfSeverity = Annotated[Severity | None, Query(description="Only this severity.", examples=["high"])]
+Active = Annotated[bool, Query(description="Only those that last, and that nobody dismissed.")]
 
 
 @router.get("/alerts", response_model=Success[Listing[Alert]])
@@ -137,140 +122,123 @@ def alerts(
     hub: TheHub,
     page: Paging,
     service: OfService = None,
-    severity: Annotated[Severity | None, Query(description="Only this severity.", examples=["high"])] = None,
-    hours: Annotated[
-        int, Query(description="How far back; minutes are kept for 7 days.", ge=1, le=168, examples=[24])
-    ] = 24,
-    active_only: Annotated[bool, Query(description="Only those that last, and that nobody dismissed.")] = False,
+    severity: OfSeverity = None,
+    kind: Annotated[Kind | None, Query(description="Only of this sort.", examples=["threshold"])] = None,
+    hours: Hours = 24,
+    active_only: Active = False,
 ) -> Answer:
-    """The violations of thresholds, the active ones and then the latest first."""
+    """What is wrong and was, the active ones first, then the latest."""
+    found = listed(
+        hub, service=service, severity=severity, kind=kind, since=time() - hours * HOUR, active_only=active_only,
+        offset=page.offset, limit=page.limit + 1,
+    )  # fmt: skip
+    return success(page.listing(found))
+
+
+@router.post("/alerts", response_model=Success[Acted], responses=refuses(404, 409))
+def act_on_alert(hub: TheHub, request: Request, action: Action) -> Answer:
+    """Acknowledges, dismisses, escalates, reopens, resolves or silences what is active."""
+    who, note = caller(request).role, action.note or ""
+    target = action.id
+    before = _known(hub, target) if target is not None else None
+    if action.action == "silence":
+        silence = _silence(hub, action, before, who)
+        record(request, "alerts.silence", target or silence.id, after={**silence.matchers, "end": silence.end})
+        hub.alerts.heed()
+        return success({"id": target, "state": _known(hub, target)[1] if target else None, "silence": silence.id})
+    if target is None:
+        raise Refused(400, "missing", f"id: {action.action} needs the id of an alert or an incident", "id")
+    if action.duration_minutes is not None or action.matchers is not None:
+        field = "matchers" if action.matchers is not None else "duration_minutes"
+        raise Refused(400, "bad_request", f"{field}: is for action=silence alone", field)
+    if before is None or not hub.alerts.act(target, action.action, who, note):
+        raise Refused(404, "not_found", f"no active alert {target}; GET alerts?active_only=true tells which are", "id")
+    state = _known(hub, target)[1]
+    record(request, f"alerts.{action.action}", target, before={"state": before[1]}, after={"state": state})
+    return success({"id": target, "state": state})
+
+
+def _known(hub: Hub, target: str | None) -> tuple[str, State]:
+    """The identity and the state of an alert, or "" and that of an incident; raises Refused where there is none."""
+    for row in listed(hub, id=target):
+        return row["identity"], row["state"]
+    for row in hub.alerts.kept.rows("alerts/incidents", **{**NO_FILTER, "id": target}):
+        return "", row["state"]
+    raise Refused(404, "not_found", f"no alert {target}; GET alerts tells which there are", "id")
+
+
+def _silence(hub: Hub, action: Action, known: tuple[str, State] | None, who: str) -> Silence:
+    matchers: dict[str, str] = dict(action.matchers or {})
+    if known is not None and known[0]:
+        matchers.setdefault("alert", known[0])
+    elif known is not None and not matchers:
+        raise Refused(
+            400, "bad_request", "matchers: a silence of an incident needs them, or name one alert", "matchers"
+        )
+    if not matchers:
+        raise Refused(400, "missing", "matchers: give them, or the id of an alert to silence", "matchers")
+    try:
+        return hub.alerts.mutes.silence(matchers, (action.duration_minutes or 60) * 60.0, who, action.note or "")
+    except TooMany as error:
+        raise Refused(409, "conflict", str(error), "action") from None
+
+
+@router.get("/alerts/silences", response_model=Success[Listing[Silenced]])
+def silences(hub: TheHub, page: Paging) -> Answer:
+    """What people want kept quiet and wanted, the latest first."""
     now = time()
     found = [
-        one
-        for one in current(hub.store, Range(now - hours * 3600, now), service)
-        if (severity is None or one["severity"] == severity)
-        and (not active_only or one["state"] in ("firing", "acknowledged", "escalated"))
-    ]
+        {
+            "id": one.id, "matchers": one.matchers, "begin": one.begin, "end": one.end,
+            "active": one.begin <= now < one.end, "by": one.by, "note": one.note,
+        }
+        for one in hub.alerts.mutes.silences()
+    ]  # fmt: skip
     return success(page.listing(found[page.offset : page.offset + page.limit + 1]))
 
 
-@router.post("/alerts", response_model=Success[Acted], responses=refuses(404))
-def act_on_alert(hub: TheHub, request: Request, action: Action) -> Answer:
-    """Acknowledges, dismisses, escalates or reopens an alert that is active."""
-    now = time()
-    active = {one["id"]: one for one in current(hub.store, Range(now - 86_400, now), None) if one["until"] is None}
-    alert = active.get(action.id)
-    if alert is None:
-        raise Refused(
-            404, "not_found", f"no active alert {action.id}; GET alerts?active_only=true tells which are", "id"
-        )
-    document = hub.store.document("alerts")
-    actions = dict(document) if isinstance(document, dict) else {}
-    if action.action == "reopen":
-        actions.pop(action.id, None)
-    else:
-        who = caller(request).role
-        actions[action.id] = {"state": STATES[action.action], "time": now, "by": who, "note": action.note}
-    if len(actions) > MOST_ACTIONS:
-        del actions[min(actions, key=lambda one: actions[one]["time"])]
-    hub.store.keep("alerts", actions)
-    state: State = STATES.get(action.action, "firing")
-    record(request, f"alerts.{action.action}", action.id, before={"state": alert["state"]}, after={"state": state})
-    return success({"id": action.id, "state": state})
+@router.delete("/alerts/silences/{silence}", response_model=Success[Acted], responses=refuses(404))
+def end_silence(
+    hub: TheHub,
+    request: Request,
+    silence: Annotated[str, Path(description="Its id.", pattern=r"^[0-9a-f]{16}$", examples=["47365f2b9c1d0e0e"])],
+) -> Answer:
+    """Ends a silence; what it kept quiet and still fires is told."""
+    if not hub.alerts.mutes.end_silence(silence):
+        raise Refused(404, "not_found", f"no silence {silence} is on; GET alerts/silences tells which are", "silence")
+    record(request, "alerts.unsilence", silence)
+    hub.alerts.heed()
+    return success({"id": None, "state": None, "silence": silence})
 
 
-def current(store: Store, within: Range, service: str | None) -> list[dict[str, Any]]:
-    """The violations in a range, as the interface gives them."""
-    thresholds = {name: one for name, one in limits(store).items() if one.enabled}
-    document = store.document("alerts")
-    actions: Mapping[str, Any] = document if isinstance(document, dict) else {}
-    found = []
-    for (name, of_service), (times, values) in measured(store, within, service, thresholds).items():
-        for episode in episodes(thresholds[name], times, values):
-            if episode.until is None and times[-1] - _last_value(times, values) > QUIET:
-                episode.until = _last_value(times, values) + 60
-            found.append(_alert(thresholds[name], of_service, episode, actions, times[0]))
-    return sorted(found, key=lambda one: (one["until"] is not None, one["severity"] == "warning", -one["since"]))
+NO_FILTER: dict[str, Any] = {
+    "id": None, "incident": None, "service": None, "severity": None, "kind": None, "since": 0.0, "active_only": False,
+    "limit": 1000, "offset": 0,
+}  # fmt: skip
 
 
-def _last_value(times: list[int], values: list[float | None]) -> int:
-    return next(time for time, value in zip(reversed(times), reversed(values), strict=True) if value is not None)
+def listed(hub: Hub, **filters: object) -> list[dict[str, Any]]:
+    """Alerts as the interface gives them; `filters` in place of those of NO_FILTER."""
+    return [_alert(row) for row in hub.alerts.kept.rows("alerts/list", **{**NO_FILTER, **filters})]
 
 
-LINKS = {
-    "response_time_p95_ms": "#/endpoints?sort=p95&service=",
-    "error_rate_percent": "#/endpoints?sort=errors&service=",
-    "database_time_average_ms": "#/queries?service=",
-    "slow_query_ms": "#/queries?sort=p95&service=",
-    "cache_hit_rate_percent": "#/caches?service=",
-}
+SHOWN = ("kind", "rule", "title", "service", "subject", "value", "worst", "limit", "unit", "since", "until", "text",
+         "advice", "link", "traces")  # fmt: skip
 
 
-def _alert(
-    threshold: Threshold, service: str, episode: Episode, actions: Mapping[str, Any], first: int
-) -> dict[str, Any]:
-    identity = blake2b(f"{threshold.name}\0{service}".encode(), digest_size=8).hexdigest()
-    action = actions.get(identity)
-    # A violation that lasts since before the range began may have been acted on before that, too.
-    since = episode.since if episode.since > first + threshold.violations * 60 else 0
-    if action and not since <= action["time"] <= (episode.until or action["time"]):
-        action = None  # that was about another violation
-    state = "resolved" if episode.until is not None else action["state"] if action else "firing"
-    severity = episode.severity
-    if action and action["state"] == "escalated" and severity == "warning":
-        severity = "high"
-
-    def shown(value: float) -> str:
-        if threshold.unit == "ms":
-            return words.milliseconds(value)
-        return words.percent(value / 100) if threshold.unit == "%" else f"{value:g}"
-
+def _alert(row: Row) -> dict[str, Any]:
+    known = orjson.loads(row["content"])
+    violation = known["violation"]
     return {
-        "id": identity,
-        "threshold": threshold.name,
-        "title": threshold.title,
-        "service": service,
-        "severity": severity,
-        "state": state,
-        "value": episode.last,
-        "worst": episode.worst,
-        "limit": episode.limit,
-        "unit": threshold.unit,
-        "since": episode.since,
-        "until": episode.until,
-        "text": f"{threshold.title}: at worst {shown(episode.worst)} in {service}, the limit is {shown(episode.limit)}",
-        "link": LINKS.get(threshold.name, "#/processes?service=") + service,
-        "by": action["by"] if action else None,
-        "note": action["note"] if action else None,
+        "id": row["id"],
+        "identity": row["identity"],
+        "incident": row["incident"],
+        "severity": known["severity"],
+        "state": row["state"],
+        "noticed": known["noticed"],
+        "returned": known["returned"],
+        "muted": known["muted"],
+        "by": known["by"] or None,
+        "note": known["note"] or None,
+        **{key: violation[key] for key in SHOWN},
     }
-
-
-@router.get("/thresholds", response_model=Success[Limits])
-def thresholds(hub: TheHub) -> Answer:
-    """The limits as they are set."""
-    return success({"items": [_limit(one) for one in limits(hub.store).values()]})
-
-
-def _limit(one: Threshold) -> dict[str, Any]:
-    return {**one.answer(), "changed": one != DEFAULTS[one.name]}
-
-
-@router.put("/thresholds", response_model=Success[Limits], responses=refuses(409), dependencies=[ADMIN])
-def set_thresholds(hub: TheHub, request: Request, new: NewLimits) -> Answer:
-    """Changes thresholds; what is left out of one stays. For admins."""
-    before = limits(hub.store)
-    document = hub.store.document("thresholds")
-    changes: dict[str, dict[str, Any]] = dict(document) if isinstance(document, dict) else {}
-    for one in new.items:
-        fields = {key: value for key, value in one.model_dump(exclude_unset=True).items() if key != "name"}
-        required = ("violations", "cooldown_minutes", "enabled")
-        fields = {key: value for key, value in fields.items() if value is not None or key not in required}
-        changes[one.name] = {**changes.get(one.name, {}), **fields}
-    try:
-        after = changed(set_limits(hub.store), changes)
-    except ValueError as error:
-        raise Refused(409, "conflict", str(error), "items") from None
-    hub.store.keep("thresholds", changes)
-    for name in {one.name for one in new.items}:
-        record(request, "thresholds.set", name, before=before[name].answer(), after=after[name].answer())
-    return success({"items": [_limit(one) for one in after.values()]})

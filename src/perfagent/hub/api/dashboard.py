@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import time
-
 from fastapi import APIRouter
 from pydantic import Field
 
@@ -14,12 +12,11 @@ from perfagent.hub.api.context import OfService, TheHub
 from perfagent.hub.api.endpoints import Between, Endpoint, listed
 from perfagent.hub.api.envelope import Answer, Model, Success, success
 from perfagent.hub.api.overview import HealthScore, OverviewSeries, Saturation, Totals
-from perfagent.hub.api.ranges import Range, Within
+from perfagent.hub.api.ranges import Within
 
 router = APIRouter(tags=["overview"])
 
 MOST = 20  # endpoints, and alerts
-ALERTS_OF = 3 * 3600  # s that are searched for the begin of what is violated now
 
 
 class Dashboard(Model):
@@ -41,13 +38,11 @@ def dashboard(hub: TheHub, within: Within, service: OfService = None) -> Answer:
     seen = overview.see(hub.store, within, service)
     called = [one for one in seen.called if one.category in REQUESTS]
     whole = sum(one.durations.total for one in called)
-    now = time()
-    violations = alerts.current(hub.store, Range(now - ALERTS_OF, now), service)
     return success(
         {
             **{key: seen.answer[key] for key in ("range", "before", "saturation", "series", "health")},
             "summary": seen.answer["totals"],
             "endpoints": listed(hub.store, within, called[:MOST], whole),
-            "alerts": [one for one in violations if one["until"] is None][:MOST],
+            "alerts": alerts.listed(hub, service=service, active_only=True, limit=MOST),
         }
     )

@@ -101,6 +101,7 @@ class Live:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] | None = None
+        self._unheed: Callable[[], None] | None = None
 
     @property
     def subscribers(self) -> int:
@@ -114,6 +115,7 @@ class Live:
         if self._hub.remote is not None:
             loop = self._loop
             self._hub.remote.on_news(lambda: loop.call_soon_threadsafe(self._news))
+        self._unheed = self._hub.alerts.on_change(self._alerts_changed)
         self._task = asyncio.create_task(self._feed())
 
     def stop(self) -> None:
@@ -127,6 +129,9 @@ class Live:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        if self._unheed is not None:
+            self._unheed()
+            self._unheed = None
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -167,6 +172,12 @@ class Live:
         """Something new was read from elsewhere."""
         self._committed(self._hub.intake.stored())
 
+    def _alerts_changed(self) -> None:
+        """An alert has changed; in some thread."""
+        if self._streams and self._loop is not None:
+            counts = self._hub.alerts.kept.rows("alerts/counts")[0]
+            self._loop.call_soon_threadsafe(self._send, _event("alerts", counts))
+
     async def _feed(self) -> None:
         while True:
             await self._watched.wait()
@@ -194,7 +205,8 @@ def _event(name: str, data: object, number: int | None = None) -> bytes:
     responses={
         200: {
             "description": "A stream of events: `snapshot` each 2 s, `stored` after commits, at most once a second, "
-            "`ended` before the hub closes it; a comment each 15 s. Their data is JSON; here is that of a snapshot.",
+            "`alerts` when one has changed, with how many alerts and incidents are active, `ended` before the hub "
+            "closes it; a comment each 15 s. Their data is JSON; here is that of a snapshot.",
             "content": {"text/event-stream": {"schema": Snapshot.model_json_schema()}},
         },
         **refuses(429),

@@ -3,6 +3,7 @@
 
 CREATE TABLE alerts (
     id VARCHAR NOT NULL,
+    identity VARCHAR NOT NULL,
     incident VARCHAR NOT NULL,
     watcher VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
