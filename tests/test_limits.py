@@ -18,7 +18,7 @@ import pytest
 import perfagent
 from perfagent.resilience import limits
 from perfagent.resilience.limits import ResourceLimits, tasks
-from perfagent.resilience.limits.container import Container
+from perfagent.container import Container
 from perfagent.resilience.limits.resource import Resource
 from perfagent.runtime import metric, pressure
 from perfagent.runtime.pressure import EXCEEDED, FINE, TIGHT

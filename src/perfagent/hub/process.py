@@ -222,6 +222,7 @@ class Service:
             self._place.tell(os.getpid())
         kept = hub.store if hub.remote is None else hub.remote.window.keeper
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(Upkeep(kept, hub.settings).run())]
+        tasks.append(asyncio.create_task(hub.sources.run()))
         if hub.remote is not None:
             hub.remote.start()
         try:

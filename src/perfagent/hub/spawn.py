@@ -28,7 +28,10 @@ LOCK, LISTENER = 3, 4  # the numbers of the descriptors that a hub inherits
 KEPT = (
     "BROWSER",
     "DBUS_SESSION_BUS_ADDRESS",
+    "DISABLE_DETAILED_MONITORING",
     "DISPLAY",
+    "ENABLE_ADAPTIVE_INTERVALS",
+    "ENABLE_METRIC_COMPRESSION",
     "HOME",
     "LANG",
     "LANGUAGE",

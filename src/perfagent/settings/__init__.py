@@ -391,6 +391,7 @@ SUBJECTS: dict[str, str] = {
     "resilience": "ResilienceSettings",
     "exits": "ExitSettings",
     "deprecations": "DeprecationSettings",
+    "sources": "SourceSettings",
 }
 """The tables of the library's subjects: each one's module in this package, and its class."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import orjson
 
 from perfagent.hub.api.calls import passed
-from perfagent.hub.api.points import distributions, figures
+from perfagent.hub.api.points import distributions, figures, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 Stat = Literal["rate", "sum", "avg", "min", "max", "last", "count", "p50", "p90", "p95", "p99"]
 PERCENTILES = tuple(stat for stat in get_args(Stat) if stat.startswith("p"))
 _HISTOGRAM = ("p95", "p50", "p90", "p99", "avg", "min", "max", "rate", "count", "sum")
+_LEVEL = ("avg", "min", "max", "last", "sum", "count", "p50", "p90", "p95", "p99")
 # What may be asked of a kind, the first being what is answered to one who does not say.
 STATS: dict[str, tuple[Stat, ...]] = {
-    "gauge": ("avg", "min", "max", "last", "sum", "count"),
+    "gauge": _LEVEL,  # type: ignore[dict-item]
     "counter": ("rate", "sum", "last", "count"),
-    "updown": ("avg", "min", "max", "last", "sum", "count"),
+    "updown": _LEVEL,  # type: ignore[dict-item]
     "histogram": _HISTOGRAM,  # type: ignore[dict-item]
     "exponential": _HISTOGRAM,  # type: ignore[dict-item]
     "summary": ("avg", "rate", "count", "sum"),
@@ -108,7 +109,10 @@ def _text(value: object) -> str:
 def compute(store: Store, within: Range, choice: Choice, stat: Stat) -> dict[str, Any]:
     """What the groups are over time: `stat`, `unit`, `series` (the largest first) and `left_out`."""
     times = within.times()
-    if stat in PERCENTILES:
+    found: dict[int, dict[int, float | None]]
+    if stat in PERCENTILES and choice.like["kind"] in ("gauge", "sum"):
+        found = quantiles(store, within, choice.groups, int(stat[1:]) / 100) if choice.groups else {}
+    elif stat in PERCENTILES:
         share = int(stat[1:]) / 100
         found = {
             group: {time: _quantile(one.quantile_ms(share)) for time, one in steps.items()}

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from perfagent.hub.api import overview
 from perfagent.hub.api.calls import bounds
-from perfagent.hub.api.chosen import STATS, Choice, Stat, choose, compute
+from perfagent.hub.api.chosen import PERCENTILES, STATS, Choice, Stat, choose, compute
 from perfagent.hub.api.context import PLAIN, OfService, Search, TheHub
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
@@ -159,7 +159,8 @@ def query_metric(
         Query(
             description="What of it. rate: increments, or a histogram's values, a second; sum: of increments, values "
             "or levels; avg: mean (levels are added up over the series first); min, max; last: the last reading; "
-            "count: of points or a histogram's values; p50 to p99: percentiles, of histograms. When left out: what "
+            "count: of points or a histogram's values; p50 to p99: percentiles, of histograms and of the readings of gauges "
+            "and levels that are kept. When left out: what "
             "suits its kind.",
             examples=["avg"],
         ),
@@ -189,12 +190,14 @@ def query_metric(
         raise Refused(
             404, "not_found", f"no metric {name[:100]!r} was ever told; GET metrics lists those that were", "name"
         )
-    found = compute(hub.store, within, choice, _stat(choice, stat))
+    found = compute(hub.store, within, choice, _stat(choice, stat, hub.remote is not None))
     return success({"name": name, "kind": kind(choice.like), "step": within.step, "time": within.times(), **found})
 
 
-def _stat(choice: Choice, stat: Stat | None) -> Stat:
+def _stat(choice: Choice, stat: Stat | None, remote: bool) -> Stat:
     suits = STATS[kind(choice.like)]
+    if remote and choice.like["kind"] in ("gauge", "sum"):  # single readings stay where they are
+        suits = tuple(one for one in suits if one not in PERCENTILES)
     if stat is None:
         return suits[0]
     if stat not in suits:

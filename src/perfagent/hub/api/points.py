@@ -42,6 +42,25 @@ def distributions(store: Store, within: Range, groups: Mapping[int, int]) -> dic
     return found
 
 
+def quantiles(
+    store: Store, within: Range, groups: Mapping[int, int], share: float
+) -> dict[int, dict[int, float | None]]:
+    """What a share of the readings does not exceed, by group and start of the step; of points that are still kept.
+
+    Args:
+        groups: for each series' id the group that it is in.
+        share: 0..1
+    """
+    found: dict[int, dict[int, float | None]] = {}
+    bounds_ns = {"begin_ns": int(within.first * 1e9), "end_ns": within.end_ns}
+    rows = store.rows(
+        "metrics/quantiles", **bounds_ns, step=within.step, share=share, ids=list(groups), groups=list(groups.values())
+    )
+    for row in rows:
+        found.setdefault(row["grp"], {})[row["time"]] = row["value"]
+    return found
+
+
 def _chosen(store: Store, within: Range, groups: Mapping[int, int]) -> dict[str, object]:
     limits = bounds(store, within.first, within.end)
     return {**limits, "step": within.step, "ids": list(groups), "groups": list(groups.values())}

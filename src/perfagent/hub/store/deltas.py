@@ -104,6 +104,9 @@ class Deltas:
 
 
 def _since(before: Running | None, point: PointRow, monotonic: bool) -> Difference:
+    if point.value is not None and point.count is not None:  # a level whose readings were put together
+        delta = 0.0 if before is None else point.value - (before.value or 0.0)
+        return _difference(point, delta, point.count, point.total, None, None)
     if before is None:
         if point.start and point.time - point.start <= FRESH:
             return _difference(point, point.value, point.count, point.total, point.buckets, point.zeros)

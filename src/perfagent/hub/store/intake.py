@@ -48,7 +48,7 @@ class Counts:
         spans, logs, points, batches: stored.
         refused: items that were not taken, because too much waited or because they break a limit or have no form.
         failed: items that were taken and could not be stored; their senders were told.
-        last: when the last commit ended, seconds since the epoch.
+        last: when the last commit of what a program sent ended, seconds since the epoch.
     """
 
     spans: int = 0
@@ -176,7 +176,8 @@ class Intake:
             counts.points += sum(len(batch.points) for batch in batches)
             counts.batches += len(batches)
             counts.refused += sum(batch.rejected for batch in batches)
-            counts.last = time.time()
+            if not all(batch.own for batch in batches):
+                counts.last = time.time()
             if self.failing:
                 log.warning("telemetry is stored again")
         self.failing = str(failure) if failure else ""

@@ -50,11 +50,16 @@ def of_points(points: Iterable[Difference]) -> list[Row]:
     """Rows of `point_minutes`, one for each point: those of one minute are merged when it has ended."""
     return [
         (
-            point.time // MINUTE * 60, point.series, 1, point.value, point.value, point.delta, point.count, point.total,
-            point.smallest, point.largest, point.buckets, point.first_bucket, point.zeros,
+            point.time // MINUTE * 60, point.series, _readings(point), point.value, point.value, point.delta,
+            point.count, point.total, point.smallest, point.largest, point.buckets, point.first_bucket, point.zeros,
         )
         for point in points
     ]  # fmt: skip
+
+
+def _readings(point: Difference) -> int:
+    """How many readings of a gauge or a level a point stands for."""
+    return point.count if point.count and point.value is not None else 1
 
 
 def hourly(rows: Iterable[Row], closed: int) -> list[Row]:

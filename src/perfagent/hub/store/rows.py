@@ -72,6 +72,15 @@ class PointRow(NamedTuple):
     exemplars: str | None  # JSON [{"time": ns, "value": n, "trace_id": hex, "span_id": hex}]
 
 
+class SketchRow(NamedTuple):
+    """How the readings of a gauge that became one point were distributed; the columns of the table `sketches`."""
+
+    series: int
+    time: int  # ns since the epoch, that of the point
+    places: list[int]  # of `hub.sources.compression`
+    counts: list[int]
+
+
 class Resource(NamedTuple):
     """Who sent; the columns of the table `resources`."""
 
@@ -119,6 +128,8 @@ class Batch:
         bytes: size of the request, unpacked; what the queue's limit counts.
         rejected: items left out, because of a limit or because they are malformed.
         reason: why, for the sender.
+        own: whether the hub made it itself, so that it is no sign of a program.
+        sketches: how readings that became one point were distributed.
     """
 
     spans: list[SpanRow] = field(default_factory=list)
@@ -130,6 +141,8 @@ class Batch:
     bytes: int = 0
     rejected: int = 0
     reason: str = ""
+    own: bool = False
+    sketches: list[SketchRow] = field(default_factory=list)
 
     @property
     def items(self) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from perfagent.hub.store.rows import LogRow, Operation, PointRow, Resource, Series, SpanRow
+from perfagent.hub.store.rows import LogRow, Operation, PointRow, Resource, Series, SketchRow, SpanRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,9 @@ DIFFERENCES = (
 )  # fmt: skip
 RUNNING_FIELDS = tuple(name for name in PointRow._fields if name not in ("smallest", "largest", "exemplars"))
 POINTS = _schema(DIFFERENCES, **_POINT)
+SKETCHES = _schema(
+    SketchRow._fields, series=_WHOLE, time=_WHOLE, places=pa.list_(pa.int32()), counts=pa.list_(pa.int32())
+)
 RUNNING = _schema(RUNNING_FIELDS, **_POINT)
 SPAN_MINUTES = _schema(
     ("minute", "operation", "status_code", "bucket", "calls", "errors", "total", "longest", "rows"),

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from perfagent import settings
-from perfagent.resilience.limits.container import Container
+from perfagent.container import Container
 from perfagent.resilience.limits.resource import FULL, Rate, Resource, own_cpu, own_memory
 from perfagent.runtime import pressure
 from perfagent.runtime.metric import COUNTER, GAUGE, registry

@@ -5,6 +5,10 @@ DELETE FROM logs WHERE time < $raw_ns;
 
 DELETE FROM points WHERE time < $raw_ns;
 
+DELETE FROM sketches WHERE time < $raw_ns;
+
+DELETE FROM seen WHERE time < $raw_ns;
+
 DELETE FROM span_minutes WHERE minute < $minutes;
 
 DELETE FROM point_minutes WHERE minute < $minutes;

@@ -53,6 +53,8 @@ SELECT
     seen.requests
 FROM seen
 JOIN resources ON resources.id = seen.resource
-WHERE ($service IS NULL OR resources.service = $service)
+WHERE
+    ($service IS NULL OR resources.service = $service)
+    AND json_extract_string(resources.attributes, '$."perfagent.source.kind"') IS NULL -- the hub's own sources
 ORDER BY resources.service, seen.latest DESC, resources.instance
 LIMIT 5000

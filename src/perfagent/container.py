@@ -76,6 +76,24 @@ class Container:
                 return used / 1e9
         return None
 
+    def throttled(self) -> tuple[float, float, float] | None:
+        """Periods of the quota so far, those in which all had to wait, and how long they waited in seconds; None where
+        there is no quota.
+        """
+        for folder in self._version2():
+            if os.path.exists(f"{folder}/cpu.max") and not _read(f"{folder}/cpu.max").startswith("max"):
+                periods, waited, long = (
+                    _row(f"{folder}/cpu.stat", name) for name in ("nr_periods", "nr_throttled", "throttled_usec")
+                )
+                return periods, waited, long / 1e6
+        for folder in self._version1("cpu"):
+            if (_number(_read(f"{folder}/cpu.cfs_quota_us")) or -1) > 0:
+                periods, waited, long = (
+                    _row(f"{folder}/cpu.stat", name) for name in ("nr_periods", "nr_throttled", "throttled_time")
+                )
+                return periods, waited, long / 1e9
+        return None
+
     def _version2(self) -> Iterator[str]:
         return self._upward(self._root, self._paths.get("", ""), "cgroup.controllers")
 

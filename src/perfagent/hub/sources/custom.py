@@ -1,0 +1,216 @@
+"""Sources of a user's own: a function, an installed package, a command, or an address that answers figures as JSON."""
+
+from __future__ import annotations
+
+import http.client
+import math
+import re
+import subprocess
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from perfagent.hub.sources import addresses, kinds
+from perfagent.hub.sources.asking import ask
+from perfagent.hub.sources.options import headers, texts, words
+from perfagent.hub.sources.source import Collected, Point, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from perfagent.hub.hub import Hub
+    from perfagent.hub.sources.source import Plan
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-/]{0,199}")
+MOST = 1_000  # figures of one collection
+LARGEST = 1 << 20  # bytes that a command may write
+
+
+class Python:
+    """The source `python`: what `call = "module:callable"` returns.
+
+    Args:
+        plan: `arguments` are given to the callable by their names.
+        hub: not needed.
+    """
+
+    def __init__(self, plan: Plan, hub: Hub | None) -> None:
+        self._call = self._found(plan)
+        self._arguments = _arguments(plan)
+        self._name = plan.name
+
+    def _found(self, plan: Plan) -> Callable[..., Any]:
+        path = str(plan.options.get("call", ""))
+        module, _, attribute = path.partition(":")
+        if not module or not attribute:
+            raise SourceError(f"call={path!r} is not accepted: a dotted path such as shop.figures:collect")
+        try:
+            found: Any = import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError) as error:
+            where = ", ".join(sys.path[:3])
+            raise SourceError(f"call={path!r} is not there: {error}; it is looked for in {where} …") from None
+        if not callable(found):
+            raise SourceError(f"call={path!r} is no function but a {type(found).__name__}")
+        return found  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def collect(self) -> Collected:
+        """Calls it."""
+        return collected(self._call(**self._arguments), {}, ())
+
+
+class Plugged(Python):
+    """A source of an installed package, by the entry point group `perfagent.sources`: a function as of `python`, or a
+    class that is made once with the table's `arguments` and has `collect()`.
+    """
+
+    _made: Any = None
+
+    def _found(self, plan: Plan) -> Callable[..., Any]:
+        entry = kinds.plugged()[plan.kind]
+        try:
+            found = entry.load()
+        except Exception as error:  # whatever a package raises when it is imported
+            raise SourceError(
+                f"{entry.value} of the installed packages fails: {type(error).__name__}: {error}"
+            ) from None
+        if not isinstance(found, type):
+            return found  # type: ignore[no-any-return]
+        self._made = found(**_arguments(plan))
+        return self._made.collect  # type: ignore[no-any-return]
+
+    def __init__(self, plan: Plan, hub: Hub | None) -> None:
+        super().__init__(plan, hub)
+        if self._made is not None:
+            self._arguments = {}
+
+    def close(self) -> None:
+        """Closes what can be closed."""
+        close = getattr(self._made, "close", None)
+        if callable(close):
+            close()
+
+
+class Command:
+    """The source `command`: a program that writes `{"name": value}` to its standard output.
+
+    Args:
+        plan: `command`, a list of words, for no shell; `units` and `counters` say what the figures are.
+        hub: not needed.
+    """
+
+    def __init__(self, plan: Plan, hub: Hub | None) -> None:
+        self._words = words(plan, "command")
+        self._units, self._counters = texts(plan, "units"), words(plan, "counters")
+        self._timeout = plan.timeout
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def collect(self) -> Collected:
+        """Runs it."""
+        try:
+            done = subprocess.run(  # noqa: S603 - what a file of the hub's own user says
+                self._words, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeout * 0.9, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise SourceError(f"{self._words[0]} did not end within {self._timeout * 0.9:g} s and was killed") from None
+        except OSError as error:
+            raise SourceError(f"{self._words[0]} cannot be run: {error.strerror}; give its whole path") from None
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip()[-200:]
+            raise SourceError(f"{self._words[0]} exited with {done.returncode}: {said}")
+        return collected(_json(done.stdout, self._words[0]), self._units, self._counters)
+
+
+class Json:
+    """The source `json`: an address that answers `{"name": value}`.
+
+    Args:
+        plan: `url`, `headers`; `units` and `counters` say what the figures are.
+        hub: not needed.
+    """
+
+    def __init__(self, plan: Plan, hub: Hub | None) -> None:
+        self._plan, self._headers = plan, headers(plan)
+        self._units, self._counters = texts(plan, "units"), words(plan, "counters")
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def collect(self) -> Collected:
+        """Asks it."""
+        shown = addresses.shown(self._plan.address)
+        try:
+            reply = ask(
+                self._plan.address, "GET", {"Accept": "application/json", **self._headers}, self._plan.timeout * 0.9
+            )
+        except (OSError, http.client.HTTPException) as error:
+            raise SourceError(f"{shown} does not answer: {error or type(error).__name__}") from None
+        if reply.status != 200:
+            raise SourceError(f"{shown} answered {reply.status}; it must answer 200 and figures")
+        found = collected(_json(reply.body, shown), self._units, self._counters)
+        found.attributes["url.full"] = shown
+        return found
+
+
+def collected(told: object, units: Any, counters: Iterable[str]) -> Collected:
+    """What a user's own source told, as points.
+
+    Args:
+        told: a dict of figures by name (a dict in it is one more part of the name), points, or what `collect()` of a
+            source of ours returns.
+        units: by name, by UCUM.
+        counters: names of figures that only grow.
+
+    Raises:
+        SourceError: it is none of these.
+    """
+    if isinstance(told, Collected):
+        return told
+    if isinstance(told, (list, tuple)) and all(isinstance(one, Point) for one in told):
+        return Collected(points=list(told)[:MOST])
+    if not isinstance(told, dict):
+        raise SourceError(f"it told a {type(told).__name__}; accepted: a dict of figures by name, or a list of Point")
+    found, growing = Collected(), set(counters)
+    for name, value in _flat(told, ""):
+        if len(found.points) >= MOST:
+            found.notes.append(f"of its figures {MOST} are kept; tell fewer")
+            break
+        if not NAME.fullmatch(name):
+            found.notes.append(f"{name[:50]!r} is left out: a name has letters, digits, dots, dashes and underscores")
+        elif not isinstance(value, (bool, int, float)) or not math.isfinite(value):
+            found.notes.append(f"{name}={str(value)[:50]!r} is left out: it is no number")
+        else:
+            kind = "counter" if name in growing else "gauge"
+            found.points.append(Point(name, float(value), units.get(name, "1"), kind))  # type: ignore[arg-type]
+    return found
+
+
+def _flat(told: dict[Any, Any], before: str, depth: int = 0) -> Iterable[tuple[str, Any]]:
+    for key, value in told.items():
+        name = f"{before}{key}"
+        if isinstance(value, dict) and depth < 4:
+            yield from _flat(value, f"{name}.", depth + 1)
+        else:
+            yield name, value
+
+
+def _json(body: bytes, who: str) -> object:
+    try:
+        return orjson.loads(body[:LARGEST])
+    except orjson.JSONDecodeError as error:
+        raise SourceError(f'{who} told no JSON ({error}); accepted: {{"name": 1.5, …}}') from None
+
+
+def _arguments(plan: Plan) -> dict[str, Any]:
+    value = plan.options.get("arguments", {})
+    if not isinstance(value, dict):
+        raise SourceError('arguments is not accepted: a table, such as arguments = { queue = "mail" }')
+    return value
