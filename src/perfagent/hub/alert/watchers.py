@@ -13,6 +13,7 @@ WATCHERS: tuple[tuple[str, str], ...] = (
     ("alert.thresholds", "ThresholdWatcher"),
     ("alert.anomalies", "Anomalies"),
     ("alert.objectives", "Objectives"),
+    ("alert.findings", "Findings"),
 )
 """Modules below `perfagent.hub`, and their class; each is made with the hub alone."""
 

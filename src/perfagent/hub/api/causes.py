@@ -45,6 +45,7 @@ class LikelyCause(Model):
     seconds_per_day: float = Field(description="That these take longer.", examples=[15552.0])
     failures_per_day: float = Field(description="Of them that fail by it.", examples=[0.0])
     since: float | None = Field(description="When it began; null where it may have been so all along.")
+    effect_of: str = Field(description="The title of the cause that explains this one; empty where none does.")
 
 
 class Causes(Model):

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from perfagent.hub.store.store import Store
 
 LOOKED_AT = 600.0  # s before now that are compared with now
+WAITING, WAITED, TIMEOUTS = (f"db.client.connection.{name}" for name in ("pending_requests", "wait_time", "timeouts"))
+POOLS = (vitals.POOL_USED, vitals.POOL_MOST, WAITING, WAITED, TIMEOUTS)
 NAMES = (
-    vitals.CPU_TIME, vitals.MEMORY, vitals.LAG, vitals.STALLED, vitals.GC_PAUSE, vitals.POOL_USED, vitals.POOL_MOST,
+    vitals.CPU_TIME, vitals.MEMORY, vitals.LAG, vitals.STALLED, vitals.GC_PAUSE, *POOLS,
 )  # fmt: skip
 SINCE_START = 20.0  # s of a process in which it starts up: its CPU then is no sign
 LEAST_CPU = 8.0  # s of readings, below which a share of CPU is chance
@@ -64,9 +66,6 @@ def read(store: Store, end: float, border: float, now: float, service: str | Non
     )
     found.caches = [Cache(*key, *figures) for key, figures in caches.items()]
     return found
-
-
-POOLS = (vitals.POOL_USED, vitals.POOL_MOST)
 
 
 def _count(caches: dict[tuple[str, str, str], list[float]], row: Row, begin: float, border: float) -> None:
@@ -137,24 +136,52 @@ def _pools(rows: Iterable[Row], begin: float, border: float) -> list[Pool]:
     """Each pool's use now and before, the mean of its readings; those of all processes of a service together."""
     used: dict[tuple[str, str], list[tuple[float, int, float]]] = {}
     most: dict[tuple[str, str], dict[int, float]] = {}
+    waiting: dict[tuple[str, str], list[float]] = {}
+    waits: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         attributes = json.loads(row["attributes"])
         key = (row["service"], str(attributes.get("db.client.connection.pool.name", "")))
-        if row["value"] is None:
-            continue
-        if row["name"] == vitals.POOL_MOST:
+        time, name = row["time"] / 1e9, row["name"]
+        if name == vitals.POOL_MOST and row["value"] is not None:
             most.setdefault(key, {})[row["resource"]] = row["value"]
-        elif attributes.get("db.client.connection.state") == "used":
-            used.setdefault(key, []).append((row["time"] / 1e9, row["resource"], row["value"]))
-    found = []
-    for key, limits in most.items():
-        shares = [(time, value / limits[process]) for time, process, value in used.get(key, ()) if limits.get(process)]
-        now = [share for time, share in shares if time >= begin]
-        before = [share for time, share in shares if time < border]
-        found.append(
-            Pool(
-                *key, max(limits.values()), sum(now) / len(now) if now else None,
-                sum(before) / len(before) if before else None,
-            )
-        )  # fmt: skip
-    return found
+        elif name == vitals.POOL_USED and attributes.get("db.client.connection.state") == "used":
+            used.setdefault(key, []).append((time, row["resource"], row["value"] or 0.0))
+        elif name == WAITING and time >= begin:
+            waiting.setdefault(key, []).append(row["value"] or 0.0)
+        elif name in (WAITED, TIMEOUTS) and (time >= begin or time < border):
+            figures = waits.setdefault(key, [0.0] * 5)
+            if name == TIMEOUTS:
+                figures[4] += (row["delta"] or 0.0) if time >= begin else 0.0
+            else:
+                place = 0 if time >= begin else 2
+                figures[place] += row["count"] or 0
+                figures[place + 1] += row["total"] or 0.0
+    return [
+        _pool(key, limits, used.get(key, []), waiting.get(key, []), waits.get(key, [0.0] * 5), begin, border)
+        for key, limits in most.items()
+    ]
+
+
+def _pool(
+    key: tuple[str, str],
+    limits: dict[int, float],
+    used: list[tuple[float, int, float]],
+    waiting: list[float],
+    waits: list[float],
+    begin: float,
+    border: float,
+) -> Pool:
+    shares = [(time, value / limits[process]) for time, process, value in used if limits.get(process)]
+    now = [share for time, share in shares if time >= begin]
+    before = [share for time, share in shares if time < border]
+    taken, waited, taken_before, waited_before, timeouts = waits
+    return Pool(
+        *key,
+        most=max(limits.values()),
+        now=sum(now) / len(now) if now else None,
+        before=sum(before) / len(before) if before else None,
+        waiting=sum(waiting) / len(waiting) if waiting else None,
+        wait_ms=waited / taken * 1000 if taken else None,
+        wait_ms_before=waited_before / taken_before * 1000 if taken_before else None,
+        timeouts=timeouts,
+    )

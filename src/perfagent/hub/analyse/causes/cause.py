@@ -33,6 +33,7 @@ class Cause:
         seconds_per_day: how much longer they take in all.
         failures_per_day: how many of them fail by it.
         since: when it began, seconds since the epoch; None where it may have been so all along.
+        effect_of: the title of the cause that explains this one; "" where none does.
         shown: the process, statement or the like by its identity, for those who look closer.
     """
 
@@ -53,6 +54,7 @@ class Cause:
     seconds_per_day: float = 0.0
     failures_per_day: float = 0.0
     since: float | None = None
+    effect_of: str = ""
     shown: int | None = None
 
     def answer(self) -> dict[str, Any]:

@@ -24,13 +24,25 @@ class Release(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """A pool of database connections: the share of it that was in use, 0..1; None where it was not measured."""
+    """A pool of database connections; None for what was not measured.
+
+    Args:
+        most: connections that it opens at most.
+        now, before: the share of these that was in use, 0..1, on average.
+        waiting: requests that wait for a connection now, on average.
+        wait_ms, wait_ms_before: how long one waited for it.
+        timeouts: how many waited in vain, now.
+    """
 
     service: str
     name: str
     most: float
     now: float | None
     before: float | None
+    waiting: float | None = None
+    wait_ms: float | None = None
+    wait_ms_before: float | None = None
+    timeouts: float = 0.0
 
 
 class Cache(NamedTuple):

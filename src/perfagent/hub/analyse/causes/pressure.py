@@ -132,6 +132,12 @@ def _full(facts: Facts, gains: Sequence[Gain], one: Pool) -> Cause:
     found = _of(facts, gains, "pool", one.service, one.name or "pool", title, 0.65, "#/queries")
     was = f", {words.percent(one.before)} before" if one.before is not None else ""
     found.evidence.insert(0, f"{words.percent(one.now)} of {words.count(one.most)} connections are in use{was}")
+    if one.wait_ms is not None:
+        before = f", {words.milliseconds(one.wait_ms_before)} before" if one.wait_ms_before is not None else ""
+        found.evidence.insert(0, f"requests wait {words.milliseconds(one.wait_ms)} for a connection{before}")
+    if one.timeouts >= 1:
+        found.evidence.insert(0, f"{words.count(one.timeouts)} requests of the last minute waited in vain")
+        found.score = min(found.score + 0.15, 0.97)
     if found.seconds_per_day:
         found.evidence.append("requests wait for one before their statements, which are no slower themselves")
     return found

@@ -22,6 +22,12 @@ NEAR = 300.0  # s between a release and what it is said to have brought
 LEAST = 0.35  # score, below which nothing is said
 MOST = 10
 
+SETTLING = 75.0  # s after a start of a service: caches are cold, modules are imported, connections are made
+STARTING = 0.5  # what is left of the score of what a start explains
+UNSETTLED = frozenset(
+    ("slow_query", "cache", "slow_dependency", "blocked_loop", "cpu", "gc", "memory_leak", "slow_code")
+)
+
 EXPLAINED: dict[str, tuple[str, ...]] = {
     "pool": ("lock", "slow_query", "n_plus_one", "cache", "slow_dependency"),
     "slow_query": ("cache", "blocked_loop"),
@@ -55,6 +61,9 @@ def rank(facts: Facts) -> list[Cause]:
     for one in found:
         one.steps, one.effort = STEPS[one.kind], EFFORT[one.kind]
         _put_down_to_release(facts, one)
+        if one.kind in UNSETTLED and any(_is_young(facts, service) for service in (one.service, *one.services)):
+            one.score *= STARTING
+            one.evidence.append("it has only just started, which explains much of it")
         one.score = round(min(max(one.score, 0.0), 0.99), 3)
     found = [one for one in found if one.score >= LEAST]
     return sorted(found, key=lambda one: (-one.score, one.kind, one.subject))[:MOST]
@@ -95,7 +104,7 @@ def _weighed(facts: Facts, found: Sequence[Cause]) -> list[Cause]:
             if other is one or strength < EXPLAINS or not _explains(facts, other, one):
                 continue
             one.score *= EFFECT
-            one.evidence.append(f"likely an effect: {other.title}")
+            one.effect_of = other.title
             break
     return list(found)
 
@@ -108,6 +117,12 @@ def _explains(facts: Facts, cause: Cause, effect: Cause) -> bool:
     if effect.kind == "cpu" and cause.kind in ("slow_query", "lock"):
         return _statements_explain(facts, effect.service)
     return cause.kind in EXPLAINED.get(effect.kind, ())
+
+
+def _is_young(facts: Facts, service: str) -> bool:
+    """Whether all of a service started within the last minute or so; one that has got a process more is not young."""
+    since = [one.since for one in signs.of_service(facts, service) if one.since]
+    return bool(since) and facts.end - min(since) < SETTLING
 
 
 def _statements_explain(facts: Facts, service: str) -> bool:

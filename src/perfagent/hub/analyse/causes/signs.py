@@ -18,6 +18,7 @@ LATE_MS = 100.0  # p99 of the event loop
 STUCK = 0.5  # s
 LATER = 3.0  # times before
 FULL = 0.9  # of a pool, on average
+WAIT_MS = 50.0  # for a connection of a pool
 COLLECTING = 0.1  # of the time
 LOOKUPS = 20
 COLD = 0.5  # of the hit ratio of before that is left
@@ -52,7 +53,11 @@ def collects(one: Process) -> bool:
 
 
 def is_full(one: Pool) -> bool:
-    """Whether a pool had hardly a connection left, on average, and had before."""
+    """Whether those who want a connection of a pool have to wait for it, more than before."""
+    if one.timeouts >= 1:
+        return True
+    if one.wait_ms is not None:
+        return one.wait_ms >= WAIT_MS and one.wait_ms >= LATER * (one.wait_ms_before or 0.0)
     return one.now is not None and one.now >= FULL and (one.before is None or one.before <= one.now - 0.2)
 
 
