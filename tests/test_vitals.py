@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 import time
 from importlib import import_module
@@ -90,6 +91,25 @@ def test_what_is_told_of_the_process_is_what_the_system_told_it(run_program: Run
     assert own["user"] <= value(receiver, "process.uptime") <= elapsed
     shares = [point.value for point in receiver.metric("process.cpu.utilization")]
     assert 0 < max(shares) <= 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the kernel does not count it")
+def test_waiting_for_a_processor_is_told_in_seconds(run_program: RunProgram, receiver: Receiver) -> None:
+    crowd = """
+import json, os, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+child = os.fork()
+end = time.monotonic() + 0.6
+while time.monotonic() < end:
+    pass
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+print(json.dumps({'waited': int(open('/proc/self/schedstat').read().split()[1]) / 1e9}))
+"""
+    waited = run(run_program, receiver, crowd)["waited"]
+    assert waited > 0.05, "two that share a processor wait for each other"
+    assert value(receiver, "perfagent.cpu.wait") == pytest.approx(waited, rel=0.2, abs=0.1)
 
 
 def test_the_names_are_those_of_the_semantic_conventions(run_program: RunProgram, receiver: Receiver) -> None:

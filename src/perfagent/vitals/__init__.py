@@ -27,7 +27,7 @@ def install(settings: Settings, when_imported: WhenImported | None = None) -> No
     """
     from perfagent.vitals import garbage, process
 
-    process.install()
+    process.install(settings.namespace)
     garbage.install(settings.namespace)
     if when_imported is None:
         return

@@ -26,8 +26,8 @@ SHORTEST_WINDOW = 0.5  # seconds over which utilization is taken: two exporters 
 PLAIN: dict[str, object] = {}
 
 
-def install() -> None:
-    """Registers the metrics `process.*` (OpenTelemetry semantic conventions, "OS process metrics")."""
+def install(namespace: str) -> None:
+    """Registers `process.*` (OpenTelemetry semantic conventions, "OS process metrics") and `<ns>.cpu.wait`."""
     system: Linux | Elsewhere = Linux() if os.path.exists("/proc/self/statm") else Elsewhere()
     utilization = Utilization()
     os.register_at_fork(after_in_child=utilization.reset)
@@ -75,6 +75,13 @@ def install() -> None:
             "system.paging.fault.type",
         ),
         (GAUGE, "process.uptime", "s", "The time the process has been running.", system.uptime),
+        (
+            COUNTER,
+            f"{namespace}.cpu.wait",
+            "s",
+            "How long the main thread was ready to run and had no processor.",
+            system.waits,
+        ),
     ):
         registry.make(scope, kind, name, unit, description, callback=callback, keys=tuple(keys))
 
@@ -168,6 +175,13 @@ class Linux:
         """Seconds since the process was made."""
         yield time.clock_gettime(time.CLOCK_BOOTTIME) - int(_stat()[19]) / self._tick, PLAIN
 
+    def waits(self) -> Iterator[Observation]:
+        """Seconds that the main thread waited for a processor; nothing where the kernel does not count them."""
+        try:
+            yield int(_read("/proc/self/schedstat").split()[1]) / 1e9, PLAIN
+        except (OSError, IndexError, ValueError):
+            return
+
 
 def _stat() -> list[bytes]:
     """The fields of /proc/self/stat from the third on; the second is a name that may hold anything."""
@@ -216,3 +230,7 @@ class Elsewhere:
         """Seconds since the process was made."""
         for created, attributes in self._ask("create_time"):
             yield time.time() - created, attributes
+
+    def waits(self) -> Iterator[Observation]:
+        """Nothing: no other system tells."""
+        return iter(())

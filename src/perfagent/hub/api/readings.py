@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 LOOKED_AT = 600.0  # s before now that are compared with now
 WAITING, WAITED, TIMEOUTS = (f"db.client.connection.{name}" for name in ("pending_requests", "wait_time", "timeouts"))
 POOLS = (vitals.POOL_USED, vitals.POOL_MOST, WAITING, WAITED, TIMEOUTS)
+CPU_WAIT = "perfagent.cpu.wait"
 NAMES = (
+    CPU_WAIT,
     vitals.CPU_TIME, vitals.MEMORY, vitals.LAG, vitals.STALLED, vitals.GC_PAUSE, *POOLS,
 )  # fmt: skip
 SINCE_START = 20.0  # s of a process in which it starts up: its CPU then is no sign
@@ -84,6 +86,7 @@ def _process(row: Row, series: dict[str, list[Row]], end: float, begin: float, b
     one.memory = [(point["time"] / 1e9, point["value"]) for point in series[vitals.MEMORY] if point["value"]]
     one.cpu = _cores(series[vitals.CPU_TIME], begin, end, one.since)
     one.cpu_before = _cores(series[vitals.CPU_TIME], 0.0, border, one.since)
+    one.starved = _cores(series[CPU_WAIT], begin, end, one.since)
     one.lag_ms = _p99(series[vitals.LAG], begin, end)
     one.lag_ms_before = _p99(series[vitals.LAG], 0.0, border)
     stalled = [point["value"] for point in series[vitals.STALLED] if point["time"] / 1e9 >= begin and point["value"]]

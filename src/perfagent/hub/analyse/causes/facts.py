@@ -67,6 +67,7 @@ class Process:
         lag_ms: the 99th percentile of how late its event loop ran what was ready; `stalled` is how long it has been
             stuck at most, s.
         gc: the share of time in which the collector stopped it.
+        starved: the share of time in which its main thread was ready to run and had no processor.
         memory: moments and bytes, the oldest first.
     """
 
@@ -80,6 +81,7 @@ class Process:
     stalled: float | None = None
     gc: float | None = None
     gc_before: float | None = None
+    starved: float | None = None
     memory: list[tuple[float, float]] = field(default_factory=list)
 
 

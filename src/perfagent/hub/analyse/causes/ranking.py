@@ -49,9 +49,11 @@ def rank(facts: Facts) -> list[Cause]:
     requests that fail, by the span that failed first. Signs of a process explain the time of its own code. A cause that
     another one explains follows it. At most 10.
     """
-    added = gains(facts, symptoms.slow(facts))
+    slower = symptoms.slow(facts)
+    added = gains(facts, slower)
     found = [
         *slowness.of_spans(facts, added),
+        *slowness.of_pools(facts, slower),
         *slowness.of_repeated(facts),
         *pressure.of_signs(facts, added),
         *failures.of_failures(facts, symptoms.failing(facts)),
@@ -112,6 +114,8 @@ def _weighed(facts: Facts, found: Sequence[Cause]) -> list[Cause]:
 def _explains(facts: Facts, cause: Cause, effect: Cause) -> bool:
     if not set(cause.services) & {effect.service}:
         return False
+    if effect.kind == "blocked_loop" and any(signs.is_starved(one) for one in signs.of_service(facts, effect.service)):
+        return cause.kind in ("slow_query", "lock", "n_plus_one", "pool", "cpu")
     if effect.kind in ("slow_query", "lock", "slow_dependency", "n_plus_one") and cause.kind == "cpu":
         return not _statements_explain(facts, cause.service)
     if effect.kind == "cpu" and cause.kind in ("slow_query", "lock"):

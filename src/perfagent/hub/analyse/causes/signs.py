@@ -18,6 +18,7 @@ LATE_MS = 100.0  # p99 of the event loop
 STUCK = 0.5  # s
 LATER = 3.0  # times before
 FULL = 0.9  # of a pool, on average
+STARVED = 0.2  # of the time
 WAIT_MS = 50.0  # for a connection of a pool
 COLLECTING = 0.1  # of the time
 LOOKUPS = 20
@@ -45,6 +46,11 @@ def is_blocked(one: Process) -> bool:
     if one.stalled is not None and one.stalled >= STUCK:
         return True
     return one.lag_ms is not None and one.lag_ms >= LATE_MS and one.lag_ms >= LATER * (one.lag_ms_before or 0.0)
+
+
+def is_starved(one: Process) -> bool:
+    """Whether its main thread waits for a processor: what is late then is so because the machine is busy."""
+    return one.starved is not None and one.starved >= STARVED
 
 
 def collects(one: Process) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from perfagent.hub.analyse import words
 from perfagent.hub.analyse.calls import OUTGOING, REQUESTS
 from perfagent.hub.analyse.causes import signs
+from perfagent.hub.analyse.causes.attribution import Gain
 from perfagent.hub.analyse.causes.cause import Cause
 from perfagent.hub.sources.seen import Blocked, Deadlocks, LongTransaction, SlowStatement
 
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from perfagent.hub.analyse.calls import Calls
-    from perfagent.hub.analyse.causes.attribution import Gain
     from perfagent.hub.analyse.causes.facts import Facts
+    from perfagent.hub.analyse.causes.symptoms import Slow
 
 NOTICED = 0.1  # of the extra time
+HELD = 0.3  # of the connections of a pool that a statement keeps busy: it is what fills the pool
+GROWN = 1.5  # times the work of before
 REPEATED = 3.0  # runs in one request
 AGAIN = 5.0  # runs in one request that are told although nobody feels them yet
 MORE = 2.0  # times as often as before
@@ -39,6 +42,33 @@ def of_spans(facts: Facts, gains: Sequence[Gain]) -> Iterator[Cause]:
             yield _lookups(facts, gain, one)
 
 
+def of_pools(facts: Facts, slower: Sequence[Slow]) -> Iterator[Cause]:
+    """A cause for each statement that keeps much of a full pool busy, and more than before: requests wait for it.
+
+    When all connections are held by slow statements, most requests never come as far as a statement: their time does
+    not tell which it is, but what the connections do does.
+    """
+    for pool in facts.pools:
+        if not signs.is_full(pool):
+            continue
+        feeling = [one for one in slower if one.endpoint.service == pool.service]
+        for one in facts.now.values():
+            if one.service != pool.service or one.category != "db":
+                continue
+            old = facts.before.get(one.operation)
+            busy = one.durations.total / facts.seconds / 1e9
+            was = old.durations.total / facts.seconds_before / 1e9 if old is not None else 0.0
+            held = busy / max(pool.most * (pool.now or 1.0), 1.0)
+            mean, known = one.durations.mean_ms or 0.0, old.durations.mean_ms if old is not None else None
+            slow = known is None or mean >= GROWN * known
+            if held < HELD or not (busy >= GROWN * was or slow):
+                continue
+            gain = Gain(one.operation, (busy - was) * 1000, min(held, 1.0), 1.0, 1.0 if slow else 0.5, feeling)
+            found = _statement(facts, gain, one)
+            found.evidence.insert(0, f"it keeps {words.percent(min(held, 1))} of the connections of the pool busy")
+            yield found
+
+
 def begun(facts: Facts, gain: Gain, kind: str, one: Calls, title: str) -> Cause:
     """A cause with what every one has that is about an operation."""
     spans = facts.seen.get(one.operation)
@@ -51,7 +81,7 @@ def begun(facts: Facts, gain: Gain, kind: str, one: Calls, title: str) -> Cause:
         endpoints=list(dict.fromkeys(each.name for each in feeling)),
         requests_per_day=requests, seconds_per_day=gain.load / 1000 * DAY,
     )  # fmt: skip
-    if feeling and feeling[0].operation != one.operation:
+    if gain.most and feeling and feeling[0].operation != one.operation:
         found.evidence.append(
             f"{words.percent(gain.share)} of the time that {words.several(found.endpoints)} takes more is in it"
         )
