@@ -33,6 +33,7 @@ KNOWN: dict[str, Named] = {
     "process_context_switches": Named("process.context_switches", COUNTER, "{context_switch}"),
     "process_paging_faults": Named("process.paging.faults", COUNTER, "{fault}"),
     "process_uptime_seconds": Named("process.uptime", GAUGE, "s"),
+    "perfagent_cpu_wait_seconds": Named("perfagent.cpu.wait", COUNTER, "s"),
     "perfagent_gc_pause_seconds": Named("perfagent.gc.pause", HISTOGRAM, "s"),
     "cpython_gc_collections": Named("cpython.gc.collections", COUNTER, "{collection}"),
     "cpython_gc_collected_objects": Named("cpython.gc.collected_objects", COUNTER, "{object}"),
