@@ -58,10 +58,10 @@ class Book:
     def recall(self, engine: Engine, now: float) -> None:
         """Gives an engine what was known when the hub ended, however it did."""
         rows = self._store.rows("alerts/remembered", since=now - KEPT_SECONDS, most=KEPT)
-        alerts = [_alert(row["content"]) for row in rows]
+        alerts = [alert_of(row["content"]) for row in rows]
         wanted = {alert.id for alert in alerts}
         incidents = list({alert.incident for alert in alerts})
-        cases = [_case(row["content"]) for row in self._store.rows("alerts/remembered_incidents", ids=incidents)]
+        cases = [case_of(row["content"]) for row in self._store.rows("alerts/remembered_incidents", ids=incidents)]
         for case in cases:
             case.alerts = [one for one in case.alerts if one in wanted]
             if case.lead not in wanted:
@@ -71,7 +71,7 @@ class Book:
 
     def unhanded(self) -> list[Event]:
         """What people are to be told and nobody has taken."""
-        return [event(row["content"]) for row in self._store.rows("alerts/unhanded")]
+        return [event_of(row["content"]) for row in self._store.rows("alerts/unhanded")]
 
     def write(self, engine: Engine, changes: Changes) -> None:
         """Writes what a look or an action has changed.
@@ -84,7 +84,7 @@ class Book:
         entries = [asdict(one) for one in changes.entries]
         for entry in entries:
             entry["role"] = entry.pop("by")
-        events = [{"id": one.id, "time": one.time, "content": _json(one)} for one in changes.events]
+        events = [{"id": one.id, "time": one.time, "content": content(one)} for one in changes.events]
         with self._store.transaction() as cursor:
             _replace(cursor, "alerts", alerts, _ALERTS)
             _replace(cursor, "incidents", cases, _INCIDENTS)
@@ -120,8 +120,9 @@ def _alert_row(alert: Alert) -> dict[str, Any]:
     one = alert.violation
     return {
         "id": alert.id, "identity": one.identity, "incident": alert.incident, "watcher": alert.watcher,
-        "kind": one.kind, "rule": one.rule, "service": one.service, "subject": one.subject, "severity": alert.severity, "state": alert.state,
-        "since": one.since, "until": one.until, "content": _json(alert),
+        "kind": one.kind, "rule": one.rule, "service": one.service, "subject": one.subject,
+        "severity": alert.severity, "state": alert.state,
+        "since": one.since, "until": one.until, "content": content(alert),
     }  # fmt: skip
 
 
@@ -132,35 +133,39 @@ def _case_row(engine: Engine, case: Case) -> dict[str, Any]:
         "id": case.id, "severity": incident.severity, "state": engine.cases.state(case), "title": incident.title,
         "services": list(incident.services), "since": incident.since,
         "until": None if None in ends else max(one for one in ends if one is not None),
-        "closed": case.over is not None, "content": _json(case),
+        "closed": case.over is not None, "content": content(case),
     }  # fmt: skip
 
 
-def _json(value: object) -> str:
+def content(value: object) -> str:
+    """An alert, an incident or an event as it is written."""
     return orjson.dumps(value).decode()
 
 
-def _alert(content: str) -> Alert:
-    found = orjson.loads(content)
-    return Alert(**{**_known(Alert, found), "violation": violation(found["violation"]), "steps": tuple(found["steps"])})
+def alert_of(text: str) -> Alert:
+    """An alert that was written."""
+    found = orjson.loads(text)
+    return Alert(
+        **{**_known(Alert, found), "violation": _violation(found["violation"]), "steps": tuple(found["steps"])}
+    )
 
 
-def _case(content: str) -> Case:
-    return Case(**_known(Case, orjson.loads(content)))
+def case_of(text: str) -> Case:
+    """An incident that was written."""
+    return Case(**_known(Case, orjson.loads(text)))
 
 
-def violation(found: dict[str, Any]) -> Violation:
-    """A violation that was written."""
-    return Violation(**{**_known(Violation, found), "traces": tuple(found["traces"])})
-
-
-def event(content: str) -> Event:
+def event_of(text: str) -> Event:
     """An event that was written."""
-    found = orjson.loads(content)
-    incident = found["incident"]
-    violations = tuple(violation(one) for one in incident["violations"])
-    made = Incident(**{**_known(Incident, incident), "violations": violations, "services": tuple(incident["services"])})
-    return Event(**{**_known(Event, found), "incident": made})
+    found = orjson.loads(text)
+    told = found["incident"]
+    violations = tuple(_violation(one) for one in told["violations"])
+    incident = Incident(**{**_known(Incident, told), "violations": violations, "services": tuple(told["services"])})
+    return Event(**{**_known(Event, found), "incident": incident})
+
+
+def _violation(found: dict[str, Any]) -> Violation:
+    return Violation(**{**_known(Violation, found), "traces": tuple(found["traces"])})
 
 
 def _known(of: type, found: dict[str, Any]) -> dict[str, Any]:

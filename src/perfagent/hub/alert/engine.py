@@ -158,6 +158,7 @@ class Engine:
         if after.until is None:
             if before.until is not None:
                 alert.returned += 1
+                alert.severe_since = now
                 self.active[alert.id] = alert
                 self.cases.returned(now, alert)
         elif before.until is None:

@@ -60,11 +60,13 @@ def explain(
         return found, ""
     shown = [_named(one) for one in others[:3]]
     more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-    return found, f"{_named(first)} came with {', '.join(shown)}{more}, and lies deepest: begin there."
+    named = _named(first)
+    return found, f"{named[0].upper()}{named[1:]} came with {', '.join(shown)}{more}, and lies deepest: begin there."
 
 
 def _named(violation: Violation) -> str:
     of = f" of {violation.subject}" if violation.subject else ""
-    return f"{violation.title.lower() if violation.title[1:2].islower() else violation.title}{of}" + (
-        f" in {violation.service}" if violation.service else ""
-    )
+    title = violation.title
+    if title[1:2] in " " or title[1:2].islower():  # not an abbreviation
+        title = title[0].lower() + title[1:]
+    return f"{title}{of} in {violation.service}" if violation.service else f"{title}{of}"
