@@ -34,6 +34,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("sqlalchemy", "perfagent.instruments.sqlalchemy", ("sqlalchemy",)),
     ("redis", "perfagent.instruments.redis", ("redis", "redis.asyncio")),
     ("kafka", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),
+    ("celery", "perfagent.instruments.celery", ("celery.app.amqp", "celery.app.trace")),
     ("requests", "perfagent.instruments.requests", ("requests",)),
     ("urllib3", "perfagent.instruments.urllib3", ("urllib3",)),
     ("pybreaker", "perfagent.instruments.pybreaker", ("pybreaker",)),
