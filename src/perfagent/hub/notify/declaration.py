@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from perfagent.hub.alert.violation import SEVERITIES
 from perfagent.hub.notify import masking, templates
@@ -185,6 +185,8 @@ class _Table:
         user, password = self._text("user", "a text", ""), self._text("password", "a text", "")
         if bool(user) != bool(password):
             self.refuse("password" if user else "user", "both user and password, or neither")
+        if not password.isascii() or not user.isascii():
+            self.refuse("password", "one of ASCII characters alone, for nothing else can be sent to a mail server")
         if user and security == "none" and host not in ("localhost", "127.0.0.1", "::1"):
             self.refuse("security", "starttls or tls: a password does not travel in the clear")
         self._secrets += [password]
@@ -198,7 +200,7 @@ class _Table:
             "from_addr": f"perfagent <{sender}>",
             "targets": list(to),
             "format": "html",
-            **({"user": user, "password": password} if user else {}),
+            **({"user": quote(user, safe=""), "password": quote(password, safe="")} if user else {}),
         }
         return arguments, f"{', '.join(to)} by {host}"
 
@@ -268,7 +270,7 @@ class _Table:
             "params": dict(parse_qsl(parts.query, keep_blank_values=True)),
             "method": method,
             "headers": self._headers(),
-            **({"user": unquote(parts.username), "password": unquote(parts.password or "")} if parts.username else {}),
+            **({"user": parts.username, "password": parts.password or ""} if parts.username else {}),
         }
         return arguments, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 

@@ -55,7 +55,7 @@ class Notifier:
         self._checked = True
         self._change = threading.Condition()
         self._reading, self._taking, self._testing = threading.Lock(), threading.Lock(), threading.Lock()
-        self._ended = False
+        self._ended = self._woken = False
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
 
     @property
@@ -112,7 +112,7 @@ class Notifier:
                     line = self._line(channel.name, channel.rate_per_hour)
                     line.channel, line.pace.per_hour = channel, channel.rate_per_hour
                 self.problems, self._version, self._checked = problems, version, not found
-                self._change.notify_all()
+                self._wake()
 
     def take(self, events: Iterable[Event]) -> None:
         """Takes events; what is to be told is on the disk when this returns, an event that comes again is told once.
@@ -134,7 +134,7 @@ class Notifier:
                     self._line(one.channel).waiting.append(one)
                 else:
                     self.counts[one.state, one.channel] += 1
-            self._change.notify_all()
+            self._wake()
 
     def test(self, name: str, by: str) -> dict[str, Any] | None:
         """Sends a message that says that it is a test; waits for the result.
@@ -229,8 +229,13 @@ class Notifier:
                 log.exception("notifications")
                 wait = LONGEST_SLEEP
             with self._change:
-                if not self._ended and wait > 0:
-                    self._change.wait(min(wait, LONGEST_SLEEP))
+                self._change.wait_for(lambda: self._ended or self._woken, min(wait, LONGEST_SLEEP))
+                self._woken = False
+
+    def _wake(self) -> None:
+        """Has the thread look what is due; it may be looking just now."""
+        self._woken = True
+        self._change.notify_all()
 
     def _check(self) -> None:
         """Has Apprise look at the addresses; here, for to import it takes a while."""
@@ -324,7 +329,7 @@ class Notifier:
                     one.end("delivered" if len(deliveries) == 1 else "folded", now)
                 line.waiting = [one for one in line.waiting if one.state == "waiting"]
                 self._note(line, deliveries, "", told=len(deliveries))
-            self._change.notify_all()
+            self._wake()
         self._save(deliveries)
 
     def _failed(self, line: Line, deliveries: Sequence[Delivery], error: str, now: float) -> None:
