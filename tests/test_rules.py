@@ -168,7 +168,7 @@ def test_a_limit_that_is_off_exports_nothing_and_says_what_is_accepted(run_progr
     env = {"PERFAGENT_ALERT_THRESHOLDS": '{"error_rate": {"warning": 1}}'}
     program = run_program("perfagent", "rules", "export", "--directory", str(tmp_path / "rules"), env=env)
     assert program.wait() == 2
-    assert "'error_rate' is no threshold; there are: response_time_p95_ms" in program.stderr
+    assert "'error_rate' is no threshold; did you mean error_rate_percent?" in program.stderr
     program = run_program("perfagent", "rules", "list", env={"PERFAGENT_ALERT_THRESHOLDS": "warning=1"})
     assert program.wait() == 2
     assert "PERFAGENT_ALERT_THRESHOLDS='warning=1' is not accepted: a JSON object" in program.stderr

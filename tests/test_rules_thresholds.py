@@ -29,7 +29,10 @@ def test_the_setting_changes_fields_and_leaves_the_others() -> None:
     [
         ("error_rate=5", "is no JSON"),
         ("[1]", "is no object; give one such as"),
-        ('{"error_rate": {}}', "'error_rate' is no threshold; there are: response_time_p95_ms, error_rate_percent,"),
+        (
+            '{"error_rate": {}}',
+            "'error_rate' is no threshold; did you mean error_rate_percent? `perfagent thresholds list` shows all",
+        ),
         ('{"error_rate_percent": 5}', "error_rate_percent=5 is no object"),
         ('{"error_rate_percent": {"warn": 5}}', "warning, critical, violations, cooldown_minutes, enabled"),
         ('{"error_rate_percent": {"warning": "5"}}', 'warning="5" is not accepted: a number from 0, or null'),
@@ -83,5 +86,5 @@ def test_a_setting_that_is_off_is_reported_and_the_defaults_serve(
     hub = serve_hub(PERFAGENT_ALERT_THRESHOLDS='{"nonsense": {}}')
     assert not any(one["changed"] for one in hub.get("thresholds")["items"])
     told = capfd.readouterr().err
-    assert "PERFAGENT_ALERT_THRESHOLDS: 'nonsense' is no threshold; there are:" in told
+    assert "PERFAGENT_ALERT_THRESHOLDS: 'nonsense' is no threshold; `perfagent thresholds list` shows all" in told
     assert "going on with the defaults" in told

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from perfagent.hub.alert.violation import Violation
 from perfagent.hub.analyse import words
-from perfagent.hub.analyse.thresholds import episodes
-from perfagent.hub.api.facts import limits
-from perfagent.hub.api.minutes import measured
-from perfagent.hub.api.ranges import Range
+from perfagent.hub.conditions.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perfagent.hub.analyse.thresholds import Episode, Threshold
+    from perfagent.hub.api.ranges import Range
     from perfagent.hub.hub import Hub
 
 QUIET = 600  # s without a figure after which a violation counts as over: the service has stopped
@@ -57,21 +55,19 @@ class ThresholdWatcher:
     """
 
     def __init__(self, hub: Hub) -> None:
-        self._store = hub.store
+        self._limits = Limits(hub.store)
 
     def look(self, within: Range) -> Iterator[Violation]:
         """The violations of a range, those that are over included."""
-        thresholds = {name: one for name, one in limits(self._store).items() if one.enabled}
-        longest = max((one.violations for one in thresholds.values()), default=0) * 60
-        wide = Range(max(0.0, within.begin - BEFORE - longest), within.end)
-        for (name, service), (times, values) in measured(self._store, wide, None, thresholds).items():
-            threshold = thresholds[name]
-            for episode in episodes(threshold, times, values):
-                last = next(time for time, value in zip(reversed(times), reversed(values), strict=True)
+        longest = max((one.violations for one in self._limits.all().values()), default=0) * 60
+        begin = max(0, int(within.begin) - BEFORE - longest)
+        for one in self._limits.judged(begin, int(within.end) + 1):
+            for episode in one.episodes:
+                last = next(time for time, value in zip(reversed(one.times), reversed(one.values), strict=True)
                             if value is not None)  # fmt: skip
-                if episode.until is None and times[-1] - last > QUIET:
+                if episode.until is None and one.times[-1] - last > QUIET:
                     episode.until = last + 60
-                yield violation(threshold, service, episode)
+                yield violation(one.threshold, one.service, episode)
 
 
 def violation(threshold: Threshold, service: str, episode: Episode) -> Violation:

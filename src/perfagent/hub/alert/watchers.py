@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 WATCHERS: tuple[tuple[str, str], ...] = (
     ("alert.thresholds", "ThresholdWatcher"),
+    ("alert.rules", "RuleWatcher"),
     ("alert.anomalies", "Anomalies"),
     ("alert.objectives", "Objectives"),
     ("alert.findings", "Findings"),

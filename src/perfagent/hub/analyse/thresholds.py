@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Threshold:
         violations: minutes in a row that must violate it; 0 is as good as 1.
         cooldown_minutes: an alert that returns within so long is the same alert.
         measure: what is measured, each minute and for each service.
+        dynamic: whether `warning` follows what is usual at that hour of the day, between bounds (see `usual.bounds`).
+        quantile: what of the past counts as usual, 0.5..1.
+        factor: how many times that is too much.
     """
 
     name: str
@@ -41,6 +45,9 @@ class Threshold:
     violations: int = 3
     cooldown_minutes: int = 15
     enabled: bool = True
+    dynamic: bool = False
+    quantile: float = 0.99
+    factor: float = 1.5
 
     def violates(self, value: float, limit: float | None) -> bool:
         """Whether a value is on the wrong side of a limit."""
@@ -179,7 +186,11 @@ DEFAULTS: Thresholds = {
     )
 }  # fmt: skip
 
-CHANGEABLE = ("warning", "critical", "violations", "cooldown_minutes", "enabled")
+CHANGEABLE = (
+    "warning", "critical", "violations", "cooldown_minutes", "enabled", "dynamic", "quantile", "factor",
+)  # fmt: skip
+SERVICES = "services"
+"""What holds the changes for single services, by their names, among the changes of a threshold."""
 
 
 def changed(thresholds: Thresholds, changes: Mapping[str, Mapping[str, Any]]) -> Thresholds:
@@ -204,6 +215,7 @@ def changed(thresholds: Thresholds, changes: Mapping[str, Mapping[str, Any]]) ->
 
 
 NUMBER = "a number from 0, or null for no limit"
+RANGES = {"quantile": (0.5, 0.9999), "factor": (1.0, 100.0)}
 MOST_MINUTES = {"violations": 1440, "cooldown_minutes": 10_080}
 EXAMPLE = '{"error_rate_percent": {"warning": 2, "critical": 5, "violations": 1}}'
 
@@ -225,15 +237,47 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
         raise ValueError(f"{text[:80]!r} is no object; give one such as {EXAMPLE}")
     for name, fields in document.items():
         if name not in DEFAULTS:
-            raise ValueError(f"{name!r} is no threshold; there are: {', '.join(DEFAULTS)}")
-        if not isinstance(fields, dict):
-            raise ValueError(f"{name}={fields!r} is no object; give one such as {EXAMPLE}")
-        for field, value in fields.items():
-            accepted = _accepted(field, value)
-            if accepted:
-                raise ValueError(f"{name}.{field}={json.dumps(value)} is not accepted: {accepted}")
-    changed(DEFAULTS, document)
+            raise ValueError(unknown(name))
+        _check(name, fields)
+        for service, others in of_services(fields).items():
+            _check(f"{name}.services.{service}", others)
+    for_services(changed(DEFAULTS, document), document)
     return document
+
+
+def unknown(name: str) -> str:
+    """What to say of a threshold that there is not: the nearest names, and where all are."""
+    near = get_close_matches(name, DEFAULTS, 3, 0.5) or [one for one in DEFAULTS if name and name in one][:3]
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{name[:100]!r} is no threshold; {hint}`perfagent thresholds list` shows all {len(DEFAULTS)}"
+
+
+def of_services(fields: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The changes for single services among the changes of a threshold."""
+    found = fields.get(SERVICES)
+    return found if isinstance(found, dict) else {}
+
+
+def for_services(thresholds: Thresholds, changes: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Threshold]:
+    """The thresholds that differ for single services, by name and service; raises ValueError as `changed` does."""
+    found = {}
+    for name, fields in changes.items():
+        if name in thresholds:
+            for service, others in of_services(fields).items():
+                try:
+                    found[name, service] = changed({name: thresholds[name]}, {name: others})[name]
+                except ValueError as error:
+                    raise ValueError(f"for service {service}: {error}") from None
+    return found
+
+
+def _check(name: str, fields: object) -> None:
+    if not isinstance(fields, dict):
+        raise ValueError(f"{name}={fields!r} is no object; give one such as {EXAMPLE}")
+    for field, value in fields.items():
+        accepted = "" if field == SERVICES and isinstance(value, dict) and "." not in name else _accepted(field, value)
+        if accepted:
+            raise ValueError(f"{name}.{field}={json.dumps(value)} is not accepted: {accepted}")
 
 
 def _accepted(field: str, value: object) -> str:
@@ -244,8 +288,11 @@ def _accepted(field: str, value: object) -> str:
     if field in MOST_MINUTES:
         most = MOST_MINUTES[field]
         return "" if number and isinstance(value, int) and value <= most else f"a whole number from 0 to {most}"
-    if field == "enabled":
+    if field in ("enabled", "dynamic"):
         return "" if isinstance(value, bool) else "true or false"
+    if field in RANGES:
+        low, high = RANGES[field]
+        return "" if number and low <= value <= high else f"a number from {low:g} to {high:g}"  # type: ignore[operator]
     return f"one of the fields {', '.join(CHANGEABLE)}"
 
 
@@ -259,6 +306,7 @@ class Episode:
         severity: "warning" or "critical", the worst that it reached.
         worst, last: values of the figure.
         limit: the limit that was violated.
+        minutes: how many violated it, from the one with which it began.
     """
 
     since: int
@@ -267,24 +315,32 @@ class Episode:
     worst: float
     last: float
     limit: float
+    minutes: int = 0
 
 
-def episodes(threshold: Threshold, times: Sequence[int], values: Sequence[float | None]) -> list[Episode]:
+def episodes(
+    threshold: Threshold,
+    times: Sequence[int],
+    values: Sequence[float | None],
+    warnings: Sequence[float | None] | None = None,
+) -> list[Episode]:
     """When a threshold was violated, by the figure's value in each minute; those without one neither begin nor end it.
 
     It begins with the first of so many minutes in a row as the threshold asks for, and is critical where so many in a
-    row violated the critical limit. What returns within the cooldown goes on.
+    row violated the critical limit. What returns within the cooldown goes on. `warnings` are the limits of single
+    minutes in place of the threshold's own, where that is dynamic.
     """
     found: list[Episode] = []
     row: list[tuple[int, float]] = []
     least = max(threshold.violations, 1)
-    for time, value in zip(times, values, strict=True):
+    limits = warnings if warnings is not None else [threshold.warning] * len(times)
+    for time, value, warning in zip(times, values, limits, strict=True):
         if value is None:
             continue
-        if threshold.violates(value, threshold.warning) or threshold.violates(value, threshold.critical):
+        if threshold.violates(value, warning) or threshold.violates(value, threshold.critical):
             row.append((time, value))
             if len(row) == least:
-                _begin(found, threshold, row)
+                _begin(found, threshold, row, warning)
             elif len(row) > least:
                 _go_on(found[-1], threshold, row)
         else:
@@ -294,12 +350,12 @@ def episodes(threshold: Threshold, times: Sequence[int], values: Sequence[float 
     return found
 
 
-def _begin(found: list[Episode], threshold: Threshold, row: list[tuple[int, float]]) -> None:
+def _begin(found: list[Episode], threshold: Threshold, row: list[tuple[int, float]], warning: float | None) -> None:
     last = found[-1] if found else None
     if last is not None and last.until is not None and row[0][0] - last.until <= threshold.cooldown_minutes * 60:
         last.until = None
     else:
-        limit = threshold.warning if threshold.warning is not None else threshold.critical
+        limit = warning if warning is not None else threshold.critical
         assert limit is not None
         found.append(Episode(row[0][0], None, "warning", row[0][1], row[0][1], limit))
     _go_on(found[-1], threshold, row)
@@ -308,6 +364,7 @@ def _begin(found: list[Episode], threshold: Threshold, row: list[tuple[int, floa
 def _go_on(episode: Episode, threshold: Threshold, row: list[tuple[int, float]]) -> None:
     newest = [value for _, value in row[-max(threshold.violations, 1) :]]
     worst = min if threshold.comparison == "less" else max
+    episode.minutes += 1
     episode.last = newest[-1]
     episode.worst = worst(episode.worst, *newest)
     if threshold.critical is not None and all(threshold.violates(value, threshold.critical) for value in newest):

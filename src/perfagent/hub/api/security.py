@@ -72,6 +72,8 @@ def needed(method: str, path: str, *, beyond: bool) -> str:
     if path.startswith("/api/"):
         if path == f"{PREFIX}/metrics" and method == "POST":
             return "agent"
+        if path == f"{PREFIX}/rules/test" and method == "POST":
+            return "viewer"  # a question, though it takes a body
         return "viewer" if method in SAFE else "operator"
     return "viewer" if path in ("/metrics", "/breaker", "/openapi.json") else ""
 

@@ -14,13 +14,13 @@ from perfagent.hub.conditions.series import Catalog, Groups
 from perfagent.hub.expressions.settling import COUNTER, HISTOGRAM, SUMMARY, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from perfagent.hub.expressions.evaluate import Key, Values
     from perfagent.hub.expressions.tree import Aggregate
-    from perfagent.hub.store.rows import Row
     from perfagent.hub.store.store import Store
 
+SLICE = 86_400  # s that are read at once
 STILL = 5
 """Minutes for which what counts and says nothing has counted nothing; then it is not known any more. Prometheus too
 forgets a series after five minutes."""
@@ -39,6 +39,8 @@ class Measure:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.catalog = Catalog(store)
+        self.pause: Callable[[], None] = lambda: None
+        """Called before each day that is read; may raise what ends a long look."""
         self.left_out = 0
         """Groups of the last look that were more than a figure may have."""
 
@@ -60,52 +62,94 @@ class Measure:
         for one in found:
             (plain if one.share is None else shares).add(one, series.get(one.metric, ()))
         self.left_out = plain.left_out + shares.left_out
+        kinds = {name: ones[0].metric.kind for name, ones in series.items()}
         longest = max((one.window for one in found), default=60) // 60
-        first = times.start - 60 * (longest - 1 + STILL)
-        wide = range(first, times.stop, 60)
+        wide = range(times.start - 60 * (longest - 1 + STILL), times.stop, 60)
         skipped = len(wide) - len(times)
-        limits = {"since": first, "until": times.stop}
-        if plain.ids:
-            for row in self._store.rows("rules/minutes", **limits, ids=plain.ids, groups=plain.numbers):
-                aggregate, key = plain.known[row["grp"]]
-                values = _figure(aggregate, series[aggregate.metric][0].metric.kind, row, wide)
-                found[aggregate][key] = values[skipped:]
-        if shares.ids:
+        for (aggregate, key), columns in zip(plain.known, self._columns(plain, kinds, wide), strict=True):
+            if columns:
+                found[aggregate][key] = _figure(aggregate, kinds[aggregate.metric], columns)[skipped:]
+        for (aggregate, key), values in zip(shares.known, self._shares(shares, times), strict=True):
+            if values:
+                found[aggregate][key] = values
+        return found
+
+    def _columns(self, groups: Groups, kinds: dict[str, str], times: range) -> list[dict[str, Values]]:
+        """What each group is computed from, minute by minute; nothing for one without points."""
+        found: list[dict[str, Values]] = [{} for _ in groups.known]
+        if not groups.ids:
+            return found
+        needed = [columns(aggregate.function, kinds[aggregate.metric]) for aggregate, _ in groups.known]
+        for begin, end in self._slices(times):
+            limits = {"since": begin, "until": end}
+            for row in self._store.rows("rules/minutes", **limits, ids=groups.ids, groups=groups.numbers):
+                number = row["grp"]
+                places = [(time - times.start) // 60 for time in row["times"]]
+                for column in needed[number]:
+                    values = found[number].setdefault(column, [None] * len(times))
+                    for place, value in zip(places, row[column], strict=True):
+                        values[place] = value
+        return found
+
+    def _shares(self, groups: Groups, times: range) -> list[Values]:
+        """The percentiles of each group; nothing for one without points."""
+        found: list[Values] = [[] for _ in groups.known]
+        if not groups.ids:
+            return found
+        longest = max(aggregate.window for aggregate, _ in groups.known)
+        for begin, end in self._slices(times):
             minutes: dict[int, dict[int, Counts]] = {}
-            for row in self._store.rows("rules/buckets", **limits, ids=shares.ids, groups=shares.numbers):
+            limits = {"since": begin - longest + 60, "until": end}
+            for row in self._store.rows("rules/buckets", **limits, ids=groups.ids, groups=groups.numbers):
                 known = minutes.setdefault(row["grp"], {})
                 if row["minute"] not in known:  # series that disagree on the bounds cannot be added up
                     counts = dict(zip(row["positions"], row["counts"], strict=True))
                     known[row["minute"]] = (row["bounds"], counts, row["largest"])
             for number, known in minutes.items():
-                aggregate, key = shares.known[number]
-                found[aggregate][key] = _quantiles(aggregate, known, times)
+                values = found[number] = found[number] or [None] * len(times)
+                place = (begin - times.start) // 60
+                part = _quantiles(groups.known[number][0], known, range(begin, end, 60))
+                values[place : place + len(part)] = part
         return found
 
+    def _slices(self, times: range) -> Iterator[tuple[int, int]]:
+        """A range in days, so that no more than a day of rows is in memory at once."""
+        for begin in range(times.start, times.stop, SLICE):
+            self.pause()
+            yield begin, min(begin + SLICE, times.stop)
 
-def _figure(aggregate: Aggregate, kind: str, row: Row, times: range) -> Values:
-    function, length = aggregate.function, aggregate.window // 60
 
-    def spread(column: str) -> Values:
-        values: Values = [None] * len(times)
-        for time, value in zip(row["times"], row[column], strict=True):
-            values[(time - times.start) // 60] = value
-        return values
-
-    if kind in (COUNTER, HISTOGRAM, SUMMARY) and function not in ("avg", "min", "max"):
-        column = "delta" if kind == COUNTER else "total" if function == "sum" else "count"
-        added = sums(still(spread(column)), length)
-        return [None if one is None else one / aggregate.window for one in added] if function == "rate" else added
-    if function == "avg" and kind in (HISTOGRAM, SUMMARY):
-        return _ratio(sums(spread("total"), length), sums(spread("count"), length))
+def columns(function: str, kind: str) -> tuple[str, ...]:
+    """What of a minute a figure is made of."""
+    if kind == COUNTER:
+        return ("delta",)
     if function in ("min", "max"):
-        return extremes(spread("smallest" if function == "min" else "largest"), length, largest=function == "max")
-    readings = extremes(spread("series"), length, largest=True)
+        return ("smallest",) if function == "min" else ("largest",)
+    if kind in (HISTOGRAM, SUMMARY):
+        return {"avg": ("total", "count"), "sum": ("total",)}.get(function, ("count",))
+    return {"last": ("last", "series"), "count": ("series",)}.get(function, ("mean", "series"))
+
+
+def _figure(aggregate: Aggregate, kind: str, known: dict[str, Values]) -> Values:
+    function, length = aggregate.function, aggregate.window // 60
+    if function in ("min", "max"):
+        return extremes(known["smallest" if function == "min" else "largest"], length, largest=function == "max")
+    if kind in (COUNTER, HISTOGRAM, SUMMARY):
+        if function == "avg":
+            return _ratio(sums(known["total"], length), sums(known["count"], length))
+        (values,) = known.values()
+        counted = still(values)
+        added = sums(counted, length)
+        if function != "rate":
+            return added
+        lasting = sums([None if one is None else 60.0 for one in counted], length)  # of who has just begun, less
+        return _ratio(added, lasting)
+    readings = extremes(known["series"], length, largest=True)
     if function == "count":
         return readings
     if function == "last":
-        return latest(_ratio(spread("last"), spread("series")), length)
-    means = _ratio(sums(spread("mean"), length), sums(spread("series"), length))
+        return latest(_ratio(known["last"], known["series"]), length)
+    means = _ratio(sums(known["mean"], length), sums(known["series"], length))
     if function == "avg":
         return means
     # A program that sends once a minute leaves one out now and then: its level counts all the same.

@@ -43,6 +43,7 @@ class Found(NamedTuple):
         spells: when it fired.
         unit: of the values.
         name: of the sample, for a rule about samples.
+        rising: whether a larger value is worse.
     """
 
     rule: Rule
@@ -50,6 +51,7 @@ class Found(NamedTuple):
     spells: list[Spell]
     unit: str
     name: str
+    rising: bool
 
     @property
     def service(self) -> str:
@@ -97,9 +99,10 @@ class Judge:
         self.notes: dict[str, str] = {}
         """Why a rule could not be judged, or not on all, by its name; of the last time."""
 
-    def needs(self, rules: Iterable[Rule]) -> list[str]:
+    @staticmethod
+    def needs(rules: Iterable[Rule]) -> list[str]:
         """The metrics that some rules read, as far as they say so themselves."""
-        return sorted({one.metric for rule in rules for one in rule.expression.aggregates})
+        return sorted({name for rule in rules for name in rule.needs})
 
     def judge(self, rules: Sequence[Rule], begin: int, end: int, before: int = 0) -> list[Found]:
         """What came of rules in the minutes of a range.
@@ -110,6 +113,7 @@ class Judge:
             before: seconds that are judged before the range as well, besides what the rules need to begin with.
         """
         self.notes = {}
+        self.measure.catalog.begin(self.needs(rules))
         parts = [part for rule in rules for part in self._parts(rule)]
         if not parts or end <= begin:
             return []
@@ -129,7 +133,7 @@ class Judge:
                     continue
                 fired = _fired(part.rule, one, times, skipped)
                 if fired:
-                    found.append(Found(part.rule, labels, fired, part.settled.text, part.name))
+                    found.append(Found(part.rule, labels, fired, part.settled.text, part.name, one.rising))
         return found
 
     def _parts(self, rule: Rule) -> list[_Part]:

@@ -91,6 +91,11 @@ class Rule:
         """For how long it must hold, as it is written."""
         return f"{self.minutes}m" if self.minutes else "0s"
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The metrics that it reads, as far as it says so itself."""
+        return tuple(dict.fromkeys(one.metric for one in self.expression.aggregates))
+
     def document(self) -> dict[str, Any]:
         """As it is declared, and as the interface gives it."""
         return {

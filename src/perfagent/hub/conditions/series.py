@@ -56,24 +56,37 @@ class Catalog:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[int, One] = {}
+        self._read: dict[str, list[One]] = {}
 
     def names(self) -> list[str]:
         """Every metric that was ever told."""
         return [row["name"] for row in self._store.rows("rules/names")]
 
+    def begin(self, names: Iterable[str]) -> None:
+        """Begins another look: what was read before is read anew, that of these metrics at once."""
+        self._read = {}
+        self.read(names)
+
     def read(self, names: Iterable[str]) -> dict[str, list[One]]:
-        """The series of some metrics by name, the newest first; those of another kind than the newest are left out."""
-        found: dict[str, list[One]] = {}
+        """The series of some metrics by name, the newest first; those of another kind than the newest are left out.
+
+        What this look has read already is not read again.
+        """
         wanted = sorted(set(names))
-        if not wanted:
-            return found
+        missing = [name for name in wanted if name not in self._read]
+        if missing:
+            self._read.update(self._rows(missing))
+        return {name: self._read[name] for name in wanted if self._read[name]}
+
+    def _rows(self, names: list[str]) -> dict[str, list[One]]:
+        found: dict[str, list[One]] = {name: [] for name in names}
         if len(self._known) > REMEMBERED:
             self._known.clear()
-        for row in self._store.rows("rules/series", names=wanted, limit=MOST_SERIES):
+        for row in self._store.rows("rules/series", names=names, limit=MOST_SERIES):
             one = self._known.get(row["id"])
             if one is None:
                 one = self._known[row["id"]] = _one(row)
-            others = found.setdefault(row["name"], [])
+            others = found[row["name"]]
             if not others or others[0].metric == one.metric:
                 others.append(one)
         return found
