@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SUBJECTS = (
     "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "browsers", "queries", "caches",
     "deprecations", "processes", "logs", "metrics", "client_metrics", "live", "findings", "causes", "alerts",
-    "incidents", "maintenance", "thresholds", "objectives", "trends", "reports", "sources", "audit", "agents",
+    "incidents", "maintenance", "thresholds", "rules", "objectives", "trends", "reports", "sources", "audit", "agents",
     "archives", "channels", "deliveries",
 )  # fmt: skip
 THREADS = 8  # that ask the store; DuckDB answers each with all cores, so more would only wait for each other
