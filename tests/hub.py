@@ -41,13 +41,14 @@ class ServedHub:
     Args:
         directory: the hub's folder.
         rates: how often a client may ask; in tests that are not about it, as often as it likes.
+        collects: whether its own sources run.
         environ: settings.
     """
 
-    def __init__(self, directory: Path, rates: Rates | None = None, **environ: str) -> None:
+    def __init__(self, directory: Path, rates: Rates | None = None, collects: bool = False, **environ: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         endless = Rates(*["1000000/second"] * 5)
-        self._directory, self._rates = directory, rates or endless
+        self._directory, self._rates, self._collects = directory, rates or endless, collects
         self.settings = Settings(environ, str(directory))
         self.access = Access(secret(str(directory)))
         self.hub: Hub
@@ -131,11 +132,15 @@ class ServedHub:
         )
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve())
+        collecting = [asyncio.create_task(self.hub.sources.run())] if self._collects else []
         while not self._server.started:
             await asyncio.sleep(0.01)
         self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
         self._started.set()
         await serving
+        for task in collecting:
+            task.cancel()
+        await asyncio.wait(collecting) if collecting else None
         await intake.stop()
         store.close()
 
@@ -149,7 +154,7 @@ def _query(params: dict[str, Any]) -> dict[str, Any] | None:
 class ServeHub(Protocol):
     """The type of the fixture `serve_hub`."""
 
-    def __call__(self, rates: Rates | None = None, **environ: str) -> ServedHub: ...
+    def __call__(self, rates: Rates | None = None, collects: bool = False, **environ: str) -> ServedHub: ...
 
 
 @pytest.fixture
@@ -157,8 +162,8 @@ def serve_hub(tmp_path: Path) -> Iterator[ServeHub]:
     """Starts hubs with the given rates and settings; all of them end with the test."""
     started: list[ServedHub] = []
 
-    def serve(rates: Rates | None = None, **environ: str) -> ServedHub:
-        started.append(ServedHub(tmp_path / f"hub{len(started)}", rates, **environ))
+    def serve(rates: Rates | None = None, collects: bool = False, **environ: str) -> ServedHub:
+        started.append(ServedHub(tmp_path / f"hub{len(started)}", rates, collects, **environ))
         return started[-1].__enter__()
 
     yield serve

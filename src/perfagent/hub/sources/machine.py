@@ -24,10 +24,12 @@ MODES = ("user", "nice", "system", "idle", "iowait", "interrupt", "softirq", "st
 SECTOR = 512  # bytes, whatever the disk's own sectors are (Linux: Documentation/admin-guide/iostats)
 NO_DISKS = ("loop", "ram", "zram", "fd", "sr")
 NO_FILES = frozenset(
-    "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs iso9660 mqueue "
-    "nsfs overlay proc pstore ramfs rpc_pipefs securityfs squashfs sysfs tmpfs tracefs nfs nfs4 cifs fuse.sshfs "
-    "9p".split()
-)
+    {
+        "9p", "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "cifs", "configfs", "debugfs", "devpts", "devtmpfs",
+        "efivarfs", "fuse.sshfs", "fusectl", "hugetlbfs", "iso9660", "mqueue", "nfs", "nfs4", "nsfs", "overlay", "proc",
+        "pstore", "ramfs", "rpc_pipefs", "securityfs", "squashfs", "sysfs", "tmpfs", "tracefs",
+    }
+)  # fmt: skip
 """File systems that take no room of a disk, or whose server may hang and this with it."""
 MOST = 32  # disks, file systems and interfaces each
 

@@ -220,6 +220,7 @@ class Mysql:
         ends = roots((row["blocked"], row["blocker"]) for row in rows)
         longest = max((float(row["seconds"]) for row in rows), default=0.0)
         found.gauge("mysql.lock.longest_wait", longest, "s", "How long the longest wait for a lock has lasted.")
+        last = self._last_statements([row["blocker"] for row in rows if not row["blocking_statement"]])
         nobody: Row = {"user": "", "host": "", "db": "", "command": "", "statement": ""}
         for row in rows:
             waiting, blocking = threads.get(row["blocked"], nobody), threads.get(row["blocker"], nobody)
@@ -229,13 +230,20 @@ class Mysql:
                     source=self._plan.name, time=time.time(), system=self._system, database=waiting["db"],
                     blocker=row["blocker"], blocked=row["blocked"], root=ends[row["blocked"]],
                     seconds=float(row["seconds"]), statement=normalised(row["statement"], "mysql"),
-                    blocking_statement=normalised(row["blocking_statement"], "mysql"),
+                    blocking_statement=normalised(row["blocking_statement"] or last.get(row["blocker"], ""), "mysql"),
                     blocking_state="idle in transaction" if idle else blocking["command"].lower(),
                     blocking_seconds=float(row["blocking_seconds"]), relation=row["relation"], mode=row["lock_mode"],
                     user=waiting["user"], application=waiting["host"].partition(":")[0],
                     blocking_user=blocking["user"], blocking_application=blocking["host"].partition(":")[0],
                 )
             )  # fmt: skip
+
+    def _last_statements(self, threads: list[int]) -> dict[int, str]:
+        """What idle sessions ran last, where the performance_schema remembers it."""
+        if not threads or str(self._about["performance_schema"]) not in ("1", "ON"):
+            return {}
+        rows = self.rows("last", {"threads": tuple(threads)})
+        return {row["thread"]: row["statement"] or "" for row in rows}
 
     def _transactions(self, found: Collected, threads: dict[int, Row]) -> None:
         for row in self.rows("transactions", {"seconds": self._long}):

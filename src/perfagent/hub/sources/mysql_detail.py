@@ -9,6 +9,7 @@ from perfagent.hub.receive.statements import normalised
 from perfagent.hub.sources.increments import Increments
 from perfagent.hub.sources.seen import SlowStatement, UnusedIndex
 from perfagent.hub.sources.source import Collected, SourceError
+from perfagent.hub.sources.sql import COLUMN, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
             ...
 
 
+LEAST = 0.001  # of the time of all statements
+OURS = ("SHOW GLOBAL STATUS", "SHOW SLAVE STATUS", "SHOW REPLICA STATUS")
 EVERY = 4
 """Collections."""
 SLOW = 100.0  # ms of a statement on average that is told in any case
@@ -83,16 +86,20 @@ class Detail:
             return
         called = {key: values for key, values in added.items() if values[0] > 0}
         whole = sum(values[1] for values in called.values())
-        text = "Time of all statements a second, since the collection before."
-        found.gauge("mysql.statement.time", whole / 1000 / seconds, "s/s", text)
+        told = "Time of all statements a second, since the collection before."
+        found.gauge("mysql.statement.time", whole / 1000 / seconds, "s/s", told)
         heaviest = sorted(called, key=lambda key: -called[key][1])[:HEAVIEST]
+        heaviest = [key for key in heaviest if called[key][1] >= LEAST * whole]
         slow = [key for key, values in called.items() if values[1] / values[0] >= self._slow][: 2 * HEAVIEST]
         for key in dict.fromkeys([*heaviest, *slow]):
+            text = rows[key]["statement"] or ""
+            if COLUMN in text or text.strip() in OURS:
+                continue
             count, total, returned = called[key]
             found.seen.append(
                 SlowStatement(
                     source=self._plan.name, time=time.time(), system=system, database=key[0],
-                    statement=normalised(rows[key]["statement"] or "", "mysql"), calls=int(count),
+                    statement=normalised(tidied(text), "mysql"), calls=int(count),
                     mean_ms=total / count, total_ms=total, seconds=seconds, max_ms=float(rows[key]["max_ms"]),
                     share=total / whole if whole else None, rows=int(returned),
                 )

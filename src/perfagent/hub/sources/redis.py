@@ -25,6 +25,7 @@ SYSTEM = "redis"
 SLOWEST = 128  # entries of the slow log that are read
 SAMPLED = 100  # keys that a look at hot ones takes, two commands each
 HOT = 0.1  # share of the uses of the sample, from which on a key is told
+OURS = (b"INFO", b"SLOWLOG", b"OBJECT FREQ", b"MEMORY USAGE", b"RANDOMKEY", b"CLIENT SET")
 _NUMBER = re.compile(r"\d+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}", re.IGNORECASE)
 GAUGES = (
     ("redis.memory.used", "used_memory", "By", "Memory that is used."),
@@ -162,13 +163,16 @@ class Redis:
 
     def _slow(self, found: Collected, client: Any, now: float) -> None:
         """What is new in the slow log, by command; the values of arguments are left out."""
-        entries = client.slowlog_get(SLOWEST)
-        newest = max((entry["id"] for entry in entries), default=-1)
         before = self._slowest
+        entries = client.slowlog_get(1)
+        newest = max((entry["id"] for entry in entries), default=-1)
+        if before is not None and newest > before:
+            entries = client.slowlog_get(min(newest - before, SLOWEST))
         self._slowest = max(newest, before if before is not None else -1)
         if before is None:
             return
-        fresh = [entry for entry in entries if entry["id"] > before]
+        fresh = [entry for entry in entries if entry["id"] > before and entry.get("client_name") != b"perfagent"]
+        fresh = [entry for entry in fresh if not entry["command"].upper().startswith(OURS)]
         found.level("redis.slowlog.fresh", len(fresh), "{command}", "Commands that are new in the slow log.")
         groups: dict[str, list[float]] = {}
         for entry in fresh:
