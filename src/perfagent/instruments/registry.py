@@ -25,6 +25,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             *(f"django.core.handlers.{name}" for name in ("wsgi", "asgi", "base", "exception")),
         ),
     ),
+    ("aiohttp-server", "perfagent.instruments.aiohttp_server", ("aiohttp.web_protocol",)),
     ("sqlite3", "perfagent.instruments.sqlite3", ("sqlite3",)),
     ("aiosqlite", "perfagent.instruments.aiosqlite", ("aiosqlite",)),
     ("psycopg", "perfagent.instruments.psycopg", ("psycopg",)),
