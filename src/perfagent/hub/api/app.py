@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 SUBJECTS = (
     "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "browsers", "queries", "caches",
     "deprecations", "processes", "logs", "metrics", "client_metrics", "live", "findings", "causes", "alerts",
-    "incidents", "maintenance", "thresholds", "rules", "objectives", "trends", "reports", "sources", "audit", "agents",
-    "archives", "channels", "deliveries",
+    "incidents", "maintenance", "thresholds", "rules", "objectives", "optimisations", "trends", "baseline", "compare",
+    "reports", "sources",
+    "audit", "agents", "archives", "channels", "deliveries",
 )  # fmt: skip
 THREADS = 8  # that ask the store; DuckDB answers each with all cores, so more would only wait for each other
 
@@ -61,7 +62,9 @@ def build(hub: Hub, rates: Rates | None = None) -> FastAPI:
         await live.start()
         await anyio.to_thread.run_sync(hub.notifier.start)
         hub.alerts.start()
+        hub.optimiser.start()
         yield
+        await anyio.to_thread.run_sync(hub.optimiser.stop)
         await anyio.to_thread.run_sync(hub.alerts.stop)
         await anyio.to_thread.run_sync(hub.notifier.stop)
         await live.end()

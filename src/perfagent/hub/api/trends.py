@@ -1,23 +1,20 @@
-"""Trends of a service's figures, and the baseline that they are compared with."""
+"""Trends of a service's figures, and when they reach their limits."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from time import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
-from pydantic import Field, StringConstraints
+from fastapi import APIRouter, Query
+from pydantic import Field
 
-from perfagent.hub.analyse.calls import REQUESTS, requests
-from perfagent.hub.analyse.durations import Durations, merged
-from perfagent.hub.analyse.trends import against, judge
+from perfagent.hub.analyse.calls import REQUESTS
+from perfagent.hub.analyse.durations import Durations
+from perfagent.hub.analyse.trends import judge
 from perfagent.hub.api import calls as reading
 from perfagent.hub.api import vitals
-from perfagent.hub.api.audit import record
-from perfagent.hub.api.context import PLAIN, OfService, TheHub
+from perfagent.hub.api.context import OfService, TheHub
 from perfagent.hub.api.envelope import Answer, Model, Success, success
-from perfagent.hub.api.errors import Refused, refuses
+from perfagent.hub.api.errors import Refused
 from perfagent.hub.api.facts import limits
 from perfagent.hub.api.ranges import Range, Within
 
@@ -40,9 +37,19 @@ METRICS: dict[str, tuple[str, Better, str | None]] = {
 }
 """Each figure's unit, what is better, and the threshold that it may reach."""
 
-LEAST_MINUTES = 60  # of data that a baseline needs
-KEPT = 7 * 86_400  # s that a baseline is good for
-REGRESSION = 0.15
+
+class ForecastOfLimit(Model):
+    """When a figure reaches a limit, if it goes on as it did in the range."""
+
+    limit: float = Field(examples=[85.0])
+    reached: Literal["already", "expected", "not"] = Field(
+        description="not: less than half of the futures reach it within `within_hours`.", examples=["expected"]
+    )
+    chance: float = Field(description="The share of the futures that do.", examples=[0.98])
+    hours: float | None = Field(description="From the last point on; the middle of the futures.", examples=[6.2])
+    earliest_hours: float | None = Field(description="Four of five futures lie between this …", examples=[5.1])
+    latest_hours: float | None = Field(description="… and this; null for later than `within_hours`.", examples=[7.9])
+    within_hours: float = Field(description="How far ahead it was looked.", examples=[10.0])
 
 
 class TrendItem(Model):
@@ -50,18 +57,27 @@ class TrendItem(Model):
 
     metric: str = Field(examples=["response_time_p95_ms"])
     unit: str = Field(examples=["ms"])
-    direction: Literal["improving", "degrading", "stable", "unknown"] = Field(
-        description="unknown: below 10 points. Else stable, unless Mann-Kendall's test rules chance out (p < 0.01) "
-        "and the line moves by a tenth at least.",
+    direction: Literal["improving", "degrading", "rising", "falling", "stable", "unknown"] = Field(
+        description="unknown: below 10 points. stable: the level moves by less than a tenth. rising and falling are of "
+        "figures of which neither more nor less is better.",
         examples=["degrading"],
     )
     points: int = Field(examples=[60])
-    confidence: float | None = Field(description="1 - p of the test.", examples=[0.9998])
-    change: float | None = Field(description="Of the trend line over the range, as a share of its begin.")
+    confidence: float | None = Field(
+        description="How likely the direction is right: of those told with 0.9, nine of ten are.", examples=[0.97]
+    )
+    change: float | None = Field(description="Over the range, as a share of its begin.", examples=[0.34])
+    change_low: float | None = Field(description="The change is between this …", examples=[0.21])
+    change_high: float | None = Field(description="… and this, nine times of ten.", examples=[0.47])
     slope_per_hour: float | None
-    first: float | None = Field(description="Begin of the trend line (Theil-Sen).")
-    last: float | None = Field(description="Its end.")
-    reaches_limit_in_hours: float | None = Field(description="To the threshold's warning, if it goes on.")
+    first: float | None = Field(description="The level at the begin.")
+    last: float | None = Field(description="The level at the end.")
+    reaches_limit_in_hours: float | None = Field(
+        description="When the limit is expected to be reached, if it goes on; that of `forecast`."
+    )
+    forecast: ForecastOfLimit | None = Field(
+        description="Of `limit`, or of the threshold's warning; null where there is no limit."
+    )
     time: list[float]
     values: list[float | None]
 
@@ -70,37 +86,6 @@ class Trends(Model):
     """Trends of a service."""
 
     items: list[TrendItem]
-
-
-class BaselineFigure(Model):
-    """A figure against its baseline."""
-
-    metric: str
-    baseline: float | None
-    now: float | None = Field(description="In the last hour.")
-    change: float | None = Field(description="As a share of the baseline.")
-    verdict: Literal["better", "worse", "same", "unknown"] = Field(description="`same` within 15 %.")
-
-
-class Baseline(Model):
-    """What is normal, and how the last hour compares."""
-
-    service: str | None
-    established: float = Field(description="When, seconds since the epoch.")
-    minutes: int = Field(description="Of data that it was made of.")
-    expires: float
-    figures: list[BaselineFigure]
-
-
-class NewBaseline(Model):
-    """What a baseline is to be made of."""
-
-    duration_minutes: Annotated[int, Field(ge=LEAST_MINUTES, le=10_080)] = Field(
-        default=60, description="The last so many minutes.", examples=[60]
-    )
-    service: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PLAIN)] | None = Field(
-        default=None, description="Only this service.", examples=["shop"]
-    )
 
 
 @router.get("/trends", response_model=Success[Trends])
@@ -112,8 +97,19 @@ def trends(
         Literal[tuple(METRICS)] | None,  # type: ignore[valid-type]
         Query(description="Only this figure."),
     ] = None,
+    limit: Annotated[
+        float | None,
+        Query(
+            description="When will `metric` reach this? From above where it is less than the last value.",
+            ge=-1e15,
+            le=1e15,
+            allow_inf_nan=False,
+        ),
+    ] = None,
 ) -> Answer:
-    """Whether figures get better or worse over the range."""
+    """Whether figures get better or worse over the range, how sure that is, and when they reach a limit."""
+    if limit is not None and metric is None:
+        raise Refused(400, "bad_request", f"limit={limit:g} of which figure? Give `metric`, too", "limit")
     set_limits = limits(hub.store)
     items = []
     times, series = by_step(hub.store, within, service)
@@ -121,8 +117,10 @@ def trends(
         if metric not in (None, name):
             continue
         unit, better, threshold = METRICS[name]
-        limit = set_limits[threshold].warning if threshold else None
-        found = judge([float(one) for one in times], values, better, limit)
+        known = [value for value in values if value is not None]
+        least = set_limits[threshold].warning if threshold and limit is None else limit
+        from_above = limit is not None and bool(known) and known[-1] > limit
+        found = judge([float(one) for one in times], values, better, least, reached_from_above=from_above)
         items.append({"metric": name, "unit": unit, **found.answer(), "time": times, "values": values})
     return success({"items": items})
 
@@ -155,77 +153,3 @@ def by_step(store: Store, within: Range, service: str | None) -> tuple[list[int]
 def _percent(one: Durations) -> float | None:
     ratio = one.error_ratio
     return None if ratio is None else ratio * 100
-
-
-@router.get("/baseline", response_model=Success[Baseline], responses=refuses(404))
-def baseline(hub: TheHub, service: OfService = None) -> Answer:
-    """The baseline of a service, or of all together, and how the last hour compares."""
-    document = hub.store.document(_name(service))
-    if not isinstance(document, dict) or document["established"] + KEPT < time():
-        message = "there is no baseline, or it is older than 7 days; make one with POST baseline"
-        raise Refused(404, "not_found", message, "service")
-    return success(_compared(hub.store, service, document))
-
-
-@router.post("/baseline", response_model=Success[Baseline], responses=refuses(409), status_code=201)
-def establish_baseline(hub: TheHub, request: Request, new: NewBaseline) -> Answer:
-    """Makes what the last minutes were the baseline; refused below 60 minutes of requests."""
-    now = time()
-    within = Range(now - new.duration_minutes * 60, now)
-    minutes = len(hub.store.rows("calls/minutes", begin=int(within.begin), end=int(now) + 60, service=new.service))
-    if minutes < LEAST_MINUTES:
-        message = (
-            f"a baseline needs {LEAST_MINUTES} minutes with requests; the last {new.duration_minutes} have {minutes}: "
-            f"come back in {LEAST_MINUTES - minutes} minutes, or give a longer duration_minutes"
-        )
-        raise Refused(409, "conflict", message, "duration_minutes")
-    before = hub.store.document(_name(new.service))
-    document = {"established": now, "minutes": minutes, "figures": _figures(hub.store, within, new.service)}
-    hub.store.keep(_name(new.service), document)
-    record(request, "baseline.establish", new.service or "all services", before=before, after=document)
-    return success(_compared(hub.store, new.service, document))
-
-
-def _name(service: str | None) -> str:
-    return f"baseline/{service}" if service else "baseline"
-
-
-def _compared(store: Store, service: str | None, document: dict[str, Any]) -> dict[str, Any]:
-    now = time()
-    figures = _figures(store, Range(now - 3600, now), service)
-    return {
-        "service": service,
-        "established": document["established"],
-        "minutes": document["minutes"],
-        "expires": document["established"] + KEPT,
-        "figures": [
-            asdict(against(name, document["figures"].get(name), figures[name], better, REGRESSION))
-            for name, (_, better, _) in METRICS.items()
-        ],
-    }
-
-
-def _figures(store: Store, within: Range, service: str | None) -> dict[str, float | None]:
-    called = reading.by_operation(store, within, service)
-    whole = requests(called)
-    queries = merged(one.durations for one in called if one.category == "db")
-    outgoing = merged(one.durations for one in called if one.category in ("http", "rpc"))
-    readings = vitals.readings(store, within, service, [vitals.CPU_TIME, vitals.CPU_SHARE, vitals.MEMORY])
-    lags = vitals.all_histograms(store, within, service, [vitals.LAG]).by_process.values()
-    p50, p95 = whole.quantiles(0.5, 0.95)
-    return {
-        "response_time_p95_ms": p95,
-        "response_time_p50_ms": p50,
-        "requests_per_second": whole.calls / reading.seconds(within),
-        "error_rate_percent": _percent(whole),
-        "database_time_average_ms": queries.mean_ms,
-        "outgoing_time_average_ms": outgoing.mean_ms,
-        "cpu_cores": _mean(readings.cpu_summed()),
-        "memory_bytes": _mean(readings.summed(vitals.MEMORY)),
-        "event_loop_lag_p99_ms": max((one.quantile_ms(0.99) or 0.0 for one in lags), default=None),
-    }
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
