@@ -77,6 +77,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = Request(self.command, self.path, dict(self.headers), body, self.headers.get("Host", ""))
         receiver.requests.append(asked)
         answer = receiver.answers.pop(0) if receiver.answers else receiver.answer
+        self.close_connection = True
         if answer.hangs:
             receiver.release.wait(60)
             return

@@ -261,12 +261,14 @@ class Notifier:
                 line = self.lines[name]
                 late += self._let_go(line, now)
                 at, deliveries = line.next(now, self.timing)
+                times += [end for one in line.waiting if (end := one.taken + self._retry) > now]
                 if at > now or not deliveries or line.channel is None:
                     times.append(at)
                     if line.attempt is not None:
                         times.append(line.attempt.began + self.timing.deadline)
                     continue
                 line.attempt = attempt = Attempt(deliveries, now)
+                times.append(now + self.timing.deadline)
                 channel = line.channel
             threading.Thread(
                 target=self._attempt, args=(line, channel, attempt), name=f"notify {name}", daemon=True
