@@ -98,7 +98,7 @@ FAULTS = (
     Fault("dead_cache/a", "cache", ("redis",), lambda stage: stage.close_cache(), lambda stage: stage.open_cache()),
     Fault("dead_cache/b", "cache", ("redis",), *flagged(keys_by_release=True)),
     Fault("slow_dependency/a", "slow_dependency", ("warehouse",), *flagged("warehouse", walk=0.9)),
-    Fault("slow_dependency/b", "slow_dependency", ("bank", "/charges"), *flagged("bank", clearing=1.2)),
+    Fault("slow_dependency/b", "slow_dependency", ("bank", "/charges"), *flagged("bank", clearing=2.0)),
     Fault("error_burst/a", "errors", ("price",), *flagged(tax={"AT": 20, "DE": 19, "FR": 20})),
     Fault(
         "error_burst/b", "errors", ("/orders/{order_id}", "order_lines"),
@@ -107,11 +107,11 @@ FAULTS = (
             "ALTER TABLE order_lines RENAME COLUMN unit_price TO price",
         ),
     ),
-    Fault("loop_block/a", "blocked_loop", ("market", "delivery"), *flagged(label_printer=0.3)),
+    Fault("loop_block/a", "blocked_loop", ("market", "delivery"), *flagged(label_printer=0.2)),
     Fault("loop_block/b", "blocked_loop", ("market", "points"), *flagged(points_of_all=True)),
     Fault(
         "pool_starvation/a", "pool", ("market", "postgresql"), *flagged(charge_first=True),
-        {**ROUTES, "POST /customers/{customer}/orders": 8},
+        {**ROUTES, "POST /customers/{customer}/orders": 9},
     ),
     Fault("pool_starvation/b", "pool", ("market", "postgresql"), *flagged(signed_statements=40)),
 )  # fmt: skip

@@ -28,6 +28,13 @@ TEMPLATE = "filled"
 OFTEN = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_METRIC_EXPORT_INTERVAL": "2000"}
 """How often the agents send: a look at a fault of a minute needs more than a reading a minute."""
 
+DECLARED = """[[source]]
+name = "database"
+url = "{database}"
+interval = 2
+priority = "critical"  # the machine may be busy with the tests: this is asked for all that
+"""
+
 
 @contextlib.contextmanager
 def database_server() -> Iterator[str]:
@@ -103,6 +110,11 @@ class Stage:
         """Where the market is."""
         return f"http://127.0.0.1:{self._port}"
 
+    def causes(self) -> list[dict[str, Any]]:
+        """What the hub says is behind what is wrong now, the likeliest first."""
+        found: list[dict[str, Any]] = self.client.get("causes")["items"]
+        return found
+
     def flag(self, program: str, **flags: Any) -> None:
         """Sets the flags of a program; those not named are as they were at the start."""
         path = self.directory / f"{program}.json"
@@ -145,6 +157,7 @@ class Stage:
         """The settings of a hub in a folder of its own and on a free port, which is stopped at the end."""
         folder = self.directory / "hub"
         folder.mkdir()
+        (folder / "perfagent.toml").write_text(DECLARED.format(database=self.database))
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("PERFAGENT_", "OTEL_"))}
         environ |= {"PERFAGENT_HUB_DIR": str(folder), "PERFAGENT_HUB_PORT": "0", "PERFAGENT_HUB_OPEN": "never"}
         environ |= self._hub_settings

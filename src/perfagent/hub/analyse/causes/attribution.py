@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from perfagent.hub.analyse.causes.facts import Facts
     from perfagent.hub.analyse.causes.symptoms import Slow
 
+CHRONIC = 0.05  # what the time of requests that were as slow before counts for where others became slower
+
 
 @dataclass(slots=True)
 class Gain:
@@ -43,7 +45,9 @@ def gains(facts: Facts, slower: Sequence[Slow]) -> list[Gain]:
     """
     found: dict[int, Gain] = {}
     whole = 0.0
+    changed = any(not symptom.chronic for symptom in slower)
     for symptom in slower:
+        weight = CHRONIC if symptom.chronic and changed else 1.0
         now = facts.broken_down.get(symptom.endpoint.operation)
         if now is None or not now.requests:
             continue
@@ -56,9 +60,10 @@ def gains(facts: Facts, slower: Sequence[Slow]) -> list[Gain]:
             if part <= 0:
                 continue
             load = part / extra * symptom.extra_ms * symptom.rate  # the sample tells shares; all requests, how much
-            whole += load
+            whole += weight * load
             gain = found.setdefault(operation, Gain(operation))
             gain.load += load
+            gain.share += weight * load
             gain.endpoints.append(symptom)
             if load > gain.most:
                 gain.most = load
@@ -66,8 +71,8 @@ def gains(facts: Facts, slower: Sequence[Slow]) -> list[Gain]:
                 gain.runs = now.ran[operation] / now.requests
                 gain.runs_before = before.ran[operation] / before.requests if before is not None else 0.0
     for gain in found.values():
-        gain.share = gain.load / whole
-    return sorted(found.values(), key=lambda one: -one.load)
+        gain.share /= whole
+    return sorted(found.values(), key=lambda one: -one.share)
 
 
 def _each(part: Breakdown, operation: int) -> float:

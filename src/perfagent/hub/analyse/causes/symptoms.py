@@ -27,6 +27,7 @@ class Slow(NamedTuple):
     before: Calls | None  # None where nothing was, or where it was as bad
     rate: float  # requests a second
     extra_ms: float  # of a request, on average
+    chronic: bool = False  # whether it was as slow before: it explains nothing that is new
 
 
 class Failed(NamedTuple):
@@ -49,14 +50,15 @@ def slow(facts: Facts) -> list[Slow]:
             continue
         old, rate = facts.before.get(one.operation), one.durations.calls / facts.seconds
         mean = one.durations.mean_ms or 0.0
-        if old is not None and old.durations.calls * scale >= ENOUGH_BEFORE:
+        known = old is not None and old.durations.calls * scale >= ENOUGH_BEFORE
+        if old is not None and known:
             extra = mean - (old.durations.mean_ms or 0.0)
             if extra > 0 and _is_slower(old, one, scale, alpha):
                 found.append(Slow(one, old, rate, extra))
                 continue
         if (one.durations.quantile(0.95) or 0.0) >= SLOW_MS:
-            found.append(Slow(one, None, rate, mean))
-    return sorted(found, key=lambda each: -each.rate * each.extra_ms)
+            found.append(Slow(one, None, rate, mean, chronic=known))
+    return sorted(found, key=lambda each: (each.chronic, -each.rate * each.extra_ms))
 
 
 def _is_slower(old: Calls, new: Calls, scale: float, alpha: float) -> bool:
