@@ -346,7 +346,11 @@ def test_insights_are_filtered_by_severity_and_become_recommendations(known: Kno
     assert severe == [one for one in everything if one["severity"] in ("high", "critical")]
     assert {one["kind"] for one in everything} >= {"n_plus_one", "slow_endpoint", "slow_query", "slower"}
     found = known.get("recommendations")["items"]
-    assert [one["title"] for one in found] == [one["title"] for one in everything]
+    assert {one["title"] for one in found} == {one["title"] for one in everything}
+    saved = [round(one["seconds_per_day"]) for one in found]
+    assert saved == sorted(saved, reverse=True), "what saves most waiting comes first"
+    assert saved[0] > 0
+    assert all(one["steps"] and one["effort"] for one in found)
     assert known.hub.get("insights", timeRange="1h", to=known.end)["items"]
     assert known.hub.refusal("insights", severity="bad")[2] == "severity"
 
@@ -355,7 +359,7 @@ def test_trends_have_a_direction_and_points(known: Known) -> None:
     items = {one["metric"]: one for one in known.get("trends")["items"]}
     assert items["response_time_p95_ms"]["points"] >= 60
     assert items["memory_bytes"]["direction"] == "degrading"  # 40 MB more in each process
-    assert items["requests_per_second"]["direction"] in ("stable", "unknown")
+    assert items["requests_per_second"]["direction"] not in ("improving", "degrading")  # neither side is better
     (one,) = known.get("trends", metric="cpu_cores")["items"]
     assert one["metric"] == "cpu_cores"
     assert known.hub.refusal("trends", metric="nonsense")[2] == "metric"
@@ -493,7 +497,7 @@ def test_a_cache_that_was_asked_at_an_import_alone_is_no_finding(hub: ServedHub)
         hub.send("metrics", metrics(resource("shop"), asked))
         if minute > 10:
             assert found() == []
-    assert found() == ["codec.make is hit in 0 % of its look-ups"]
+    assert found() == ["codec.make is never hit"]
 
 
 # Sampling and broken traces

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perfagent.hub.analyse.durations import MS, PER_OCTAVE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from perfagent.hub.analyse.breakdown import Breakdown
     from perfagent.hub.analyse.calls import Calls
+    from perfagent.hub.analyse.causes import Cause as Likely
     from perfagent.hub.analyse.changes import Change
+    from perfagent.hub.analyse.durations import Durations
     from perfagent.hub.analyse.errors import Cause
+    from perfagent.hub.sources.seen import Seen
 
 SEVERITIES = ("low", "medium", "high", "critical")
 ENOUGH_CALLS = 10
@@ -19,10 +24,22 @@ ENOUGH_CALLS = 10
 
 @dataclass(slots=True)
 class Finding:
-    """One thing found; the fields are those of the interface."""
+    """One thing found; the fields are those of the interface.
+
+    Args:
+        type: bottleneck, anomaly or optimisation.
+        subject: what it is about within its service: an operation's identity, an instance, a cache's name.
+        requests_per_day: how many requests it touches.
+        seconds_per_day: of waiting that are saved where it is repaired; 0 where that is unknown.
+        steps: what to do, in this order.
+        effort: low, medium or high.
+        traces: requests that show it, 32 hexadecimal digits each.
+        place: where in the program, "file:line function"; "" where unknown.
+        first_seen, last_seen: within the range, seconds since the epoch.
+    """
 
     kind: str
-    type: str  # bottleneck, anomaly or optimisation
+    type: str
     severity: str
     title: str
     evidence: str
@@ -32,6 +49,20 @@ class Finding:
     service: str
     link: str
     metrics: dict[str, float] = field(default_factory=dict)
+    subject: str = ""
+    requests_per_day: float = 0.0
+    seconds_per_day: float = 0.0
+    steps: tuple[str, ...] = ()
+    effort: str = "medium"
+    traces: tuple[str, ...] = ()
+    place: str = ""
+    first_seen: float | None = None
+    last_seen: float | None = None
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """The same for the same thing found in another range."""
+        return self.kind, self.service, self.subject
 
     def answer(self) -> dict[str, Any]:
         """As the interface gives it."""
@@ -77,6 +108,26 @@ class Process:
     internal_errors: float = 0.0
 
 
+class Retried(NamedTuple):
+    """A call that was tried again and again within single requests, mostly in vain, in a sample of traces."""
+
+    endpoint: Calls
+    inner: Calls
+    requests: int  # with at least 3 tries of which 2 failed
+    tries: float  # in one of these, on average
+    failed: float  # of the tries, 0..1
+    total: float  # ns of all tries
+    trace_id: bytes
+
+
+class Pool(NamedTuple):
+    """How full the connection pools of a service were lately."""
+
+    service: str
+    share: float  # 0..1, on average
+    fullest: float  # 0..1, of one minute
+
+
 class Cache(NamedTuple):
     """A cache's figures in a range; None where unknown."""
 
@@ -102,7 +153,15 @@ class Deprecated(NamedTuple):
 
 @dataclass(slots=True)
 class Facts:
-    """What findings are made of, for one range."""
+    """What findings are made of, for one range.
+
+    Args:
+        seconds: how long it is.
+        released: new versions in it, each with what became worse since.
+        told: what databases say of themselves.
+        likely: causes of what is wrong at its end.
+        recent: the calls of the last minutes.
+    """
 
     seconds: float
     calls: Sequence[Calls] = ()
@@ -113,12 +172,30 @@ class Facts:
     caches: Sequence[Cache] = ()
     deprecated: Sequence[Deprecated] = ()
     changes: Sequence[Change] = ()
+    retried: Sequence[Retried] = ()
+    pools: Sequence[Pool] = ()
+    released: Sequence[tuple[Change, Sequence[Change]]] = ()
+    told: Sequence[Seen] = ()
+    likely: Sequence[Likely] = ()
+    recent: Mapping[int, Calls] = field(default_factory=dict)
 
 
 def severity(value: float, limits: tuple[float, float, float, float]) -> str | None:
     """The severity of a value, given from where each begins; None below all of them."""
     reached = [name for name, limit in zip(SEVERITIES, limits, strict=True) if value >= limit]
     return reached[-1] if reached else None
+
+
+DAY = 86_400
+
+
+def excess_ms(durations: Durations, limit: float) -> float:
+    """ms that calls took beyond a limit, all together: what is saved where none takes longer."""
+    whole = 0.0
+    for bucket, calls in durations.counts.items():
+        middle = 2 ** ((bucket + 0.5) / PER_OCTAVE) / MS
+        whole += calls * max(middle - limit, 0.0)
+    return whole
 
 
 def sure(observations: float) -> float:

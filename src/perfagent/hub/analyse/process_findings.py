@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfagent.hub.analyse import words
-from perfagent.hub.analyse.finding import ENOUGH_CALLS, Finding, Process, severity, sure
+from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, Finding, Process, severity, sure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ def of_process(one: Process) -> Iterator[Finding]:
             f"{one.cpu:.2f} cores on average over the range in {one.instance}",
             "requests wait for the interpreter lock: latency grows faster than load",
             "profile where the CPU goes, then more processes or less work", 0.9, one.service, link,
-            {"cpu": one.cpu},
+            {"cpu": one.cpu}, subject=one.instance,
         )  # fmt: skip
     if one.gc_share is not None and one.gc_share >= 0.05:
         yield Finding(
@@ -31,6 +31,7 @@ def of_process(one: Process) -> Iterator[Finding]:
             f"{words.percent(one.gc_share)} of the time, p99 {words.milliseconds(one.gc_p99_ms)} a collection",
             "every request meanwhile waits", "raise the thresholds (PERFAGENT_GC_THRESHOLD=true) or gc.freeze() "
             "after the start", 0.8, one.service, link, {"gc_share": one.gc_share},
+            subject=one.instance, seconds_per_day=one.gc_share * DAY,
         )  # fmt: skip
     if one.memory is not None:
         yield _memory(one, one.memory, link)
@@ -50,6 +51,7 @@ def _loop(one: Process, link: str) -> Iterator[Finding]:
             "find the blocking call in an async function (a query, a file, a computation); await it, or run it in a "
             "thread",
             sure(one.lag_calls), one.service, link, {"lag_p99_ms": one.lag_p99_ms},
+            subject=one.instance,
         )  # fmt: skip
 
 
@@ -63,6 +65,7 @@ def _memory(one: Process, memory: tuple[float, float], link: str) -> Finding:
         f"{words.size(rate)} more each hour until a limit ends the process",
         "compare two snapshots of tracemalloc, an hour apart; unbounded caches and globals are the usual cause",
         0.85, one.service, link, {"first_bytes": first, "last_bytes": last, "bytes_per_hour": rate},
+        subject=one.instance,
     )  # fmt: skip
 
 
@@ -72,7 +75,7 @@ def _lost(one: Process, link: str) -> Iterator[Finding]:
             "dropped", "anomaly", "medium", f"telemetry of {one.service} was dropped",
             f"{words.count(one.dropped)} items in {one.instance}", "rates and traces of this range are incomplete",
             "send more often or sample (OTEL_BSP_SCHEDULE_DELAY, OTEL_TRACES_SAMPLER_ARG); is the hub reachable?",
-            0.99, one.service, link, {"dropped": one.dropped},
+            0.99, one.service, link, {"dropped": one.dropped}, subject=one.instance,
         )  # fmt: skip
     if one.internal_errors >= 1:
         yield Finding(
@@ -80,5 +83,5 @@ def _lost(one: Process, link: str) -> Iterator[Finding]:
             f"{words.count(one.internal_errors)} failures of perfagent's own code in {one.instance}",
             "the program is not affected, but some of its telemetry is missing",
             "run `perfagent doctor` and report what it says", 0.99, one.service, link,
-            {"errors": one.internal_errors},
+            {"errors": one.internal_errors}, subject=one.instance,
         )  # fmt: skip

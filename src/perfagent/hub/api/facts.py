@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import changes, finding, findings, thresholds
+from perfagent.hub.analyse import changes, finding, thresholds
 from perfagent.hub.analyse.calls import REQUESTS, Calls, requests
 from perfagent.hub.analyse.chance import trend
 from perfagent.hub.analyse.errors import Cause, causes, failure
 from perfagent.hub.analyse.health import Health, Signs, judge
+from perfagent.hub.analyse.request_findings import SLOW_ENDPOINT
 from perfagent.hub.api import calls as reading
 from perfagent.hub.api import vitals
 from perfagent.hub.api.caches import figures
@@ -18,7 +20,7 @@ from perfagent.hub.api.ranges import Range
 from perfagent.hub.api.samples import breakdowns, repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perfagent.hub.hub import Hub
     from perfagent.hub.store.rows import Row
@@ -137,10 +139,11 @@ def gather(store: Store, read: Read) -> finding.Facts:
     slow = [
         one.operation
         for one in read.called
-        if one.category in REQUESTS and (one.durations.quantile(0.95) or 0) >= findings.SLOW_ENDPOINT[0]
+        if one.category in REQUESTS and (one.durations.quantile(0.95) or 0) >= SLOW_ENDPOINT[0]
     ][:EXPLAINED]
     breakdown = breakdowns(store, sampled, slow, EACH) if slow else None
     repeating = _repeated(store, sampled, read.called)
+    called = {one.operation: one for one in read.called}
     failed = _causes(store, sampled, service) if any(one.durations.errors for one in read.called) else None
     caches = figures(store, within, service)
     deprecated = ledger(store, within, service)
@@ -164,7 +167,34 @@ def gather(store: Store, read: Read) -> finding.Facts:
             if one["own"]  # what a library calls is for its authors; the view has it
         ],
         changes=read.changed,
+        retried=_retried(store, sampled, called) if failed else [],
+        pools=_pools(store, within, service),
     )
+
+
+def _retried(store: Store, sampled: Range, called: Mapping[int, Calls]) -> list[finding.Retried]:
+    return [
+        finding.Retried(
+            called[row["endpoint"]], called[row["operation"]], row["requests"], row["tries"], row["failed"],
+            row["total"], row["trace_id"],
+        )
+        for row in store.rows("samples/retried", begin_ns=sampled.begin_ns, end_ns=sampled.end_ns)
+        if row["endpoint"] in called and row["operation"] in called
+    ]  # fmt: skip
+
+
+FULL_FOR = 300.0  # s that a pool's use is averaged over
+
+
+def _pools(store: Store, within: Range, service: str | None) -> list[finding.Pool]:
+    """How full pools were at the end of a range."""
+    end = floor(within.end / 60) * 60
+    found = []
+    for row in store.rows("alerts/levels", since=end - FULL_FOR, until=end + 60, service=service):
+        shares = [one / 100 for one in row["database_pool_percent"] if one is not None]
+        if shares:
+            found.append(finding.Pool(row["service"], sum(shares) / len(shares), max(shares)))
+    return found
 
 
 def _causes(store: Store, within: Range, service: str | None) -> list[Cause]:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from perfagent.hub.analyse import finding, findings
+from perfagent.hub.analyse import finding
 from perfagent.hub.analyse.calls import OUTGOING, REQUESTS
 from perfagent.hub.analyse.correlations import correlate
+from perfagent.hub.analyse.steps import CATEGORIES
 from perfagent.hub.api import calls as reading
-from perfagent.hub.api import facts, samples, vitals
+from perfagent.hub.api import vitals
 from perfagent.hub.api.context import OfService, TheHub
 from perfagent.hub.api.envelope import Answer, Model, Success, success
+from perfagent.hub.api.insights import found
 from perfagent.hub.api.ranges import UNITS, Range, Within
 
 if TYPE_CHECKING:
@@ -28,8 +30,9 @@ class Finding(Model):
     """One thing that a reader should know, and what to do."""
 
     kind: str = Field(
-        description="n_plus_one, slow_endpoint, errors, slow_query, slow_call, blocked_loop, cpu, gc, memory_growth, "
-        "cache, deprecation, dropped, internal_errors or slower.",
+        description="n_plus_one, slow_endpoint, errors, slow_query, heavy_query, missing_index, slow_call, retries, "
+        "serial_calls, cache, pool, blocked_loop, cpu, gc, memory_growth, slower, release, lock, long_transaction, "
+        "unused_index, dead_tuples, connections, deprecation, dropped, internal_errors, or a kind of likely causes.",
         examples=["n_plus_one"],
     )
     type: Literal["bottleneck", "anomaly", "optimisation"] = Field(examples=["bottleneck"])
@@ -42,6 +45,19 @@ class Finding(Model):
     service: str = Field(examples=["shop"])
     link: str = Field(description="Where the page shows it.", examples=["#/endpoints/6917529027641081856"])
     metrics: dict[str, float] = Field(examples=[{"mean_calls": 8.0}])
+    subject: str = Field(description="What it is about: an operation, an instance, a cache.", examples=["69175290276"])
+    requests_per_day: float = Field(
+        description="Requests that it touches, at the rate of the range.", examples=[8640.0]
+    )
+    seconds_per_day: float = Field(
+        description="Waiting that is saved where it is repaired; 0 where that is unknown.", examples=[310.5]
+    )
+    steps: list[str] = Field(description="What to do, in this order.", examples=[["load all rows at once"]])
+    effort: Literal["low", "medium", "high"] = Field(examples=["low"])
+    traces: list[str] = Field(description="Requests that show it.", examples=[["4bf92f3577b34da6a3ce929d0e0e4736"]])
+    place: str = Field(description="Where in the program; empty where unknown.", examples=["shop/lines.py:44 lines"])
+    first_seen: float | None = Field(description="Within the range.", examples=[1785000000.0])
+    last_seen: float | None = Field(examples=[1785003600.0])
 
 
 class Recommendation(Model):
@@ -52,7 +68,10 @@ class Recommendation(Model):
     title: str
     impact: str
     effort: Literal["low", "medium", "high"] = Field(examples=["low"])
-    implementation: str
+    implementation: str = Field(description="The first thing to do.")
+    steps: list[str] = Field(description="What to do, in this order.")
+    seconds_per_day: float = Field(description="Of waiting that it saves; what the list is sorted by.")
+    requests_per_day: float = Field(description="That it touches.")
     service: str
     link: str
 
@@ -86,24 +105,6 @@ class Correlations(Model):
     items: list[Correlation]
 
 
-def found(store: Store, within: Range, service: str | None) -> list[finding.Finding]:
-    """The findings of a range; what roll-ups do not tell is sampled from its end."""
-    changed = facts.since_hour(store, within.end, service)
-    readings = vitals.readings(store, within, service)
-    histograms = vitals.all_histograms(store, within, service)
-    read = facts.Read(
-        within=within,
-        service=service,
-        called=reading.by_operation(store, within, service),
-        readings=readings,
-        histograms=histograms,
-        known=facts.processes(store, service),
-        changed=changed,
-        sampled=samples.recent(store, within),
-    )
-    return findings.find(facts.gather(store, read))
-
-
 @router.get("/insights", response_model=Success[Items])
 def insights(
     hub: TheHub,
@@ -120,30 +121,12 @@ def insights(
         ),
     ] = None,
 ) -> Answer:
-    """What slows the program down, fails, or could be better in the range: never for fewer than some observations."""
+    """What slows the program down, fails, or could be better, at the end of the range: what is over is gone."""
     if time_range is not None:
         within = Range(max(0.0, within.end - int(time_range[:-1]) * UNITS[time_range[-1]]), within.end)
     least = finding.SEVERITIES.index(severity or "low")
-    items = [one for one in found(hub.store, within, service) if finding.SEVERITIES.index(one.severity) >= least]
+    items = [one for one in found(hub, within, service) if finding.SEVERITIES.index(one.severity) >= least]
     return success({"items": [one.answer() for one in items]})
-
-
-CATEGORIES = {
-    "n_plus_one": ("database", "low"),
-    "slow_query": ("database", "medium"),
-    "slow_endpoint": ("code", "medium"),
-    "slower": ("code", "medium"),
-    "errors": ("code", "medium"),
-    "slow_call": ("network", "medium"),
-    "blocked_loop": ("code", "medium"),
-    "cpu": ("capacity", "medium"),
-    "gc": ("capacity", "low"),
-    "memory_growth": ("code", "high"),
-    "cache": ("cache", "low"),
-    "deprecation": ("code", "low"),
-    "dropped": ("telemetry", "low"),
-    "internal_errors": ("telemetry", "low"),
-}
 
 
 @router.get("/recommendations", response_model=Success[Recommendations])
@@ -153,24 +136,23 @@ def recommendations(
     service: OfService = None,
     priority: Annotated[Severity | None, Query(description="Only this priority.")] = None,
 ) -> Answer:
-    """What to do about the findings of the range."""
-    items = [
-        _recommendation(one)
-        for one in found(hub.store, within, service)
-        if priority is None or one.severity == priority
-    ]
-    return success({"items": items})
+    """What to do about the insights of the range: what saves most waiting a day first, then by severity."""
+    chosen = [one for one in found(hub, within, service) if priority is None or one.severity == priority]
+    chosen.sort(key=lambda one: (-round(one.seconds_per_day), -finding.SEVERITIES.index(one.severity)))
+    return success({"items": [_recommendation(one) for one in chosen]})
 
 
 def _recommendation(one: finding.Finding) -> dict[str, Any]:
-    category, effort = CATEGORIES[one.kind]
     return {
-        "category": category,
+        "category": CATEGORIES.get(one.kind, "code"),
         "priority": one.severity,
         "title": one.title,
         "impact": one.impact,
-        "effort": effort,
+        "effort": one.effort,
         "implementation": one.recommendation,
+        "steps": list(one.steps),
+        "seconds_per_day": one.seconds_per_day,
+        "requests_per_day": one.requests_per_day,
         "service": one.service,
         "link": one.link,
     }

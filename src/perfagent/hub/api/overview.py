@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from perfagent.hub.analyse import findings
 from perfagent.hub.analyse.calls import REQUESTS, Calls, requests
 from perfagent.hub.analyse.durations import Durations
 from perfagent.hub.api import calls as reading
-from perfagent.hub.api import endpoints, facts, queries, samples, vitals
+from perfagent.hub.api import endpoints, facts, insights, queries, samples, vitals
 from perfagent.hub.api.context import OfService, TheHub
 from perfagent.hub.api.endpoints import Between, Endpoint
 from perfagent.hub.api.envelope import Answer, Model, Success, success
@@ -21,6 +20,7 @@ from perfagent.hub.api.queries import Statement
 from perfagent.hub.api.ranges import Range, Within
 
 if TYPE_CHECKING:
+    from perfagent.hub.hub import Hub
     from perfagent.hub.store.store import Store
 
 router = APIRouter(tags=["overview"])
@@ -119,7 +119,7 @@ class Overview(Model):
 @router.get("/overview", response_model=Success[Overview])
 def overview(hub: TheHub, within: Within, service: OfService = None) -> Answer:
     """Rate, errors, duration and saturation of the range, what changed, and what was found."""
-    return success(look(hub.store, within, service))
+    return success(look(hub, within, service))
 
 
 @dataclass(slots=True)
@@ -173,14 +173,15 @@ def see(store: Store, within: Range, service: str | None) -> Seen:
     return Seen(called, earlier, readings, histograms, answer)
 
 
-def look(store: Store, within: Range, service: str | None) -> dict[str, Any]:
+def look(hub: Hub, within: Range, service: str | None) -> dict[str, Any]:
     """The overview of a range; what roll-ups do not tell is sampled from its end."""
+    store = hub.store
     seen = see(store, within, service)
     known = facts.processes(store, service)
     hour = facts.since_hour(store, within.end, service)
     sampled = samples.recent(store, within)
     read = facts.Read(within, service, seen.called, seen.readings, seen.histograms, known, hour, sampled)
-    found = findings.find(facts.gather(store, read))
+    found = insights.found(hub, within, service, read)
     released = facts.releases(known, within.end - facts.HOUR, within.end)
     return {
         **seen.answer,
