@@ -49,7 +49,10 @@ while time.monotonic() < end:
 print(sorted(name for name in sys.modules if name.startswith("perfagent.") and "control" in name), flush=True)
 """
 PACE = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "500", "PERFAGENT_STRICT": "true"}
-COMMANDS = ["sampling_ratio", "log_level", "profiling", "clear_cache", "invalidate_tags", "report", "collect_garbage"]
+COMMANDS = [
+    "sampling_ratio", "log_level", "profiling", "clear_cache", "invalidate_tags", "cache_ttl", "report",
+    "collect_garbage",
+]  # fmt: skip
 
 
 class Clock:

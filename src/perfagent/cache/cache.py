@@ -314,7 +314,7 @@ class Cache:
     def _setting(self, key: object, value: object, ttl: Seconds | None, tags: Iterable[str]) -> Steps[None]:
         plan = self._plan(ttl)
         upkeep.watch(self)
-        seconds = plan.time_of(value, None) or plan.ttl
+        seconds = (plan.time_of(value, None) or plan.ttl) * self._own.stretch
         return self._core.put(self._own, self._own.key(key), value, seconds, 0.0, _tag_ids(tags, some=False))
 
     def _obtaining(

@@ -1,4 +1,6 @@
-"""A hub's command to clear a cache reaches those of the library too, by the name that the page shows."""
+"""A hub's commands reach the caches of the library, by the name that the page shows: to clear them, and for how long
+their values are good.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,36 @@ def connect() -> None:
     if not isinstance(known, Clearing):
         outbox.commands["clear_cache"] = Clearing(known)
         outbox.commands["invalidate_tags"] = _invalidate
+        outbox.commands["cache_ttl"] = _stretch
 
 
 def _invalidate(tags: Any) -> dict[str, int]:
     """Has every cache forget what has one of these tags; tells how many entries of this process' memory that were."""
     return {"caches": len(caches), "entries": sum(cache.invalidate_tags(*tags) for cache in list(caches))}
+
+
+def _stretch(factors: Any) -> dict[str, dict[str, float]]:
+    """Multiplies the ttl of new values from now on; what is kept already ends when it would have.
+
+    Args:
+        factors: by the name of a cache or a function; "" stands for every one that is not named.
+
+    Returns:
+        What each was multiplied by before, and is now: to be asked for again, `before` puts things back.
+
+    Raises:
+        ValueError: there is none of a name; nothing is changed.
+    """
+    spaces = [space for cache in list(caches) for space in list(cache._spaces)]
+    unknown = set(factors) - {space.name for space in spaces} - {""}
+    if unknown or not spaces:
+        raise ValueError(f"no cache is called {sorted(unknown)[0]!r}" if unknown else "no cache is in use")
+    chosen = [(space, factors.get(space.name, factors.get(""))) for space in spaces]
+    found = {"before": {space.name: space.stretch for space, factor in chosen if factor is not None}}
+    for space, factor in chosen:
+        if factor is not None:
+            space.stretch = float(factor)
+    return {**found, "now": {space.name: space.stretch for space, factor in chosen if factor is not None}}
 
 
 class Clearing:

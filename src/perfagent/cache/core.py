@@ -216,6 +216,8 @@ class Core:
         ttl = plan.time_of(outcome.value, outcome.error)
         if ttl is not None:
             failed = outcome.error is not None
+            if not failed and outcome.value is not None:
+                ttl *= space.stretch
             now = monotonic()
             stale = 0.0 if failed or outcome.value is None else plan.stale
             value = outcome.error if failed else outcome.value

@@ -23,7 +23,7 @@ class Space:
         errors: exceptions that may be among its values.
     """
 
-    __slots__ = ("__weakref__", "errors", "figures", "name", "shared", "token")
+    __slots__ = ("__weakref__", "errors", "figures", "name", "shared", "stretch", "token")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Space:
         self.token = token
         self.figures = figures
         self.errors = errors
+        self.stretch = 1.0  # what the ttl of each new value is multiplied by; a hub may change it
 
     def key(self, *values: object) -> Key:
         """The key of some values.

@@ -22,6 +22,7 @@ GROUPS = {
         "report": "a report as JSON, CSV or HTML",
         "health": "is everything healthy; for scripts",
         "slo": "objectives: what is left of each error budget, and what spent it",
+        "optimise": "optimisation rules: what they advise or do, and what came of it",
         "replication-lag": "how far a replica of a database is behind its primary",
         "index": "indexes that a database lacks or has in vain, with the plan that proves it; make one",
     },

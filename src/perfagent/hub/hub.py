@@ -10,6 +10,7 @@ from perfagent.hub.alert.alerts import Alerts
 from perfagent.hub.declared import Declared
 from perfagent.hub.notify.notifier import Notifier
 from perfagent.hub.objectives.ledger import Ledger
+from perfagent.hub.optimise.optimiser import Optimiser
 from perfagent.hub.receive.totals import Totals
 from perfagent.hub.sources.sources import Sources
 
@@ -54,6 +55,7 @@ class Hub:
     alerts: Alerts = field(init=False)  # what is wrong, and who wants to know of it
     declared: Declared = field(init=False)  # what files say of objectives, rules, channels and the like
     objectives: Ledger = field(init=False)  # how each objective stands
+    optimiser: Optimiser = field(init=False)  # advises or acts where a rule holds
     sources: Sources = field(init=False)  # what the hub collects by itself
 
     notifier: Notifier = field(init=False)  # who is told of what happens to incidents
@@ -63,6 +65,7 @@ class Hub:
         self.notifier = Notifier(self)
         self.alerts = Alerts(self)
         self.objectives = Ledger(self)
+        self.optimiser = Optimiser(self)
         self.sources = Sources(self)
 
     @property

@@ -102,11 +102,13 @@ def _sending(least: int) -> Callable[[Any], Any]:
 
         return _as_logging(callHandlers)
 
-    def change(level: object) -> str:
-        nonlocal least
-        name = str(level or options.current().log_level)
-        least = logging.CRITICAL * 1000 if name == "off" else getattr(logging, name.upper())
-        return name
+    now = options.current().log_level
+
+    def change(level: object) -> dict[str, str]:
+        nonlocal least, now
+        before, now = now, str(level or options.current().log_level)
+        least = logging.CRITICAL * 1000 if now == "off" else getattr(logging, now.upper())
+        return {"before": before, "now": now}
 
     outbox.commands["log_level"] = change
     return make

@@ -179,16 +179,17 @@ def _log_level(pipeline: Pipeline, value: object) -> object:
     change = outbox.commands.get("log_level")
     if change is None:
         raise ValueError("this process sends no log records: it was started so, or does not use logging")
-    return {"now": change(value)}
+    return change(value)
 
 
 def _profiling(pipeline: Pipeline, value: object) -> object:
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} is neither true nor false")
-    from perfagent.runtime import profile
+    from perfagent.runtime import http, profile
 
+    before = http.profile is not None
     profile.switch(value, pipeline.settings.namespace)
-    return {"now": value}
+    return {"before": before, "now": value}
 
 
 def _clear_cache(pipeline: Pipeline, value: object) -> object:
@@ -209,6 +210,23 @@ def _invalidate_tags(pipeline: Pipeline, value: object) -> object:
     return invalidate(value)
 
 
+def _cache_ttl(pipeline: Pipeline, value: object) -> object:
+    stretch = outbox.commands.get("cache_ttl")
+    if stretch is None:
+        raise ValueError("this process has no cache of perfagent's, such as `perfagent.cached()` makes")
+    factors = value.get("factors") if isinstance(value, dict) else None
+    if not isinstance(factors, dict) or not factors or not all(map(_is_factor, factors.values())):
+        raise ValueError(
+            f"{value!r} is not what a ttl is multiplied by: "
+            '{"factors": {"CACHE": a number from 0.1 to 100}}, "" for every cache'
+        )
+    return stretch(factors)
+
+
+def _is_factor(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.1 <= value <= 100
+
+
 def _report(pipeline: Pipeline, value: object) -> object:
     return report.of(pipeline)
 
@@ -225,6 +243,7 @@ ACTIONS: dict[str, Callable[[Pipeline, object], object]] = {
     "profiling": _profiling,
     "clear_cache": _clear_cache,
     "invalidate_tags": _invalidate_tags,
+    "cache_ttl": _cache_ttl,
     "report": _report,
     "collect_garbage": _collect_garbage,
 }

@@ -115,6 +115,23 @@ class InvalidateTags(Model):
     )
 
 
+class Factors(Model):
+    """What the ttl of new values is multiplied by."""
+
+    factors: dict[
+        Annotated[str, Field(max_length=255, pattern=PLAIN)], Annotated[float, Field(strict=True, ge=0.1, le=100)]
+    ] = Field(
+        min_length=1, max_length=50, description='By cache; "" for every one that is not named.', examples=[{"": 2.0}]
+    )
+
+
+class CacheTtl(Model):
+    """Keeps new values of perfagent's caches for longer or shorter; the answer's `before` puts it back."""
+
+    command: Literal["cache_ttl"]
+    value: Factors
+
+
 class Plain(Model):
     """A report of the agent, or a collection of garbage."""
 
@@ -122,7 +139,9 @@ class Plain(Model):
     value: None = Field(None, description="Nothing.")
 
 
-Ask = Annotated[Ratio | Level | Profiling | ClearCache | InvalidateTags | Plain, Body(discriminator="command")]
+Ask = Annotated[
+    Ratio | Level | Profiling | ClearCache | InvalidateTags | CacheTtl | Plain, Body(discriminator="command")
+]
 
 
 class Accepted(Model):
@@ -155,7 +174,8 @@ def ask_agent(request: Request, hub: TheHub, instance: Instance, ask: Ask) -> An
         ago = f"{time() - process.last_seen:.0f} s"
         raise Refused(409, "conflict", f"the process {instance[:100]!r} has sent nothing for {ago}; it may have ended")
     try:
-        asked = hub.commands.ask(instance, ask.command, ask.value)
+        value = ask.value.model_dump() if isinstance(ask.value, Model) else ask.value
+        asked = hub.commands.ask(instance, ask.command, value)
     except Full as full:
         raise Refused(429, "too_many_requests", str(full), headers={"Retry-After": "15"}) from full
     record(request, "command.asked", instance, after={"id": asked.id, "command": asked.command, "value": asked.value})

@@ -34,6 +34,7 @@ TAGS = [
     {"name": "findings", "description": "What is wrong, why, and what to do."},
     {"name": "alerts", "description": "Thresholds, and what violates them."},
     {"name": "objectives", "description": "What share of the requests shall be good, and what is left of the budget."},
+    {"name": "optimisations", "description": "What is advised or done where a condition holds, and its effect."},
     {"name": "trends", "description": "Trends and baselines."},
     {"name": "reports", "description": "The same as documents."},
     {"name": "agents", "description": "Commands for processes that report to this hub."},

@@ -32,6 +32,17 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 255
 
 
+def _is_factors(value: object) -> bool:
+    factors = value.get("factors") if isinstance(value, dict) and len(value) == 1 else None
+    return (
+        isinstance(factors, dict)
+        and 0 < len(factors) <= 50
+        and all(name == "" or _is_name(name) for name in factors)
+        and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in factors.values())
+        and all(0.1 <= one <= 100 for one in factors.values())
+    )
+
+
 ACCEPTED: dict[str, tuple[Callable[[object], bool], str]] = {
     "sampling_ratio": (_is_ratio, "a number from 0 to 1, or null for what the process was started with"),
     "log_level": (
@@ -46,6 +57,10 @@ ACCEPTED: dict[str, tuple[Callable[[object], bool], str]] = {
     "invalidate_tags": (
         lambda value: isinstance(value, list) and 0 < len(value) <= 50 and all(map(_is_name, value)),
         "a list of 1 to 50 tags",
+    ),
+    "cache_ttl": (
+        _is_factors,
+        'what the ttl of new values is multiplied by, by cache: {"factors": {"prices": 2}}, "" for every cache',
     ),
     "report": (lambda value: value is None, "null"),
     "collect_garbage": (lambda value: value is None, "null"),

@@ -1,0 +1,1 @@
+"""Optimisation rules: what the hub advises where a condition holds, or does, and what came of it."""

@@ -1,0 +1,4 @@
+-- One action.
+SELECT content
+FROM actions
+WHERE id = $id
