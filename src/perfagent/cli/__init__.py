@@ -31,6 +31,7 @@ GROUPS = {
     },
     "keep it": {
         "hub": "the local page and store: start, stop, open, export",
+        "notify": "who is told of alerts: whether that works, what was told, a message to try it",
         "rules": "alert rules for Prometheus, from the same limits and objectives",
     },
 }
