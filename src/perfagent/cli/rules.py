@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfagent.cli import arguments, ending, output
 from perfagent.hub.analyse import thresholds
+from perfagent.hub.conditions import rules as own_rules
 from perfagent.hub.rules import alerts, burn, export, objectives
 from perfagent.hub.rules.rule import document
 from perfagent.runtime.metric import SECONDS
@@ -16,7 +17,8 @@ from perfagent.settings import Settings, file
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from perfagent.hub.rules.rule import Rule
+    from perfagent.hub.conditions.rule import Rule
+    from perfagent.hub.rules.rule import Rule as Exported
 
 STALE, WRONG = 1, 2  # exit statuses
 EXAMPLES = """\
@@ -25,6 +27,7 @@ examples:
   perfagent rules export --directory rules --check  # in CI: exits with 1 where the files are not current
   perfagent rules export                            # all in one file, on standard output
   perfagent rules list --output json
+  perfagent rules test --help                       # how often rules would have fired, from a hub's past
 
 limits:      PERFAGENT_ALERT_THRESHOLDS, or [alert_thresholds.NAME] in perfagent.toml
 objectives:  [[slo]] in perfagent.toml, or PERFAGENT_SLO
@@ -38,18 +41,23 @@ class Wrong(Exception):  # noqa: N818
 
 
 def main(words: list[str]) -> int:
-    """Exports or lists the rules; returns the exit status."""
+    """Exports, lists or tests rules; returns the exit status."""
+    if words[:1] == ["test"]:
+        from perfagent.cli import rules_test
+
+        return rules_test.main(words[1:])
     parser = arguments.parser(
         "rules",
         description="Makes Prometheus' rules from the same definitions as the hub's alerts; needs no hub.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="export | list")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="export | list | test")
     exporting = arguments.action(actions, "export", "write the files", EXAMPLES)
     exporting.add_argument("--directory", type=Path, help="where to; standard output when left out")
     exporting.add_argument("--check", action="store_true", help="write nothing; tell which files are not current")
     listing = arguments.action(actions, "list", "show names, limits and expressions", EXAMPLES)
     listing.add_argument("--output", choices=("table", "json"), default="table", help="json is for machines")
+    actions.add_parser("test", help="how often rules would have fired, from a hub's past", add_help=False)
     for action in (exporting, listing):
         action.add_argument("--project", default=".", help="folder of perfagent.toml or pyproject.toml (default: here)")
         places = alerts.Places()
@@ -69,8 +77,11 @@ def _run(asked: Namespace) -> int:
         return WRONG
 
 
-def _declared(asked: Namespace) -> tuple[thresholds.Thresholds, list[objectives.Objective], alerts.Places]:
-    """Limits, objectives and places, from the settings and the words of the command."""
+Declared = tuple[thresholds.Thresholds, list[objectives.Objective], alerts.Places, "list[Rule]"]
+
+
+def _declared(asked: Namespace) -> Declared:
+    """Limits, objectives, places and rules, from the settings and the words of the command."""
     settings = Settings(directory=asked.project)
     problems: list[str] = []
     content, path = file.document(asked.project, problems.append)
@@ -83,10 +94,13 @@ def _declared(asked: Namespace) -> tuple[thresholds.Thresholds, list[objectives.
     except objectives.BadObjective as error:
         raise Wrong(f"{path}: {error}") from None
     declared += _quick(settings, {one.name for one in declared})
+    tables = content.get("rule", [])
+    told = [(table, path) for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+    rules = [kept.rule for kept in own_rules.declared(told, problems).values()]
     places = alerts.Places(asked.runbooks.rstrip("/"), asked.page.rstrip("/"), settings.namespace)
     if problems or settings.problems:  # the second are told already
         raise Wrong(problems[0] if problems else "nothing was written; correct that first")
-    return limits, declared, places
+    return limits, declared, places, rules
 
 
 def _quick(settings: Settings, taken: set[str]) -> list[objectives.Objective]:
@@ -101,18 +115,19 @@ def _quick(settings: Settings, taken: set[str]) -> list[objectives.Objective]:
 
 
 def _export(asked: Namespace) -> int:
-    limits, declared, places = _declared(asked)
-    for sentence in burn.impossible(declared):
+    limits, declared, places, rules = _declared(asked)
+    problems: list[str] = []
+    made = export.groups(limits, declared, places, rules, problems)
+    for sentence in [*burn.impossible(declared), *problems]:
         print(f"perfagent: {sentence}", file=sys.stderr)
-    made = export.groups(limits, declared, places)
     if asked.directory is None:
         print(document([group for groups in made.values() for group in groups]), end="")
         return 0
     texts = export.contents(made)
     if not asked.check:
         changed = export.write(asked.directory, texts)
-        rules = sum(len(group.rules) for groups in made.values() for group in groups)
-        print(f"{rules} rules in {len(texts)} files in {asked.directory}; written anew: {', '.join(changed) or 'none'}")
+        count = sum(len(group.rules) for groups in made.values() for group in groups)
+        print(f"{count} rules in {len(texts)} files in {asked.directory}; written anew: {', '.join(changed) or 'none'}")
         return 0
     stale = export.differing(asked.directory, texts)
     if stale:
@@ -144,7 +159,7 @@ def _list(asked: Namespace) -> int:
     return 0
 
 
-def _row(name: str, rule: Rule) -> dict[str, Any]:
+def _row(name: str, rule: Exported) -> dict[str, Any]:
     return {
         "name": rule.name,
         "kind": "alert" if rule.annotations else "recording",

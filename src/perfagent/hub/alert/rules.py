@@ -8,11 +8,11 @@ from math import floor
 from typing import TYPE_CHECKING
 
 from perfagent.hub.alert.violation import Violation
-from perfagent.hub.analyse import words
 from perfagent.hub.api.facts import limits
 from perfagent.hub.conditions.fetching import fetch
 from perfagent.hub.conditions.judging import Judge
 from perfagent.hub.conditions.rules import Rules
+from perfagent.hub.conditions.showing import shown
 from perfagent.hub.expressions import tree
 
 if TYPE_CHECKING:
@@ -120,26 +120,3 @@ def message(found: Found, spell: Spell, labels: dict[str, str]) -> str:
     told = f"{rule.name}: at worst {known['worst']}" if spell.worst is not None else f"{rule.name} holds"
     limit = f", the limit is {known['limit']}" if spell.limit is not None else ""
     return f"{told}{f' in {where}' if where else ''}{limit}"
-
-
-SIZES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
-
-
-def shown(value: float | None, unit: str) -> str:
-    """A value in its unit, for people.
-
-    Args:
-        value: None for an unknown one.
-        unit: as `units.LITERALS` has it; "" for none.
-    """
-    if value is None:
-        return "unknown"
-    if unit in ("ms", "s"):
-        return words.milliseconds(value * (1000 if unit == "s" else 1))
-    if unit == "%":
-        return words.percent(value / 100)
-    if unit == "B":
-        for name, size in SIZES:
-            if abs(value) >= size:
-                return f"{value / size:.3g} {name}"
-    return f"{value:.4g} {unit}".rstrip()

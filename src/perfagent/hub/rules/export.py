@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.rules import alerts, burn
+from perfagent.hub.rules import alerts, burn, own
 from perfagent.hub.rules.rule import HEAD, document
 
 if TYPE_CHECKING:
@@ -12,15 +12,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfagent.hub.analyse.thresholds import Thresholds
+    from perfagent.hub.conditions.rule import Rule
     from perfagent.hub.rules.objectives import Objective
     from perfagent.hub.rules.rule import Group
 
 
-def groups(thresholds: Thresholds, objectives: Sequence[Objective], places: alerts.Places) -> dict[str, list[Group]]:
-    """All rules, by the name of their file."""
+def groups(
+    thresholds: Thresholds,
+    objectives: Sequence[Objective],
+    places: alerts.Places,
+    rules: Sequence[Rule] = (),
+    problems: list[str] | None = None,
+) -> dict[str, list[Group]]:
+    """All rules, by the name of their file.
+
+    Args:
+        thresholds, objectives, rules: what they are made of; the last are of one's own.
+        places: what alerts say of their surroundings.
+        problems: takes a sentence for each rule that Prometheus cannot have.
+    """
     made = alerts.files(thresholds, places)
     made["recording"] = burn.recording(objectives)
     made["slo_burn"] = burn.alerts(objectives, places)
+    if rules:
+        made[own.FILE] = own.alerts(rules, places, problems if problems is not None else [])
     return {f"{name}.yml": found for name, found in sorted(made.items())}
 
 
