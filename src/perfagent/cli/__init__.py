@@ -32,7 +32,8 @@ GROUPS = {
     "keep it": {
         "hub": "the local page and store: start, stop, open, export",
         "notify": "who is told of alerts: whether that works, what was told, a message to try it",
-        "rules": "alert rules for Prometheus, from the same limits and objectives",
+        "rules": "alert rules for Prometheus, from the same limits, rules and objectives; how often they would fire",
+        "thresholds": "the limits that alerts are made of: show, change, have them suggested",
     },
 }
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
