@@ -27,6 +27,10 @@ GROUPS = {
         "index": "indexes that a database lacks or has in vain, with the plan that proves it; make one",
     },
     "judge it": {
+        "alerts": "what is wrong: show it, act on it, silence it, maintenance windows; for scripts",
+        "compare": "two versions, runs or ranges of time: what got slower, by how much, how surely; fails when worse",
+        "baseline": "what is normal: keep it under a name, and compare the last hour with it",
+        "trends": "what gets better or worse, how surely, and when a limit is reached",
         "detect": "anomalies and change points of a series of values, without thresholds",
     },
     "keep it": {

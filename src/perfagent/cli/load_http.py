@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from perfagent.load.http import Outcome, Plan
     from perfagent.load.latencies import Latencies
 
+FORMAT = "perfagent.load.http/1"
+"""What `perfagent compare` knows it by."""
 NOBODY = {"connection refused", "no connection", "certificate refused"}
 
 
@@ -122,7 +124,9 @@ Passed = list[tuple["Expectation", "float | None", bool]]
 
 def _json(plan: Plan, outcome: Outcome, passed: Passed) -> dict[str, Any]:
     return {
+        "format": FORMAT,
         "url": plan.url,
+        "method": plan.method,
         "asked": {
             "rate": plan.rate,
             "duration": plan.duration,
@@ -141,6 +145,10 @@ def _json(plan: Plan, outcome: Outcome, passed: Passed) -> dict[str, Any]:
         "received_bytes": outcome.received,
         "generator": {"lag": outcome.lag.summary(), "late": outcome.late, "behind": outcome.behind},
         "expectations": [{"text": one.text, "value": value, "passed": held} for one, value, held in passed],
+        "seconds": [
+            {"second": second, "buckets": sorted(counts.items()), "failed": outcome.failures[second]}
+            for second, counts in sorted(outcome.seconds.items())
+        ],
         "passed": all(held for _one, _value, held in passed),
         "interrupted": outcome.interrupted,
     }

@@ -7,6 +7,7 @@ requests waited for a free connection, as the callers of a server that is too sl
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections import Counter
@@ -75,6 +76,17 @@ class Outcome:
     errors: Counter[str] = field(default_factory=Counter)
     received: int = 0  # bytes of bodies
     interrupted: bool = False
+    begin: float = 0.0  # of `time.perf_counter`
+    seconds: dict[int, Counter[int]] = field(default_factory=dict)
+    failures: Counter[int] = field(default_factory=Counter)
+    """Answers and failures by the second in which they were due: a comparison of two runs must know how they vary."""
+
+    def note(self, due: float, waited: float, *, failed: bool) -> None:
+        """Counts an answer in its second, by eighths of an octave of its nanoseconds."""
+        second = max(int(due - self.begin), 0)
+        bucket = int(8 * math.log2(max(waited * 1e9, 1.0)))
+        self.seconds.setdefault(second, Counter())[bucket] += 1
+        self.failures[second] += failed
 
     @property
     def answered(self) -> int:
@@ -123,7 +135,7 @@ async def run(plan: Plan, tell: Callable[[Outcome, float], None], stop: asyncio.
     timeout = aiohttp.ClientTimeout(total=plan.timeout)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=dict(plan.headers)) as session:
         workers = [asyncio.create_task(_work(plan, session, waiting, outcome)) for _ in range(plan.connections)]
-        begin = time.perf_counter()
+        begin = outcome.begin = time.perf_counter()
         telling = asyncio.create_task(_tell(outcome, begin, tell))
         try:
             await _hand_on(plan, begin, waiting, outcome, stop)
@@ -199,11 +211,13 @@ async def _work(plan: Plan, session: aiohttp.ClientSession, waiting: asyncio.Que
             outcome.errors[kind] += 1
             if kind == "timeout":
                 outcome.response.record(clock() - due)
+                outcome.note(due, clock() - due, failed=True)
         else:
             ended = clock()
             outcome.statuses[response.status] += 1
             outcome.service.record(ended - began)
             outcome.response.record(ended - due)
+            outcome.note(due, ended - due, failed=response.status >= 400)
         waiting.task_done()
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.02  # false discovery rate of a comparison
 TOLERANCE = 0.10
+LISTED = 200  # differences that an answer has at most; the rest are the same on both sides
 ENOUGH = {"p50": 30, "p95": 100}  # calls on both sides
 ENOUGH_ERRORS = 5  # on one side
 LEAST_LOOKUPS = 100  # of a cache, on both sides
@@ -31,6 +32,7 @@ FELT_MS, FELT_LOAD = 0.5, 5.0  # ms a call, or ms of work a second that shorter 
 FELT_ERRORS = 0.005  # of the calls
 FELT_HITS = 0.02  # of the look-ups
 FELT_BYTES = 2e6
+FELT_CPU = 1.0  # per cent of a core
 FELT_CALLS = 0.1  # statements more a request
 GATED = ("latency", "memory")
 """The aspects that make a comparison fail, unless others are asked for."""
@@ -150,11 +152,9 @@ def _all(before: Side, after: Side) -> Iterable[Difference]:
     for subject, figure in sorted(before.levels.keys() & after.levels.keys()):
         first, second = before.levels[subject, figure], after.levels[subject, figure]
         one, two = mean(first), mean(second)
-        yield _tested(
-            Difference(subject, "memory", figure, "By", *_values(one, two, _mean(first), _mean(second)),
-                       link="#/processes"),
-            one, two, FELT_BYTES,
-        )  # fmt: skip
+        aspect, unit, felt = ("cpu", "%", FELT_CPU) if figure == "CPU" else ("memory", "By", FELT_BYTES)
+        values = _values(one, two, _mean(first), _mean(second))
+        yield _tested(Difference(subject, aspect, figure, unit, *values, link="#/processes"), one, two, felt)
     for subject, figure in sorted(before.ratios.keys() & after.ratios.keys()):
         yield from _ratio(subject, figure, before, after)
 
@@ -284,3 +284,34 @@ def _values(
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def answer(one: Side, two: Side, found: Comparison, tolerance: float, fail_on: Collection[str]) -> dict[str, Any]:
+    """A comparison as the interface gives it, and `perfagent compare` prints it."""
+    failing = found.failing(fail_on)
+    better = any(difference.verdict == "better" and difference.aspect in fail_on for difference in found.differences)
+    verdict = "nothing" if not found.tested else "worse" if failing else "better" if better else "same"
+    return {
+        "verdict": verdict,
+        "before": _told(one),
+        "after": _told(two),
+        "tested": found.tested,
+        "tolerance": tolerance,
+        "false_discovery_rate": ALPHA,
+        "failing": len(failing),
+        "differences": [difference.answer() for difference in found.differences[:LISTED]],
+        "new": [subject._asdict() for subject in found.new[:LISTED]],
+        "gone": [subject._asdict() for subject in found.gone[:LISTED]],
+        "notes": list(dict.fromkeys([*one.notes, *two.notes])),
+    }
+
+
+def _told(side: Side) -> dict[str, Any]:
+    services = sorted(side.services())
+    return {
+        "label": side.label,
+        "begin": side.begin,
+        "end": side.end,
+        "requests": sum(sum(side.requests(service)) for service in services),
+        "services": services,
+    }

@@ -100,6 +100,13 @@ class Side:
             self.notes,
         )
 
+    def only(self, service: str) -> Side:
+        """The side with one service alone."""
+        self.called = {key: one for key, one in self.called.items() if key.service == service}
+        self.levels = {key: one for key, one in self.levels.items() if key[0].service == service}
+        self.ratios = {key: one for key, one in self.ratios.items() if key[0].service == service}
+        return self
+
     def renamed(self, old: str, new: str) -> Side:
         """The side with a service of another name, so that runs under two names can be compared."""
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from perfagent.hub.analyse.comparison import ALPHA, GATED, TOLERANCE, Comparison, compare
+from perfagent.hub.analyse.comparison import GATED, TOLERANCE, answer, compare
 from perfagent.hub.analyse.side import Side
 from perfagent.hub.api import sides
 from perfagent.hub.api.context import PLAIN, OfService, TheHub
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["trends"])
 
-LISTED = 200  # differences that an answer has at most; the rest are the same on both sides
 BASELINE = sides.BASELINE
 
 Aspect = Literal["latency", "memory", "cpu", "errors", "cache", "queries"]
@@ -126,7 +125,7 @@ def compare_sides(
     """Compares two sides: latencies, memory, CPU, errors, caches, and how often statements run in a request."""
     one = side_of(hub, before, service, "before").without_first(warm_up)
     two = side_of(hub, after, service, "after").without_first(warm_up)
-    return success(answer(one, two, compare(one, two, tolerance), tolerance, fail_on or list(GATED)))
+    return success(answer(one, two, compare(one, two, tolerance), tolerance, fail_on or GATED))
 
 
 @router.get("/compare/side", response_model=Success[dict[str, Any]], responses=refuses(404))
@@ -146,34 +145,3 @@ def side_of(hub: Hub, text: str, service: str | None, field: str) -> Side:
             raise Refused(404, "not_found", message, field)
         return Side.of_document(kept["side"])
     return sides.read(hub.store, sides.choose(hub, text, service, field), spans_are_sampled=hub.remote is not None)
-
-
-def answer(one: Side, two: Side, found: Comparison, tolerance: float, fail_on: list[Any]) -> dict[str, Any]:
-    """A comparison as the interface gives it, and `perfagent compare` prints it."""
-    failing = found.failing(fail_on)
-    better = any(difference.verdict == "better" and difference.aspect in fail_on for difference in found.differences)
-    verdict = "nothing" if not found.tested else "worse" if failing else "better" if better else "same"
-    return {
-        "verdict": verdict,
-        "before": _told(one),
-        "after": _told(two),
-        "tested": found.tested,
-        "tolerance": tolerance,
-        "false_discovery_rate": ALPHA,
-        "failing": len(failing),
-        "differences": [difference.answer() for difference in found.differences[:LISTED]],
-        "new": [subject._asdict() for subject in found.new[:LISTED]],
-        "gone": [subject._asdict() for subject in found.gone[:LISTED]],
-        "notes": list(dict.fromkeys([*one.notes, *two.notes])),
-    }
-
-
-def _told(side: Side) -> dict[str, Any]:
-    services = sorted(side.services())
-    return {
-        "label": side.label,
-        "begin": side.begin,
-        "end": side.end,
-        "requests": sum(sum(side.requests(service)) for service in services),
-        "services": services,
-    }
