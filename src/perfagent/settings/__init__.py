@@ -315,6 +315,12 @@ class Settings(Table):
         "also a table.",
         others=("PERFORMANCE_ALERT_THRESHOLDS",),
     )
+    insight_correlation = Flag(
+        "ENABLE_INSIGHT_CORRELATION",
+        True,
+        "Looks for figures that move together, across services: GET correlations.",
+        others=("PERFAGENT_INSIGHT_CORRELATION",),
+    )
     hub_channels = Text(
         "PERFAGENT_ALERT_CHANNELS",
         "",
@@ -343,9 +349,7 @@ class Settings(Table):
         "does not look.",
         ("advise", "act", "off"),
     )
-    alert_interval = Number(
-        "PERFAGENT_ALERT_INTERVAL", 10, "How often the hub looks for what is wrong.", "s", 1, 3600
-    )
+    alert_interval = Number("PERFAGENT_ALERT_INTERVAL", 10, "How often the hub looks for what is wrong.", "s", 1, 3600)
     retention_hours = Whole("PERFAGENT_RETENTION_HOURS", 48, "How long spans, logs and points are kept.", "h", 1)
     retention_days = Whole("PERFAGENT_RETENTION_DAYS", 90, "How long hourly roll-ups are kept.", "d", 1)
     retention_size = Whole("PERFAGENT_RETENTION_SIZE", 4096, "Largest database; the oldest hours go first.", "MiB", 64)

@@ -151,7 +151,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[f
     count = len(first)
     if count < 4:
         return 0.0, 1.0
-    a, b = _ranks(first), _ranks(second)
+    a, b = ranks(first), ranks(second)
     middle = (count + 1) / 2
     above = sum((x - middle) * (y - middle) for x, y in zip(a, b, strict=True))
     spread = sqrt(sum((x - middle) ** 2 for x in a) * sum((y - middle) ** 2 for y in b))
@@ -164,7 +164,8 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[f
     return coefficient, two_sided(fisher)
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
+def ranks(values: Sequence[float]) -> list[float]:
+    """The place of each value among all, from 1 on; equal ones share the mean of their places."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks = [0.0] * len(values)
     position = 0

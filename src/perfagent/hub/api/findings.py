@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 from perfagent.hub.analyse import finding
-from perfagent.hub.analyse.calls import OUTGOING, REQUESTS
 from perfagent.hub.analyse.correlations import correlate
 from perfagent.hub.analyse.steps import CATEGORIES
-from perfagent.hub.api import calls as reading
-from perfagent.hub.api import vitals
 from perfagent.hub.api.context import OfService, TheHub
 from perfagent.hub.api.envelope import Answer, Model, Success, success
 from perfagent.hub.api.insights import found
+from perfagent.hub.api.moving import is_trivial, moving
 from perfagent.hub.api.ranges import UNITS, Range, Within
-
-if TYPE_CHECKING:
-    from perfagent.hub.store.store import Store
 
 router = APIRouter(tags=["findings"])
 
@@ -82,8 +77,12 @@ class Correlation(Model):
     first: str = Field(examples=["p95_ms"])
     second: str = Field(examples=["cpu"])
     coefficient: float = Field(description="Spearman's, -1..1, of the changes from minute to minute.", examples=[0.72])
-    p: float = Field(description="Chance of one so far from 0 without a cause.", examples=[1e-7])
+    p: float = Field(description="Chance of one so far from 0 without a cause, at any lag.", examples=[1e-7])
+    q: float = Field(description="The same, adjusted for all pairs (Benjamini and Hochberg).", examples=[1e-5])
     points: int = Field(description="Minutes compared.", examples=[58])
+    effective: float = Field(description="What these are worth, as neighbours resemble each other.", examples=[41.5])
+    lag_minutes: int = Field(description="By how much the second follows the first.", examples=[0])
+    services: list[str] = Field(description="That the two are of.", examples=[["shop"]])
     text: str = Field(examples=["p95_ms rises and falls with cpu"])
 
 
@@ -158,43 +157,26 @@ def _recommendation(one: finding.Finding) -> dict[str, Any]:
     }
 
 
-MINUTES = 240  # of which correlations are told, at most: the last four hours of the range
-
-
 @router.get("/correlations", response_model=Success[Correlations])
 def correlations(hub: TheHub, within: Within, service: OfService = None) -> Answer:
-    """Figures that move together from minute to minute, in the last four hours of the range at most."""
-    return success({"items": [one._asdict() for one in correlate(minutes(hub.store, within, service))]})
+    """Figures that move together from minute to minute, across services, in the last four hours of the range at most.
+
+    Of these, one in twenty is false at most, on average. None where ENABLE_INSIGHT_CORRELATION is false.
+    """
+    if not hub.settings.insight_correlation:
+        return success({"items": []})
+    series = moving(hub.store, within, service)
+    several = len({figure.service for figure in series}) > 1
+    figures = {f"{one.service}: {one.name}" if several else one.name: one for one in series}
+    found = correlate(
+        {name: series[figure] for name, figure in figures.items()},
+        lambda first, second: is_trivial(figures[first], figures[second]),
+    )
+    items = [
+        {**one._asdict(), "services": sorted({figures[one.first].service, figures[one.second].service})}
+        for one in found[:MOST_CORRELATIONS]
+    ]
+    return success({"items": items})
 
 
-def minutes(store: Store, within: Range, service: str | None) -> dict[str, list[float | None]]:
-    """The figures of a service by the minute."""
-    lately = Minutes(max(within.begin, within.end - 60 * MINUTES), within.end)
-    requests = reading.by_time(store, lately, service, REQUESTS).series()
-    queries = reading.by_time(store, lately, service, ["db"])
-    outgoing = reading.by_time(store, lately, service, OUTGOING)
-    readings = vitals.readings(store, lately, service, [vitals.CPU_TIME, vitals.CPU_SHARE, vitals.MEMORY])
-    lags = vitals.all_histograms(store, lately, service, [vitals.LAG])
-    found: dict[str, list[float | None]] = {
-        "rate": requests["rate"],
-        "errors": requests["errors"],
-        "p95_ms": requests["p95_ms"],
-        "query_mean_ms": [one.mean_ms for one in queries.durations],
-        "queries": [one.calls or None for one in queries.durations],
-        "outgoing_mean_ms": [one.mean_ms for one in outgoing.durations],
-        "cpu": readings.cpu_summed(),
-        "memory_bytes": readings.summed(vitals.MEMORY),
-        "lag_p99_ms": lags.quantiles_ms(vitals.LAG, 0.99, readings.times),
-    }
-    return {name: values[:-1] for name, values in found.items()}  # the last minute is not over
-
-
-class Minutes(Range):
-    """A range in steps of one minute, however long it is."""
-
-    __slots__ = ()
-
-    @property
-    def step(self) -> int:
-        """Always a minute."""
-        return 60
+MOST_CORRELATIONS = 100
