@@ -161,6 +161,14 @@ def test_old_spans_are_forgotten_and_their_roll_ups_stay(store: Store) -> None:
 
 
 @pytest.mark.slow
+def test_changes_are_forgotten_with_the_hours_and_the_upkeep_goes_on(store: Store) -> None:
+    store.audit("admin", "127.0.0.1", "thresholds.set", "slow_query_ms")
+    upkeep(store, time.time())
+    assert one(store, "SELECT count(*) FROM audit") == 1
+    upkeep(store, time.time() + 91 * 86_400)
+    assert one(store, "SELECT count(*) FROM audit") == 0
+
+
 def test_a_database_that_is_too_big_loses_its_oldest_hours_first(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 256)
     batches = [replace(batch, points=[]) for batch in Day(20_000, NOW * 1_000_000_000, 1).batches()]

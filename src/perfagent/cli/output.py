@@ -240,5 +240,5 @@ def state(word: str) -> Mark:
 
 def severity(word: str, width: int = 0) -> Mark:
     """A finding's severity in its colour, in at least `width` columns."""
-    style = {"critical": "bad", "high": "bad", "medium": "warn", "low": "dim"}.get(word, "")
+    style = {"critical": "bad", "high": "bad", "medium": "warn", "warning": "warn", "low": "dim"}.get(word, "")
     return Mark(f"{word:<{width}}", style)

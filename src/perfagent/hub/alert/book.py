@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from perfagent.hub.alert.alert import Alert, Case
 from perfagent.hub.alert.engine import KEPT, KEPT_SECONDS
-from perfagent.hub.alert.event import Event, Incident
 from perfagent.hub.alert.violation import Violation
+from perfagent.hub.notify import document
 from perfagent.hub.store import sql
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from perfagent.hub.alert.cases import Changes
     from perfagent.hub.alert.engine import Engine
+    from perfagent.hub.alert.event import Event
     from perfagent.hub.store.store import Store
 
 TRIM = 200  # alerts beyond those that are kept, before the oldest are taken away
@@ -71,7 +72,7 @@ class Book:
 
     def unhanded(self) -> list[Event]:
         """What people are to be told and nobody has taken."""
-        return [event_of(row["content"]) for row in self._store.rows("alerts/unhanded")]
+        return [document.read(row["content"]) for row in self._store.rows("alerts/unhanded")]
 
     def write(self, engine: Engine, changes: Changes) -> None:
         """Writes what a look or an action has changed.
@@ -84,7 +85,7 @@ class Book:
         entries = [asdict(one) for one in changes.entries]
         for entry in entries:
             entry["role"] = entry.pop("by")
-        events = [{"id": one.id, "time": one.time, "content": content(one)} for one in changes.events]
+        events = [{"id": one.id, "time": one.time, "content": document.written(one)} for one in changes.events]
         with self._store.transaction() as cursor:
             _replace(cursor, "alerts", alerts, _ALERTS)
             _replace(cursor, "incidents", cases, _INCIDENTS)
@@ -138,7 +139,7 @@ def _case_row(engine: Engine, case: Case) -> dict[str, Any]:
 
 
 def content(value: object) -> str:
-    """An alert, an incident or an event as it is written."""
+    """An alert or an incident as it is written."""
     return orjson.dumps(value).decode()
 
 
@@ -153,15 +154,6 @@ def alert_of(text: str) -> Alert:
 def case_of(text: str) -> Case:
     """An incident that was written."""
     return Case(**_known(Case, orjson.loads(text)))
-
-
-def event_of(text: str) -> Event:
-    """An event that was written."""
-    found = orjson.loads(text)
-    told = found["incident"]
-    violations = tuple(_violation(one) for one in told["violations"])
-    incident = Incident(**{**_known(Incident, told), "violations": violations, "services": tuple(told["services"])})
-    return Event(**{**_known(Event, found), "incident": incident})
 
 
 def _violation(found: dict[str, Any]) -> Violation:

@@ -53,15 +53,26 @@ def explain(
     found = list(violations)
     services = {one.service for one in found}
     callers = {one: sum(below(one, other) for other in services if other != one) for one in services}
-    # A machine, which is nobody's service, is below all of them; then the service that the most others call.
-    found.sort(key=lambda one: (one.service != "", -callers[one.service], -depth(one), one.since))
+    # What explains it from spans goes first; then a machine, which is nobody's service and below all of them; then the
+    # service that the most others call.
+    found.sort(
+        key=lambda one: (-_score(one), one.service != "", -callers[one.service], -depth(one), one.since, one.identity)
+    )
     first, others = found[0], found[1:]
+    if first.kind == "finding":
+        evidence = first.text.partition(";")[0]
+        return found, f"{first.title}: {evidence}." if evidence else f"{first.title}."
     if not others:
         return found, ""
     shown = [_named(one) for one in others[:3]]
     more = f" and {len(others) - 3} more" if len(others) > 3 else ""
     named = _named(first)
     return found, f"{named[0].upper()}{named[1:]} came with {', '.join(shown)}{more}, and lies deepest: begin there."
+
+
+def _score(violation: Violation) -> float:
+    """How sure it is that a violation explains others, where its watcher has ranked causes; else 0."""
+    return float(violation.details.get("score", 0.0)) if violation.kind == "finding" else 0.0
 
 
 def _named(violation: Violation) -> str:

@@ -19,4 +19,4 @@ DELETE FROM span_hours WHERE hour < $hours;
 
 DELETE FROM point_hours WHERE hour < $hours;
 
-DELETE FROM audit WHERE time < $hours * 1_000_000_000
+DELETE FROM audit WHERE time < $hours::BIGINT * 1_000_000_000
