@@ -1,8 +1,12 @@
-"""How healthy a program is: 100 less what each vital sign takes away, with the reasons."""
+"""How healthy a program is: 100 less what each vital sign takes away, with the reasons.
+
+A sign takes nothing at its floor, 20 points at the warning limit, 45 at the critical one, and 60 at most, linearly in
+between: worse is never better. docs/explanation/health.md has the formula and the floors.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,8 +14,10 @@ from perfagent.hub.analyse import words
 from perfagent.hub.analyse.chance import at_least
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from perfagent.hub.analyse.durations import Durations
-    from perfagent.hub.analyse.thresholds import Thresholds
+    from perfagent.hub.analyse.thresholds import Threshold, Thresholds
 
 AT_WARNING, AT_CRITICAL, AT_MOST = 20.0, 45.0, 60.0  # points that one sign takes away
 HEALTHY, DEGRADED = 80, 50
@@ -41,6 +47,7 @@ class Signs:
         memory: the share of its limit that is used, 0..1.
         lag_p99_ms: how late the event loop ran callbacks.
         dropped: items of telemetry that were lost.
+        figures: further ones by the name of their threshold, such as "database_pool_percent", lately.
     """
 
     requests: Durations
@@ -48,6 +55,21 @@ class Signs:
     memory: float | None = None
     lag_p99_ms: float | None = None
     dropped: float = 0.0
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+FLOORS: dict[str, tuple[float, str]] = {
+    "database_time_average_ms": (100.0, "a statement takes {0:.0f} ms on average"),
+    "cache_hit_rate_percent": (90.0, "{0:.0f} % of the look-ups in caches find something"),
+    "database_pool_percent": (60.0, "{0:.0f} % of the connections of a pool are in use"),
+    "gc_pause_percent": (1.0, "garbage collection takes {0:.1f} % of the time"),
+    "error_budget_remaining_percent": (50.0, "{0:.0f} % of an error budget is left"),
+    "open_breakers": (0.0, "{0:.0f} circuit breakers are open"),
+    "disk_usage_percent": (70.0, "{0:.0f} % of a file system is used"),
+    "replication_lag_ms": (1000.0, "a replica is {0:.0f} ms behind"),
+    "restarts": (0.0, "{0:.0f} processes ended young"),
+}
+"""Of further figures: from where on they take points away, and the reason."""
 
 
 def judge(signs: Signs, thresholds: Thresholds) -> Health:
@@ -60,7 +82,7 @@ def judge(signs: Signs, thresholds: Thresholds) -> Health:
     def take(name: str, value: float | None, text: str, floor: float = 0.0) -> None:
         threshold = thresholds.get(name)
         if value is not None and threshold is not None and threshold.enabled:
-            points = _points(value, floor, threshold.warning, threshold.critical)
+            points = _lost(value, floor, threshold)
             if points > 0:
                 lost.append((points, text))
 
@@ -82,6 +104,10 @@ def judge(signs: Signs, thresholds: Thresholds) -> Health:
         )
     lag = signs.lag_p99_ms
     take("event_loop_lag_p99_ms", lag, f"the event loop is up to {words.milliseconds(lag)} late (p99)", 20.0)
+    for name, (floor, text) in FLOORS.items():
+        value = signs.figures.get(name)
+        if value is not None:
+            take(name, value, text.format(value), floor)
     if signs.dropped:
         lost.append((SAID, f"{words.count(signs.dropped)} items of telemetry were dropped: figures may be too low"))
     lost.sort(reverse=True)
@@ -90,17 +116,28 @@ def judge(signs: Signs, thresholds: Thresholds) -> Health:
     return Health(score, state, [text for points, text in lost if points >= SAID])
 
 
-def _points(value: float, floor: float, warning: float | None, critical: float | None) -> float:
-    """From 0 at `floor` by way of 20 at the warning and 45 at the critical limit to 60."""
-    steps = [(floor, 0.0)]
-    if warning is not None:
-        steps.append((warning, AT_WARNING))
-    if critical is not None:
-        steps.append((critical, AT_CRITICAL))
-    if value <= floor or len(steps) == 1:
+def _lost(value: float, floor: float, threshold: Threshold) -> float:
+    """The points that a sign takes away; where less is worse, everything is mirrored."""
+    side = -1.0 if threshold.comparison == "less" else 1.0
+    limits = [side * one for one in (threshold.warning, threshold.critical) if one is not None]
+    return _points(side * value, side * floor, limits, threshold.warning is None)
+
+
+def _points(value: float, floor: float, limits: Sequence[float], only_critical: bool) -> float:
+    """From 0 at the floor by way of 20 at the warning and 45 at the critical limit to 60.
+
+    A limit at or below the floor moves the floor to it, so that what is worse never takes fewer points.
+    """
+    if not limits:
+        return 0.0
+    floor = min(floor, limits[0])
+    marks = [AT_CRITICAL] if only_critical else [AT_WARNING, AT_CRITICAL]
+    steps = [(floor, 0.0), *zip(limits, marks, strict=False)]
+    if value < floor or (value == floor and floor < limits[0]):
         return 0.0
     for (low, before), (high, after) in pairwise(steps):
-        if value <= high:
-            return before + (after - before) * (value - low) / max(high - low, 1e-9)
+        if value < high:
+            return before + (after - before) * (value - low) / (high - low)
     last, points = steps[-1]
-    return min(points * value / last if last else points, AT_MOST)
+    beyond = (value - last) / abs(last) if last else float(value > last)
+    return min(points * (1 + beyond), AT_MOST)

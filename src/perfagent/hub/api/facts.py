@@ -13,7 +13,7 @@ from perfagent.hub.analyse.errors import Cause, causes, failure
 from perfagent.hub.analyse.health import Health, Signs, judge
 from perfagent.hub.analyse.request_findings import SLOW_ENDPOINT
 from perfagent.hub.api import calls as reading
-from perfagent.hub.api import vitals
+from perfagent.hub.api import minutes, vitals
 from perfagent.hub.api.caches import figures
 from perfagent.hub.api.deprecations import ledger
 from perfagent.hub.api.ranges import Range
@@ -286,8 +286,28 @@ def _growth(times: Sequence[int], levels: Sequence[float | None]) -> tuple[tuple
     return None, 0.0
 
 
+LATEST = 300.0  # s that further figures of health are of
+
+
+def lately(store: Store, end: float, service: str | None, known: thresholds.Thresholds) -> dict[str, float]:
+    """The figures of thresholds in the last minutes, the mean of each, of the service where it is worst."""
+    found: dict[str, float] = {}
+    for (name, _), (_, values) in minutes.measured(store, Range(end - LATEST, end), service, known).items():
+        told = [one for one in values if one is not None]
+        if not told:
+            continue
+        mean = sum(told) / len(told)
+        worse = min if known[name].comparison == "less" else max
+        found[name] = worse(found.get(name, mean), mean)
+    return found
+
+
 def health(
-    called: Sequence[Calls], readings: vitals.Vitals, lag_p99_ms: float | None, set_limits: thresholds.Thresholds
+    called: Sequence[Calls],
+    readings: vitals.Vitals,
+    lag_p99_ms: float | None,
+    set_limits: thresholds.Thresholds,
+    figures: Mapping[str, float],
 ) -> Health:
     """The health of a range."""
     return judge(
@@ -297,6 +317,7 @@ def health(
             memory=memory_share(readings),
             lag_p99_ms=lag_p99_ms,
             dropped=readings.total(vitals.DROPPED),
+            figures=figures,
         ),
         set_limits,
     )

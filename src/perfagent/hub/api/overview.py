@@ -147,9 +147,11 @@ def see(store: Store, within: Range, service: str | None) -> Seen:
     histograms = vitals.all_histograms(store, within, service)
     lags = histograms.quantiles_ms(vitals.LAG, 0.99, readings.times)
     lag = _lately(lags)
+    limits = facts.limits(store)
+    figures = facts.lately(store, within.end, service, limits)
     answer = {
         "range": endpoints.between(within),
-        "health": facts.health(called, readings, lag, facts.limits(store)).answer(),
+        "health": facts.health(called, readings, lag, limits, figures).answer(),
         "totals": totals(requests(called), reading.seconds(within)),
         "before": totals(requests(earlier), reading.seconds(within.before))
         if _reaches(store, within.before)
