@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
+from perfagent.hub.alert.rules import shown
 from perfagent.hub.analyse import words
 from perfagent.hub.analyse.durations import MS, bucket_of
 from perfagent.hub.analyse.thresholds import DEFAULTS
@@ -103,9 +104,9 @@ class Conditions:
                 name = name or (aggregates[0].metric if aggregates else "")
                 figure = f"{effect.POINTS}{name}" if name else ""
             below = spell.value is not None and spell.limit is not None and spell.value < spell.limit
-            value = _shown(spell.value, found.unit)
+            value = shown(spell.value, found.unit)
             what = DEFAULTS[found.name].title if found.name in DEFAULTS else found.name or rule.when
-            text = f"{what}: {value} in {found.service}, the limit is {_shown(spell.limit, found.unit)}"
+            text = f"{what}: {value} in {found.service}, the limit is {shown(spell.limit, found.unit)}"
             yield Holding(
                 rule, found.service, spell.value, spell.limit, found.unit, figure, "higher" if below else "lower", text
             )
@@ -131,11 +132,3 @@ class Conditions:
 
 def _is_about(rule: Optimisation, service: str) -> bool:
     return not rule.services or any(fnmatchcase(service, pattern) for pattern in rule.services)
-
-
-def _shown(value: float | None, unit: str) -> str:
-    if value is None:
-        return "unknown"
-    if unit == "ms":
-        return words.milliseconds(value)
-    return words.percent(value / 100) if unit == "%" else f"{value:.4g} {unit}".rstrip()

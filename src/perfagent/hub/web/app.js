@@ -32,6 +32,8 @@ const VIEWS = {
   logs: () => import('./views/logs.js'),
   metrics: () => import('./views/metrics.js'),
   alerts: () => import('./views/alerts.js'),
+  objectives: () => import('./views/objectives.js'),
+  'objectives/': () => import('./views/objective.js'),
   hub: () => import('./views/hub.js'),
 };
 const loaded = {}; // components by view

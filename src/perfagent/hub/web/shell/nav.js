@@ -19,6 +19,7 @@ export const PLACES = [
   ['metrics', 'Metrics', 'm'],
   ['deprecations', 'Deprecations', 'd'],
   ['alerts', 'Alerts', 'a'],
+  ['objectives', 'Objectives', 's'],
   ['hub', 'Hub', 'h'],
 ];
 const GROUPS = [
@@ -26,7 +27,7 @@ const GROUPS = [
   ['Requests', ['endpoints', 'traces', 'browsers', 'logs']],
   ['Data', ['queries', 'caches']],
   ['Runtime', ['processes', 'metrics', 'deprecations']],
-  ['Watch', ['alerts', 'hub']],
+  ['Watch', ['alerts', 'objectives', 'hub']],
 ];
 
 /** The column at the left; where the window is narrow, a drawer that `open` shows. */

@@ -8,6 +8,7 @@ import { may, role } from '../core/role.js';
 import { line, plain, valueText } from '../core/text.js';
 import { Figure, Figures, Share } from '../parts/figure.js';
 import { Icon } from '../parts/icon.js';
+import { Optimisations } from '../parts/optimisations.js';
 import { Copy } from '../parts/states.js';
 import { Table } from '../parts/table.js';
 import { Panel, View } from '../parts/view.js';
@@ -73,6 +74,7 @@ function Content({ data }) {
                   ${percent(data.database_bytes / retention.bytes)} of its room</${Share}></p>`}
       </${Panel}>
     </div>
+    <${Optimisations} />
     ${may('admin') && html`<${Audit} />`}`;
 }
 
