@@ -381,7 +381,7 @@ def test_the_command_tells_how_often_when_for_how_long_and_for_whom(
     told.ask("rules/deep", "admin", "PUT", json={"when": "avg(queue.depth) > 50", "cooldown": "0m"})
 
     def run(*words: str) -> tuple[int, str, str]:
-        program = run_program("perfagent", "rules", "test", *words, env=env)
+        program = run_program("perfagent", "rules", "test", *words, "--timeout", "60", env=env)
         return program.wait(), program.stdout, program.stderr
 
     status, out, _ = run("--output", "json")

@@ -40,7 +40,9 @@ def parser(
         default="",
         help="what it wants to see; PERFAGENT_HUB_TOKEN does not show it in the list of processes",
     )
-    hub.add_argument("--timeout", type=seconds, default=10, help="longest wait for an answer, in seconds (default: 10)")
+    hub.add_argument(
+        "--timeout", type=seconds, default=10, help="longest wait for an answer, in seconds (default: %(default)g)"
+    )
     if formats:
         found.add_argument("--output", choices=formats, default=formats[0], help="json is for machines")
     return found

@@ -54,6 +54,7 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "--max-per-day", type=float, metavar="N", help="exit with 1 where one fires more often than that"
     )
+    parser.set_defaults(timeout=30)  # a replay takes up to 20 s
     return command.serve(parser, words, _test)
 
 

@@ -42,6 +42,7 @@ def main(words: list[str]) -> int:
     )  # fmt: skip
     parser.add_argument("--service", default="", help="for this service alone")
     parser.add_argument("--hours", type=command.hours, default=168, metavar="N", help="of the past, for suggest")
+    parser.set_defaults(timeout=30)  # a suggestion takes up to 20 s
     asked = parser.parse_args(words)
     if asked.action in ("set", "enable", "disable", "reset") and not asked.name:
         parser.error(f"{asked.action} wants the name of a threshold; `perfagent thresholds list` shows them")
