@@ -76,28 +76,21 @@ def test_a_slow_statement_explains_the_slow_endpoint_and_the_errors_of_the_servi
     hub: ServedHub,
 ) -> None:
     """web calls shop, shop asks a database that takes 6 s."""
-    number = 0
+    web, shop = [], []
     for minute in range(1, 6):
-        for _ in range(12):
-            number += 10
-            ago = 60.0 * minute + 30
-            hub.send(
-                "traces",
-                traces(
-                    resource("web"),
-                    span(number, "GET /", trace=number, ago=ago, ms=6100, status=500),
-                    span(number + 1, "POST", trace=number, parent=number, kind=3, ago=ago, ms=6090),
-                ),
-            )
-            hub.send(
-                "traces",
-                traces(
-                    resource("shop"),
-                    span(number + 2, "POST /orders", trace=number, parent=number + 1, ago=ago, ms=6080),
-                    span(number + 3, "SELECT orders", trace=number, parent=number + 2, kind=3, ago=ago, ms=6000,
-                         db__system__name="postgresql", db__query__text="SELECT * FROM orders"),
-                ),
-            )  # fmt: skip
+        ago = 60.0 * minute + 30
+        for number in range(minute * 1000, minute * 1000 + 120, 10):
+            web += [
+                span(number, "GET /", trace=number, ago=ago, ms=6100, status=500),
+                span(number + 1, "POST", trace=number, parent=number, kind=3, ago=ago, ms=6090),
+            ]
+            shop += [
+                span(number + 2, "POST /orders", trace=number, parent=number + 1, ago=ago, ms=6080),
+                span(number + 3, "SELECT orders", trace=number, parent=number + 2, kind=3, ago=ago, ms=6000,
+                     db__system__name="postgresql", db__query__text="SELECT * FROM orders"),
+            ]  # fmt: skip
+    hub.send("traces", traces(resource("web"), *web))
+    hub.send("traces", traces(resource("shop"), *shop))
     found = [one for one in hub.alerts() if one["kind"] == "threshold"]
     assert {(one["service"], one["rule"]) for one in found} >= {
         ("web", "error_rate_percent"), ("web", "response_time_p95_ms"), ("shop", "response_time_p95_ms"),
