@@ -56,13 +56,14 @@ def event(
     """Something that happened to the incident of a number."""
     now = time.time() - ago
     begin = now - (lasted or 125)
+    told = {key: more.pop(key) for key in ("by", "note") if key in more}
     found = violation(severity=severity, service=services[0] if services else "", since=begin, **more)
     until_ = now if happening == "resolved" else None
     incident = Incident(
         f"{number:016x}", severity, title, "the database does not answer", services, begin, until_, (found,),
         f"#/incidents/{number:016x}",
     )  # fmt: skip
-    return Event(happening, now, incident, id=f"{number:016x}-{happening}-{now}")
+    return Event(happening, now, incident, id=f"{number:016x}-{happening}-{now}", **told)
 
 
 def declare(hub: ServedHub, text: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FAILED = 1  # exit status
 EXAMPLES = """
-perfagent notify                          # every channel, and whether it takes messages; exits with 1 where one does not
+perfagent notify                          # every channel; exits with 1 where one takes no messages
 perfagent notify test ops                 # sends a message that says that it is a test
 perfagent notify log                      # what was told to whom, the latest first
 perfagent notify log ops --state failed   # what one channel could not be told
@@ -81,7 +81,7 @@ def _test(client: Client, asked: Namespace) -> int:
     if asked.output == "json":
         output.show_json(found)
     elif found["delivered"]:
-        output.show([f"{asked.channel} has taken the message, in {figures.lasting(found['seconds'])}."])
+        output.show([f"{asked.channel} has taken the message, in {found['seconds']:.1f} s."])
     else:
         output.show([[Mark(f"{asked.channel} has not taken the message: ", "bad"), found["error"]]])
     return 0 if found["delivered"] else FAILED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -73,7 +74,9 @@ def read(
         else:
             if channel is not None:
                 found[channel.name] = channel
-    return list(found.values()), problems
+    # One mask for all: two channels may go to one receiver, and that may say anything.
+    mask = masking.Mask(secret for one in found.values() for secret in one.mask.secrets)
+    return [replace(one, mask=mask) for one in found.values()], problems
 
 
 def _quick(text: str) -> list[tuple[Mapping[str, Any], str]]:

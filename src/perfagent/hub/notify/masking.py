@@ -16,7 +16,7 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 HIDDEN = "***"
 SHORTEST = 4  # characters; to hide shorter ones would make a text unreadable, and they are no secrets
 WORD = re.compile(r"[a-z]{1,12}|v?[0-9]{1,2}")
-"""What in a path or a query is no secret: plain words such as "services" or "hooks"."""
+"""What in a path is no secret: plain words such as "services" or "hooks"."""
 
 
 def expanded(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -35,22 +35,22 @@ def expanded(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
 
 
 def of_address(url: str) -> list[str]:
-    """What in an address may be a secret: user, password, path and query, and for Apprise the host as well."""
+    """What in an address may be a secret: user, password, path and query, and where it is no host's name the host."""
     try:
         parts = urlsplit(url)
-        user, password, host = parts.username, parts.password, parts.hostname or ""
+        user, password = parts.username or "", parts.password or ""
     except ValueError:
         return [url]
-    found = [user or "", password or "", parts.path, parts.query]
-    if parts.scheme not in ("http", "https", "json", "jsons", "mailto", "mailtos", "workflow", "workflows"):
-        # As it is written: urlsplit makes it lower case, and some services have their token there.
-        found.append(parts.netloc.rpartition("@")[2].partition(":")[0] or host)
-    found += parts.path.split("/")
+    found = [user, password, parts.path, parts.query]
+    # As it is written: urlsplit makes it lower case, and some of Apprise's services have their token there.
+    host = parts.netloc.rpartition("@")[2].partition(":")[0]
+    if "." not in host and host != "localhost" and not host.startswith("["):
+        found.append(host)
+    found += [part for part in parts.path.split("/") if not WORD.fullmatch(part)]
     found += [value for _name, value in parse_qsl(parts.query)]
     if user and password:
         found.append(base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode())
-    found += [unquote(one) for one in found]
-    return [one for one in found if not WORD.fullmatch(one)]
+    return found + [unquote(one) for one in found]
 
 
 class Mask:
@@ -61,7 +61,8 @@ class Mask:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        self.secrets = frozenset(secret for secret in secrets if len(secret) >= SHORTEST)
+        forms = {form for secret in self.secrets for form in _forms(secret)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
@@ -89,4 +90,4 @@ class Mask:
 def _forms(secret: str) -> set[str]:
     coded = base64.b64encode(secret.encode()).decode()
     forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), escape(secret), repr(secret)[1:-1]}
-    return forms | {json.dumps(secret)[1:-1], coded, secret.lower(), secret.strip()}
+    return forms | {json.dumps(secret)[1:-1], repr(secret.encode())[2:-1], coded, secret.lower(), secret.strip()}

@@ -21,6 +21,10 @@ CONNECTING, ANSWERING = 5.0, 10.0  # seconds until the library gives up, unless 
 SHOWN = 300  # characters of a reason
 NOISE = re.compile(r"( with url: \S+|<[\w.]+(?: object)? at 0x[0-9a-f]+>:? ?)")
 """What requests says besides the reason: the address, with its secrets, and objects of its own."""
+CAUSE = re.compile(
+    r"HTTPS?ConnectionPool\(.*?\): .*?\(Caused by \w+\(['\"]?(?:HTTPS?Connection\(.*?\): )?(.*?)['\"]?\)\)$"
+)
+"""How requests wraps the reason why there is no connection."""
 COLOURS: Final = {"low": "info", "medium": "info", "warning": "warning", "high": "failure", "critical": "failure"}
 PAGERDUTY = {"low": "info", "medium": "warning", "warning": "warning", "high": "error", "critical": "critical"}
 SUMMARY = 1000  # characters; PagerDuty's limit is 1,024
@@ -216,7 +220,8 @@ def _first(lines: list[str]) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(NOISE.sub("", text).split())
+    line = " ".join(NOISE.sub("", text).split())
+    return found[1] if (found := CAUSE.search(line)) else line
 
 
 def _best(lines: list[str]) -> str:

@@ -9,6 +9,7 @@ import { line, plain, valueText } from '../core/text.js';
 import { Figure, Figures, Share } from '../parts/figure.js';
 import { Icon } from '../parts/icon.js';
 import { Optimisations } from '../parts/optimisations.js';
+import { Notifications } from '../parts/notifications.js';
 import { Copy } from '../parts/states.js';
 import { Table } from '../parts/table.js';
 import { Panel, View } from '../parts/view.js';
@@ -74,6 +75,7 @@ function Content({ data }) {
                   ${percent(data.database_bytes / retention.bytes)} of its room</${Share}></p>`}
       </${Panel}>
     </div>
+    <${Notifications} />
     <${Optimisations} />
     ${may('admin') && html`<${Audit} />`}`;
 }
