@@ -132,15 +132,14 @@ class ServedHub:
         )
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve())
-        collecting = [asyncio.create_task(self.hub.sources.run())] if self._collects else []
+        if self._collects:
+            self.hub.sources.start()
         while not self._server.started:
             await asyncio.sleep(0.01)
         self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
         self._started.set()
         await serving
-        for task in collecting:
-            task.cancel()
-        await asyncio.wait(collecting) if collecting else None
+        await self.hub.sources.stop()
         await intake.stop()
         store.close()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from perfagent import middleware, optimizer, settings, vitals
 from perfagent.cache import measures
 from perfagent.data import measures as data
+from perfagent.hub.sources import itself
 from perfagent.monitor import emission
 from perfagent.resilience import limits, replication
 from perfagent.resilience.budgets import budget
@@ -67,6 +68,16 @@ This page is made from the code by `python -m tools.reference`.
 """
 
 
+HUB = """\
+## The hub
+
+Of the service `perfagent.hub`, each 30 seconds, and on the hub's own `/metrics`.
+
+| metric | type | unit | attributes | what it tells |
+|---|---|---|---|---|
+"""
+
+
 def metrics() -> str:
     """The page of all metrics."""
     made = declared()
@@ -75,6 +86,7 @@ def metrics() -> str:
         rows = [_row(instrument) for instrument in made if instrument.scope.name == scope]
         parts.append(f"## {title}\n\nScope `{scope}`.\n\n| metric | type | unit | attributes | what it tells |")
         parts[-1] += "\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    parts.append(HUB + "\n".join(_own(one) for one in itself.METRICS.values()) + "\n")
     parts.append("## Buckets\n\nUpper bounds, included, of the histograms' buckets.\n\n| metric | bounds |\n|---|---|")
     bounds = [(i.name, i.bounds) for i in made if i.kind == metric.HISTOGRAM]
     parts[-1] += "".join(f"\n| `{name}` | {', '.join(f'{bound:g}' for bound in own)} |" for name, own in bounds) + "\n"
@@ -116,6 +128,12 @@ def _row(instrument: Instrument) -> str:
     attributes = ", ".join(f"`{key}`" for key in instrument.keys) or "none"
     unit = f"`{instrument.unit}`" if instrument.unit else "none"
     return f"| {name} | {TYPES[instrument.kind]} | {unit} | {attributes} | {instrument.description} |"
+
+
+def _own(one: itself.Metric) -> str:
+    name = f"`{one.name}`<br>`{one.name.replace('.', '_')}{'_total' if one.kind == 'counter' else ''}`"
+    attributes = ", ".join(f"`{key}`" for key in one.attributes) or "none"
+    return f"| {name} | {one.kind} | `{one.unit}` | {attributes} | {one.description} |"
 
 
 PAGES: dict[str, Callable[[], str]] = {"metrics.md": metrics, "rest.md": rest.page}

@@ -222,7 +222,7 @@ class Service:
             self._place.tell(os.getpid())
         kept = hub.store if hub.remote is None else hub.remote.window.keeper
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(Upkeep(kept, hub.settings).run())]
-        tasks.append(asyncio.create_task(hub.sources.run()))
+        hub.sources.start()
         if hub.remote is not None:
             hub.remote.start()
         try:
@@ -297,6 +297,7 @@ class Service:
 
     async def _end(self, stop_grpc: Callable[[], Awaitable[None]]) -> None:
         """Ends what takes telemetry in, and stores what has been taken."""
+        await self._hub.sources.stop()
         await stop_grpc()
         if self._hub.remote is not None:
             await asyncio.to_thread(self._hub.remote.stop)

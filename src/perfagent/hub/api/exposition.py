@@ -18,6 +18,8 @@ from perfagent.hub.api.ranges import MINUTES_KEPT
 from perfagent.hub.hub import Hub
 from perfagent.hub.notify.exposed import families as exposed_by_notifier
 from perfagent.hub.remote import exposed
+from perfagent.hub.sources import itself
+from perfagent.hub.sources.exposed import families as exposed_by_sources
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)  # 0.2 s is what an answer may take
@@ -73,10 +75,12 @@ class Exposition:
             ("uptime_seconds", "Time since the hub started.", time() - self._hub.started),
         ):
             yield GaugeMetricFamily(f"perfagent_hub_{name}", text, now)
+        yield from itself.families(self._hub)
         yield from self._hub.browsers.families()
         yield from exposed_by_notifier(self._hub.notifier)
         if self._hub.remote is not None:
             yield from exposed.families(self._hub.remote)
+            yield from exposed_by_sources(self._hub)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

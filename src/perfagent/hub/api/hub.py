@@ -89,6 +89,8 @@ class About(Model):
     cpu_ratio: float | None = Field(description="CPU of the hub's process, 1 for one core.", examples=[0.04])
     retention: Retention = Field(description="How long things are kept.")
     remotes: list[RemoteState] = Field(description="What the hub reads from; empty where programs send to it.")
+    zone: str = Field(description="How loaded the machine is; GET sources tells more.", examples=["green"])
+    programs: int = Field(description="Processes that ever sent something.", examples=[3])
     notes: list[str] = Field(description="What a user should know, such as a corrupt file that was set aside.")
     subscribers: int = Field(description="Open streams of live values.", examples=[1])
     schema_: int = Field(alias="schema", description="Version of the database's schema.", examples=[2])
@@ -163,6 +165,8 @@ def hub(hub: TheHub, request: Request) -> Answer:
                 "days": settings.retention_days,
                 "bytes": settings.retention_size * 2**20,
             },
+            "zone": hub.zone,
+            "programs": rows["programs"],
             "remotes": [] if hub.remote is None else [one.answer() for one in hub.remote.states()],
             "notes": [
                 *hub.store.notes,

@@ -138,12 +138,13 @@ class Collecting:
         if self.state.failed(time.time(), duration, error):
             log.warning("the source %s: %s", self.state.plan.name, error)
 
-    def end(self) -> None:
-        """Gives back what the source holds, unless a collection still holds it: then that ends with its thread."""
+    def end(self, wait: float) -> None:
+        """Gives back what the source holds; what a collection still holds after `wait` seconds ends with its thread."""
         self._ended = True
-        if self._source is not None and self._lock.acquire(timeout=0.2):
+        if self._lock.acquire(timeout=wait):
             try:
-                self._source.close()
+                if self._source is not None:
+                    self._source.close()
             except Exception as error:
                 log.info("the source %s could not be closed: %s", self.state.plan.name, self._told(error))
             finally:

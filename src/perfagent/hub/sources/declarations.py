@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 COMMON = ("name", "kind", "priority", "interval", "timeout", "url", "dsn", "command", "call", "enabled")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
-BUILT_IN = ("system", "application", "api", "cache")
+BUILT_IN = {"system": "system", "perfagent.hub": "hub", "application": "application", "api": "api", "cache": "cache"}
+"""Names and kinds."""
 INTERVAL = (1.0, 86_400.0)
 TIMEOUT = 10.0
 RUNS = ("command", "python")
@@ -49,10 +50,10 @@ def plans(hub: Hub) -> tuple[dict[str, Plan], list[str]]:
             problems.append(f"{origin}: [[source]] {error}")
             continue
         found[plan.name] = plan
-    for name in BUILT_IN:
-        if not any(plan.kind == name for plan in found.values()) and (name != "system" or settings.system):
-            kind = kinds.KINDS[name]
-            found[name] = Plan(name, name, kind.priority, default or kind.interval, TIMEOUT)
+    for name, which in BUILT_IN.items():
+        if not any(plan.kind == which for plan in found.values()) and (which != "system" or settings.system):
+            kind = kinds.KINDS[which]
+            found[name] = Plan(name, which, kind.priority, default or kind.interval, TIMEOUT)
     detailed = not monitor.coarse
     off = {table.get("name", table.get("kind")) for table, _ in hub.declared.tables("source") if _is_off(table)}
     return {name: replace(plan, detailed=detailed) for name, plan in found.items() if name not in off}, problems
@@ -111,7 +112,7 @@ def plan_of(table: Mapping[str, Any], origin: str, default: float | None, enviro
     if priority not in PRIORITIES:
         raise Rejected(f"priority={priority!r} is none of: {', '.join(PRIORITIES)}")
     interval = _number(table, "interval", default or kind.interval, *INTERVAL)
-    timeout = _number(table, "timeout", min(TIMEOUT, interval), 0.1, 600)
+    timeout = _number(table, "timeout", TIMEOUT, 0.1, 600)
     options = {key: value for key, value in table.items() if key in (*kind.options, "command", "call")}
     return Plan(title, kind.name, priority, interval, timeout, address, options, origin)
 

@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     one.name: one
     for one in (
         Kind("system", "machine", "Machine", "critical", 15, "this machine", options=("mounts",)),
+        Kind("hub", "itself", "Itself", "high", 30, "the hub itself"),
         Kind("application", "stored", "Applications", "normal", 60, "programs that send"),
         Kind("api", "stored", "Endpoints", "normal", 60, "endpoints of programs"),
         Kind("cache", "stored", "Caches", "low", 60, "caches of programs"),
@@ -81,6 +82,10 @@ KINDS: dict[str, Kind] = {
         Kind("python", "custom", "Python", "normal", 30, "figures of a function", (), "call", ("arguments",)),
     )
 }  # fmt: skip
+
+
+STORED = ("hub", "application", "api", "cache")
+"""Kinds that read the hub's own store."""
 
 
 def found(name: str) -> Kind | None:

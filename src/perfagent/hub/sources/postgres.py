@@ -124,8 +124,17 @@ class Postgres:
         self._transactions(found)
         self._replicas(found)
         if self._plan.detailed:
-            self._detail.collect(found, about)
+            self._details(found)
         return found
+
+    def _details(self, found: Collected) -> None:
+        """What costs more; where the server is too busy for it, the rest is told all the same."""
+        import psycopg
+
+        try:
+            self._detail.collect(found, self._about)
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+            found.notes.append(f"statements, tables and indexes took too long and are not told: {error}")
 
     def _resource(self) -> dict[str, str]:
         info = self._connection.info

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from perfagent.hub.sources import declarations, points
+from perfagent.hub.sources import declarations, kinds, points
 from perfagent.hub.sources.collecting import Collecting
 from perfagent.hub.sources.compression import Compressor
 from perfagent.hub.sources.kept import Kept
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perfagent.hub.hub import Hub
+    from perfagent.hub.sources.itself import Figure
     from perfagent.hub.sources.seen import Seen
     from perfagent.hub.sources.source import Collected, Point
     from perfagent.hub.sources.state import State
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 TICK = 0.5  # seconds between two looks at what is due
 LOOK = 2.0  # seconds between two readings of the load, 0.3 ms each
+PATIENCE = 2.0  # seconds that what reads the store gets to come to its end
+BRIEFLY = 0.05  # seconds that another source does
 AGAIN = 5.0  # seconds between two looks at what is declared
 log = logging.getLogger("perfagent.hub")
 
@@ -54,12 +57,15 @@ class Sources:
         self._last: dict[str, tuple[Resource, list[Point]]] = {}
         self._settings = SourceSettings(hub.settings.environ, hub.settings.directory)
         self._version = -1
+        self._running: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed: list[Callable[[Change], None]] = []
         self.load = Load(None, None, None, None)
         """The last reading."""
         self.changes: Counter[str] = Counter()
         """How often each zone was entered."""
+        self.figures: list[Figure] = []
+        """What the hub computed of itself last, for /metrics."""
         self.problems: list[str] = []
         """Why tables are off, a sentence each."""
 
@@ -108,8 +114,17 @@ class Sources:
         factor = reach(self.zone, state.plan.priority).factor if self._settings.adaptive else 1.0
         return state.pause() * (factor or 1.0)
 
-    async def run(self) -> None:
-        """Collects until it is cancelled."""
+    def start(self) -> None:
+        """Begins to collect; called on the event loop."""
+        self._running = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ends; returns when nothing reads the store any more, or after PATIENCE."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         declared = looked = 0.0
         self._gauge = Gauge()
@@ -143,7 +158,7 @@ class Sources:
                 log.warning("%s", problem)
         self.problems = problems
         for name in [name for name, one in self._collecting.items() if plans.get(name) != one.state.plan]:
-            self._collecting.pop(name).end()
+            self._collecting.pop(name).end(0.0)
             self._seen.pop(name, None)
             self._last.pop(name, None)
         for name, plan in plans.items():
@@ -217,5 +232,7 @@ class Sources:
             log.warning("what the source %s saw could not be kept: %s", name, error)
 
     def _close(self) -> None:
+        """Ends every source; what reads the store is waited for, as that is closed next."""
+        until = time.monotonic() + PATIENCE
         for one in self._collecting.values():
-            one.end()
+            one.end(max(until - time.monotonic(), 0.0) if one.state.plan.kind in kinds.STORED else BRIEFLY)

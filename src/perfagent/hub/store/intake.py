@@ -48,6 +48,7 @@ class Counts:
         spans, logs, points, batches: stored.
         refused: items that were not taken, because too much waited or because they break a limit or have no form.
         failed: items that were taken and could not be stored; their senders were told.
+        commits, seconds: how often something was committed, and how long that took in all.
         last: when the last commit of what a program sent ended, seconds since the epoch.
     """
 
@@ -57,6 +58,8 @@ class Counts:
     batches: int = 0
     refused: int = 0
     failed: int = 0
+    commits: int = 0
+    seconds: float = 0.0
     last: float | None = None
 
 
@@ -143,7 +146,10 @@ class Intake:
         return found
 
     async def _commit(self, taken: list[Waiting]) -> None:
+        began = time.monotonic()
         failure = await self._append([batch for batch, _stored in taken])
+        self._counts.commits += failure is None
+        self._counts.seconds += time.monotonic() - began
         if isinstance(failure, Unfit) and len(taken) > 1:
             for one in taken:  # so that it fails alone
                 await self._commit([one])

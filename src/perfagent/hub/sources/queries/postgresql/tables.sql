@@ -1,6 +1,6 @@
 SELECT
     t.schemaname AS schema, t.relname AS table, t.seq_scan, t.seq_tup_read, coalesce(t.idx_scan, 0) AS idx_scan,
-    t.n_live_tup AS live, t.n_dead_tup AS dead, pg_relation_size(t.relid) AS bytes,
+    t.n_live_tup AS live, t.n_dead_tup AS dead, c.relpages::bigint * current_setting('block_size')::int AS bytes,
     extract(epoch FROM greatest(t.last_vacuum, t.last_autovacuum))::float8 AS last_vacuum,
     t.vacuum_count + t.autovacuum_count AS vacuums,
     CASE
