@@ -102,7 +102,7 @@ def test_budgets_and_deprecations_are_told_as_soon_as_they_are_seen(hub: ServedH
         )
     assert found(hub) == {
         "error_budget_remaining_percent": ("warning", pytest.approx(20)),
-        "deprecated_calls_per_minute": ("warning", 2),
+        "deprecated_calls_per_minute": ("low", 2),
     }
 
 

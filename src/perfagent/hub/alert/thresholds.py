@@ -83,7 +83,7 @@ def violation(threshold: Threshold, service: str, episode: Episode) -> Violation
         kind="threshold",
         rule=threshold.name,
         service=service,
-        severity="critical" if episode.severity == "critical" else "warning",
+        severity="critical" if episode.severity == "critical" else threshold.severity,
         title=threshold.title,
         text=f"{threshold.title}: at worst {shown(episode.worst)}{of}, the limit is {shown(episode.limit)}",
         since=episode.since,

@@ -30,6 +30,7 @@ class Threshold:
         violations: minutes in a row that must violate it; 0 is as good as 1.
         cooldown_minutes: an alert that returns within so long is the same alert.
         measure: what is measured, each minute and for each service.
+        severity: of what violates `warning`; `low` is shown, and nobody is paged for it.
         dynamic: whether `warning` follows what is usual at that hour of the day, between bounds (see `usual.bounds`).
         quantile: what of the past counts as usual, 0.5..1.
         factor: how many times that is too much.
@@ -45,6 +46,7 @@ class Threshold:
     violations: int = 3
     cooldown_minutes: int = 15
     enabled: bool = True
+    severity: Literal["warning", "low"] = "warning"
     dynamic: bool = False
     quantile: float = 0.99
     factor: float = 1.5
@@ -149,12 +151,12 @@ DEFAULTS: Thresholds = {
         Threshold(
             "deprecated_calls_per_minute", "Deprecated code is called", "", 0, None,
             "calls of deprecated functions in a minute (deprecated_function_calls_total)",
-            violations=1, cooldown_minutes=60,
+            violations=1, cooldown_minutes=60, severity="low",
         ),
         Threshold(
             "deprecated_calls_growth_percent", "Deprecated code is called more often", "%", 50, None,
             "how many more calls of deprecated functions an hour with at least 20 of them has than the hour before it",
-            cooldown_minutes=60,
+            cooldown_minutes=60, severity="low",
         ),
         Threshold(
             "telemetry_dropped_percent", "Telemetry is lost", "%", 0, 5,

@@ -62,6 +62,9 @@ class Limit(Model):
     violations: int = Field(description="Minutes in a row that must violate it; 0 is as good as 1.")
     cooldown_minutes: int = Field(description="What returns within so long is the same alert.")
     enabled: bool = Field(description="Whether it is looked at.", examples=[True])
+    severity: Literal["warning", "low"] = Field(
+        description="Of what violates `warning`; nobody is paged for `low`.", examples=["warning"]
+    )
     dynamic: bool = Field(
         description="Whether `warning` follows what is usual at that hour of the day, within `bounds`.",
         examples=[False],

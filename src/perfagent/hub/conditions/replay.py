@@ -155,7 +155,8 @@ class Replay:
             outcome = found[judged.threshold.name]
             outcome.firings += [
                 Firing(
-                    judged.service, "", one.severity, one.since, one.until,
+                    judged.service, "",
+                    judged.threshold.severity if one.severity == "warning" else one.severity, one.since, one.until,
                     one.minutes, one.worst, one.limit,
                 )
                 for one in judged.episodes

@@ -67,7 +67,7 @@ def rules(figure: Figure, threshold: Threshold, places: Places) -> Iterator[Rule
             yield Rule(
                 figure.alert,
                 expression(figure, threshold, limit, places.namespace),
-                {"severity": severity, "threshold": threshold.name},
+                {"severity": threshold.severity if severity == "warning" else severity, "threshold": threshold.name},
                 _annotations(figure, threshold, limit, places),
                 f"{violations}m" if violations > 1 else "0s",
                 f"{threshold.cooldown_minutes}m" if threshold.cooldown_minutes else "",
