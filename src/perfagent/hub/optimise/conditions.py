@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfagent.hub.alert.rules import shown
+from perfagent.hub.conditions.showing import shown
 from perfagent.hub.analyse import words
 from perfagent.hub.analyse.durations import MS, bucket_of
 from perfagent.hub.analyse.thresholds import DEFAULTS
