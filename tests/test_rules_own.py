@@ -198,3 +198,14 @@ def test_a_rule_says_again_what_it_was_made_of() -> None:
     }  # fmt: skip
     assert read(fields).document() == fields
     assert json.dumps(read({"name": "a", "when": "avg(x) > 1", "for": "90s"}).document()["for"]) == '"2m"'
+
+
+def test_what_a_rule_finds_is_an_alert_of_the_hub(hub: ServedHub) -> None:
+    put(hub, "deep", when="avg(queue.depth) > 100", severity="high", message="{value} wait in {service}")
+    for ago in range(6, 0, -1):
+        tell(hub, ago, gauge("queue.depth", 200, ago=minute(ago)))
+    until = time.monotonic() + 60
+    while not (found := [one for one in hub.get("alerts")["items"] if one["rule"] == "deep"]):
+        assert time.monotonic() < until, "no alert came of the rule"
+        time.sleep(0.2)
+    assert (found[0]["severity"], found[0]["text"], found[0]["state"]) == ("high", "200 wait in shop", "firing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfagent.hub.alert.rules import SETTLED, RuleWatcher
+from perfagent.hub.analyse.thresholds import parse as parse_setting
 from perfagent.hub.api.ranges import Range
 from perfagent.hub.conditions.judging import Judge
 from perfagent.hub.conditions.lasting import spells
 from perfagent.hub.conditions.rule import Rule, read
+from perfagent.hub.conditions.rules import declared
 from perfagent.hub.expressions.errors import BadExpression
 from perfagent.hub.rules import own
 from tests.hub import counter, gauge, histogram, metrics, resource, span, traces
+from tests.test_docs import blocks
 from tests.test_rules import promtool
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -408,3 +417,41 @@ def test_the_command_tells_how_often_when_for_how_long_and_for_whom(
     assert (status, "did you mean error_rate_percent?" in error) == (2, True)
     status, _, error = run("--since", "8d")
     assert (status, "more than 7d" in error) == (2, True)
+
+
+# The how-to
+
+HOW_TO = "docs/how-to/rules.md"
+
+
+def test_every_condition_of_the_how_to_is_read_and_every_rule_is_one() -> None:
+    conditions = [line for block in blocks(HOW_TO, "text") for line in block.splitlines()]
+    assert len(conditions) > 10
+    for condition in conditions:
+        rule("shown", condition)
+    (tables,) = blocks(HOW_TO, "toml")
+    problems: list[str] = []
+    found = declared([(table, "perfagent.toml") for table in tomllib.loads(tables)["rule"]], problems)
+    assert (list(found), problems) == (["slow-payments", "memory", "carts"], [])
+    (setting,) = blocks(HOW_TO, "json")
+    assert parse_setting(setting)["error_rate_percent"]["services"]["reports"]["warning"] == 8
+
+
+@pytest.mark.slow
+def test_every_command_of_the_how_to_does_what_it_shows(
+    told: ServedHub, run_program: RunProgram, tmp_path: Path
+) -> None:
+    (tables,) = blocks(HOW_TO, "toml")
+    (tmp_path / "perfagent.toml").write_text(tables)
+    told.ask("rules/slow-payments", "admin", "PUT", json={"when": "p95(http.server.request.duration) > 1s"})
+    env = {"PERFAGENT_HUB_URL": told.url, "PERFAGENT_HUB_TOKEN": told.access.token("admin")}
+    env["PERFAGENT_HUB_DIR"] = str(tmp_path / "none")
+    commands = [line for block in blocks(HOW_TO, "sh") for line in block.splitlines()]
+    assert len(commands) > 10
+    for line in commands:
+        program = run_program("sh", "-c", f"{line} --timeout 60", env=env, cwd=tmp_path)
+        assert (program.wait(), program.stdout != "") == (0, True), f"{line}\n{program.stderr}"
+    known = {one["name"]: one for one in told.get("thresholds")["items"]}
+    assert known["response_time_p95_ms"]["dynamic"]
+    assert not known["deprecated_calls_per_minute"]["enabled"]
+    assert not known["error_rate_percent"]["changed"]
