@@ -43,7 +43,8 @@ VIEWS = {
     "metrics": ("metrics", ["process.memory.usage", "perfagent.eventloop.lag"]),
     "metric": ("metrics?name=process.memory.usage&by=service.instance.id", ["process.memory.usage", "184 MB"]),
     "alerts": ("alerts", ["Thresholds", "Slow responses"]),
-    "hub": ("hub", ["Spans", "Log records", "OTEL_EXPORTER_OTLP_ENDPOINT="]),
+    "databases": ("databases", ["The hub asks no database yet", "PERFAGENT_SOURCES="]),
+    "hub": ("hub", ["What it collects itself", "Spans", "Log records", "OTEL_EXPORTER_OTLP_ENDPOINT="]),
 }
 LOADED = {"trace-big": "trace", "trace-hostile": "trace", "metric": "metrics"}
 MODES = {"light": (WIDE, "light"), "dark": (WIDE, "dark"), "narrow": (NARROW, "light"), "narrow-dark": (NARROW, "dark")}

@@ -8,6 +8,7 @@ const PATHS = {
   traces: 'M2.5 3.5h8M4.5 6.5h6M6.5 9.5h7M8.5 12.5h3',
   browsers: 'M2 3h12v10H2zM2 6h12M4.2 4.5h.01M6.2 4.5h.01',
   queries: 'M3 4c0-1 2.2-1.8 5-1.8S13 3 13 4s-2.2 1.8-5 1.8S3 5 3 4Zm0 0v8c0 1 2.2 1.8 5 1.8s5-.8 5-1.8V4M3 8c0 1 2.2 1.8 5 1.8S13 9 13 8',
+  databases: 'M2.5 2.5h11v3.5h-11zM2.5 10h11v3.5h-11zM8 6v4M5 4.2h.01M5 11.7h.01',
   caches: 'M8 2.2 14 5 8 7.8 2 5l6-2.8ZM2 8l6 2.8L14 8M2 11l6 2.8L14 11',
   processes: 'M5 5h6v6H5zM3 3h10v10H3zM6 1.2V3M10 1.2V3M6 13v1.8M10 13v1.8M1.2 6H3M1.2 10H3M13 6h1.8M13 10h1.8',
   logs: 'M3.5 2h6L13 5.5V14H3.5zM9 2v4h4M6 8.5h4.5M6 11h4.5',

@@ -15,19 +15,21 @@ export const PLACES = [
   ['logs', 'Logs', 'l'],
   ['queries', 'Queries', 'q'],
   ['caches', 'Caches', 'c'],
+  ['databases', 'Databases', 'i'],
   ['processes', 'Processes', 'p'],
   ['metrics', 'Metrics', 'm'],
   ['deprecations', 'Deprecations', 'd'],
   ['alerts', 'Alerts', 'a'],
   ['objectives', 'Objectives', 's'],
+  ['compare', 'Compare', 'v'],
   ['hub', 'Hub', 'h'],
 ];
 const GROUPS = [
   ['', ['overview']],
   ['Requests', ['endpoints', 'traces', 'browsers', 'logs']],
-  ['Data', ['queries', 'caches']],
+  ['Data', ['queries', 'caches', 'databases']],
   ['Runtime', ['processes', 'metrics', 'deprecations']],
-  ['Watch', ['alerts', 'objectives', 'hub']],
+  ['Watch', ['alerts', 'objectives', 'compare', 'hub']],
 ];
 
 /** The column at the left; where the window is narrow, a drawer that `open` shows. */

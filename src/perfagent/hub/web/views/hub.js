@@ -10,6 +10,7 @@ import { Figure, Figures, Share } from '../parts/figure.js';
 import { Icon } from '../parts/icon.js';
 import { Optimisations } from '../parts/optimisations.js';
 import { Notifications } from '../parts/notifications.js';
+import { Sources } from '../parts/sources.js';
 import { Copy } from '../parts/states.js';
 import { Table } from '../parts/table.js';
 import { Panel, View } from '../parts/view.js';
@@ -75,6 +76,7 @@ function Content({ data }) {
                   ${percent(data.database_bytes / retention.bytes)} of its room</${Share}></p>`}
       </${Panel}>
     </div>
+    <${Sources} />
     <${Notifications} />
     <${Optimisations} />
     ${may('admin') && html`<${Audit} />`}`;

@@ -53,7 +53,7 @@ function Content({ data }) {
 /** Nothing in this range and no service known in it: either nothing ever came, or it came at another time. */
 function Nothing() {
   const { data } = useData('hub');
-  const ever = data && (data.counts?.spans || data.counts?.points || data.counts?.logs);
+  const ever = data && (data.counts?.spans || data.counts?.logs || data.programs);
   if (!data) return null;
   return ever ? html`<${NothingHere} what="data" icon="overview">
       <p>The hub keeps ${count(data.counts.spans)} spans of other times.</p></${NothingHere}>`
