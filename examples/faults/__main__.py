@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
+import threading
 from pathlib import Path
 
 from examples.child import DemoError
+from examples.faults import trial
 from examples.faults.faults import FAULTS, Fault
 from examples.faults.stage import Stage, database_server
 from examples.faults.traffic import ROUTES
@@ -22,8 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.faults", description=__doc__)
     parser.add_argument("--fault", required=True, help=f"one of {names}; with /a or /b its variant")
     parser.add_argument("--healthy", type=float, default=60, help="seconds before it")
-    parser.add_argument("--seconds", type=float, default=120, help="how long it lasts")
-    parser.add_argument("--after", type=float, default=0, help="seconds after it; Ctrl-C ends everything")
+    parser.add_argument("--seconds", type=float, default=120, help="until when it must be found")
+    parser.add_argument("--after", type=float, default=120, help="seconds until when it must be told of no more")
+    parser.add_argument("--stay", action="store_true", help="go on after it, so that the page can be looked through")
     parser.add_argument("--seed", type=int, default=1, help="of what the customers do")
     parser.add_argument("--no-browser", action="store_true", help="only tell the page's address")
     wanted = parser.parse_args()
@@ -46,24 +48,16 @@ def _run(fault: Fault, server: str, directory: Path, wanted: argparse.Namespace)
         print(f"page    {stage.client.page}", flush=True)
         if stage.client.access and not wanted.no_browser:
             background.browse(stage.client.address, stage.client.access)
-        _watch(stage, f"healthy, before {fault.name}", wanted.healthy)
-        fault.on(stage)
-        _watch(stage, fault.name, wanted.seconds)
-        fault.off(stage)
-        _watch(stage, f"{fault.name} is over", wanted.after)
+        stage.wait_for_requests()
+        verdict = trial.run(fault, stage, healthy=wanted.healthy, longest=wanted.seconds, after=wanted.after, tell=_say)
+        _say(f"\n{trial.HEADING}\n{verdict.line}")
+        if wanted.stay:
+            _say("everything goes on until Ctrl-C")
+            threading.Event().wait()
 
 
-def _watch(stage: Stage, title: str, seconds: float) -> None:
-    """Prints what the hub says is wrong whenever that changes."""
-    print(f"--- {title}", flush=True)
-    began, before = time.monotonic(), None
-    while (passed := time.monotonic() - began) < seconds:
-        findings = stage.client.get("insights")["items"]
-        said = [f"{one['severity']:<8} {one['kind']:<14} {one['title']}" for one in findings[:6]]
-        if said != before:
-            before = said
-            print(f"{passed:4.0f} s, {dict(stage.traffic.answers)}", *said, sep="\n       ", flush=True)
-        time.sleep(2)
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

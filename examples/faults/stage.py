@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,7 +15,7 @@ import redis
 from tests.program import find_free_port
 from tests.servers import running_postgres, running_redis
 
-from examples.child import EXAMPLES, Child
+from examples.child import EXAMPLES, Child, DemoError
 from examples.faults.traffic import ROUTES, Traffic
 from perfagent.cli.client import Client
 from perfagent.hub import spawn
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEMPLATE = "filled"
+ARRIVING = 90  # seconds
 OFTEN = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_METRIC_EXPORT_INTERVAL": "2000"}
 """How often the agents send: a look at a fault of a minute needs more than a reading a minute."""
 
@@ -85,7 +87,7 @@ class Stage:
             url, _ = stack.enter_context(running_redis())
             self._cache = stack.enter_context(redis.Redis.from_url(url))
             self._settings = stack.enter_context(self._hub())
-            self.client = Client.own(self._settings, timeout=30)
+            self.client = Client.own(self._settings, timeout=60)
             warehouse = stack.enter_context(self._program("warehouse"))
             bank = stack.enter_context(self._program("bank", agent=False))
             self._environment = {
@@ -109,6 +111,16 @@ class Stage:
     def url(self) -> str:
         """Where the market is."""
         return f"http://127.0.0.1:{self._port}"
+
+    def wait_for_requests(self) -> None:
+        """Returns when the hub has seen requests of the market; raises DemoError with what the hub says."""
+        deadline = time.monotonic() + ARRIVING
+        while time.monotonic() < deadline:
+            if self.client.get("overview")["totals"]["requests"]:
+                return
+            time.sleep(0.5)
+        said = (self.directory / "hub" / "hub.log").read_text()
+        raise DemoError(f"no request of the market arrived within {ARRIVING} s; the hub said:\n{said[-2000:]}")
 
     def causes(self) -> list[dict[str, Any]]:
         """What the hub says is behind what is wrong now, the likeliest first."""

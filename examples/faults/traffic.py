@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 COUNTRIES = ("AT", "CH", "DE", "DK", "FR", "NL")
 CATEGORIES = ("books", "garden", "kitchen", "music", "office", "toys")
 ROUTES: dict[str, float] = {
-    "GET /categories/{category}/products": 2,
-    "GET /products/{product}": 3,
-    "GET /products/{product}/reviews": 2,
-    "GET /products/{product}/price?country={country}": 2,
-    "GET /products/{product}/delivery": 2,
-    "GET /customers/{customer}/orders": 2,
+    "GET /categories/{category}/products": 1,
+    "GET /products/{product}": 2,
+    "GET /products/{product}/reviews": 1,
+    "GET /products/{product}/price?country={country}": 1.5,
+    "GET /products/{product}/delivery": 1,
+    "GET /customers/{customer}/orders": 1,
     "GET /customers/{customer}/points": 1,
     "GET /customers/{customer}/statement": 1,
-    "GET /orders/{order}": 2,
-    "PUT /customers/{customer}/cart": 2,
-    "POST /customers/{customer}/orders": 1.5,
+    "GET /orders/{order}": 1,
+    "PUT /customers/{customer}/cart": 1,
+    "POST /customers/{customer}/orders": 1,
 }
 """Requests a second of each."""
 
@@ -46,6 +46,7 @@ class Traffic:
     def __init__(self, url: str, rates: Mapping[str, float] = ROUTES, seed: int = 1) -> None:
         self._url, self._rates, self._seed = url, rates, seed
         self._ended = threading.Event()
+        self._open: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self.answers: Counter[str] = Counter()
         """How often each status was answered; without an answer, the exception's name."""
@@ -68,18 +69,19 @@ class Traffic:
             ]
             while not self._ended.is_set():
                 await asyncio.sleep(0.1)
+            tasks += self._open
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _visit(self, session: aiohttp.ClientSession, route: str, rate: float, number: int) -> None:
         chance = random.Random(self._seed * 100 + number)
         begin = monotonic()
-        open_: set[asyncio.Task[None]] = set()
         for due in arrivals(rate, 86400, POISSON, self._seed * 100 + number):
             await asyncio.sleep(begin + due - monotonic())
             task = asyncio.create_task(self._ask(session, *_request(route, chance)))
-            open_.add(task)
-            task.add_done_callback(open_.discard)
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
 
     async def _ask(self, session: aiohttp.ClientSession, method: str, path: str, body: dict[str, int] | None) -> None:
         try:

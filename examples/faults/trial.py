@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from examples.faults.faults import Fault
     from examples.faults.stage import Stage
 
-LOOK = 2.0  # seconds between two looks
+LOOK = 3.0  # seconds between two looks
 STEADY = 2  # looks in a row that must give the same answer: one may be luck
 
 

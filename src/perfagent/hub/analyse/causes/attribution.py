@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perfagent.hub.analyse.causes.symptoms import Slow
 
 CHRONIC = 0.05  # what the time of requests that were as slow before counts for where others became slower
+ALWAYS = 0.4  # what is left of shares where none became slower: signs that are new come before what was always so
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def gains(facts: Facts, slower: Sequence[Slow]) -> list[Gain]:
                 gain.runs = now.ran[operation] / now.requests
                 gain.runs_before = before.ran[operation] / before.requests if before is not None else 0.0
     for gain in found.values():
-        gain.share /= whole
+        gain.share *= (1.0 if changed else ALWAYS) / whole
     return sorted(found.values(), key=lambda one: -one.share)
 
 
