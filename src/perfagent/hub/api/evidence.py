@@ -32,6 +32,7 @@ EXPLAINED = 6  # endpoints
 SAMPLED = 40_000  # spans that samples of single requests are drawn from
 ERRORS_READ = 500
 RELEASED = 1800.0  # s: how old a release may be that something is put down to
+SETTLED = 3.0  # s from the first request of a process until it is known
 
 
 def gather(hub: Hub, end: float, since: float | None = None, service: str | None = None) -> Facts:
@@ -44,11 +45,15 @@ def gather(hub: Hub, end: float, since: float | None = None, service: str | None
     """
     store = hub.store
     begin = end - NOW
-    border = begin if since is None else min(since, begin)
+    known = store.rows("vitals/resources", service=service)
+    releases = _releases(known, end)
+    # What a release brought is compared with what was before it, for as long as it is new.
+    border = min([begin, *([] if since is None else [since]), *(one.time - SETTLED for one in releases)])
     now = _called(store, Range(begin, end), service)
     before, seconds_before = _before(store, border, service)
     facts = Facts(end, NOW, seconds_before, now, before)
-    _add_signs(store, facts, border, service)
+    facts.releases = releases
+    _add_signs(store, facts, border, service, known)
     facts.told = hub.sources.facts()
     _add_spans(store, facts, border)
     return facts
@@ -87,11 +92,9 @@ def _before(store: Store, border: float, service: str | None) -> tuple[dict[int,
     return found, max(border - begin, 1.0)
 
 
-def _add_signs(store: Store, facts: Facts, border: float, service: str | None) -> None:
-    known = store.rows("vitals/resources", service=service)
+def _add_signs(store: Store, facts: Facts, border: float, service: str | None, known: Sequence[Row]) -> None:
     read = readings.read(store, facts.end, border, NOW, service, known)
     facts.processes, facts.pools, facts.caches = read.processes, read.pools, read.caches
-    facts.releases = _releases(known, facts.end)
 
 
 def _releases(known: Iterable[Row], end: float) -> list[Release]:

@@ -82,7 +82,9 @@ def _count(caches: dict[tuple[str, str, str], list[float]], row: Row, begin: flo
 
 
 def _process(row: Row, series: dict[str, list[Row]], end: float, begin: float, border: float) -> Process | None:
-    one = Process(row["service"], row["instance"], row["first_seen"] / 1e9)
+    # Its first sign may be older than its first arrival: what was sent late, or read from elsewhere.
+    first = min((points[0]["time"] / 1e9 for points in series.values() if points), default=end)
+    one = Process(row["service"], row["instance"], min(row["first_seen"] / 1e9, first))
     one.memory = [(point["time"] / 1e9, point["value"]) for point in series[vitals.MEMORY] if point["value"]]
     one.cpu = _cores(series[vitals.CPU_TIME], begin, end, one.since)
     one.cpu_before = _cores(series[vitals.CPU_TIME], 0.0, border, one.since)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from perfagent.hub.analyse.causes.facts import Facts, Pool, Process
 
 DAY = slowness.DAY
-STARVED = 0.6  # what is left of the score of a blocked loop where the machine's processors are what it waits for
 EMBEDDED = ("sqlite", "duckdb")  # databases whose work is the process' own
 
 
@@ -80,11 +79,6 @@ def _blocked(facts: Facts, gains: Sequence[Gain], one: Process) -> Cause:
             where = "its own code" if heaviest is endpoint else heaviest.name
             found.evidence.append(f"most of the time more is in {where} of {endpoint.name}")
             break
-    if signs.is_starved(one):
-        found.score *= STARVED
-        found.evidence.append(
-            f"but for {words.percent(one.starved)} of the time it had no processor: the machine is busy with others"
-        )
     if one.cpu is not None:
         busy = one.cpu >= signs.BUSY
         what = "by a computation" if busy else "by something that waits, such as time.sleep or a synchronous call"

@@ -28,6 +28,9 @@ UNSETTLED = frozenset(
     ("slow_query", "cache", "slow_dependency", "blocked_loop", "cpu", "gc", "memory_leak", "slow_code")
 )
 
+STARVED = {"blocked_loop": 0.6, "slow_code": 0.6, "pool": 0.75}
+"""What is left of the score of kinds that a machine with too few processors explains as well."""
+
 EXPLAINED: dict[str, tuple[str, ...]] = {
     "pool": ("lock", "slow_query", "n_plus_one", "cache", "slow_dependency"),
     "slow_query": ("cache", "blocked_loop"),
@@ -63,6 +66,12 @@ def rank(facts: Facts) -> list[Cause]:
     for one in found:
         one.steps, one.effort = STEPS[one.kind], EFFORT[one.kind]
         _put_down_to_release(facts, one)
+        starved = max((each.starved or 0.0 for each in signs.of_service(facts, one.service)), default=0.0)
+        if one.kind in STARVED and starved >= signs.STARVED:
+            one.score *= STARVED[one.kind]
+            one.evidence.append(
+                f"but for {words.percent(starved)} of the time it had no processor: the machine is busy"
+            )
         if one.kind in UNSETTLED and any(_is_young(facts, service) for service in (one.service, *one.services)):
             one.score *= STARTING
             one.evidence.append("it has only just started, which explains much of it")

@@ -127,7 +127,7 @@ def is_down(facts: Facts, one: Calls) -> bool:
     if one.category != "cache" or one.durations.calls < DOWN_CALLS or (one.durations.error_ratio or 0.0) < DOWN:
         return False
     old = facts.before.get(one.operation)
-    return old is None or (old.durations.error_ratio or 0.0) < DOWN / 2
+    return old is None or (old.durations.error_ratio or 0.0) < 0.6 * (one.durations.error_ratio or 0.0)
 
 
 def of_service(facts: Facts, service: str) -> list[Process]:

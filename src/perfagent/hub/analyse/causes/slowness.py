@@ -277,7 +277,7 @@ def _only_writes_wait(facts: Facts, one: Calls) -> list[str]:
         now, was = other.durations.mean_ms or 0.0, old.durations.mean_ms or 0.0
         if takes_locks(other):
             slower += now >= WAITED * was
-        elif other.durations.calls >= 10 and now <= max(READ_ON * was, was + 1.0):
+        elif other.durations.calls >= 5 and now <= max(READ_ON * was, was + 1.0):
             steady += 1
     mean = one.durations.mean_ms or 0.0
     old = facts.before[one.operation]
