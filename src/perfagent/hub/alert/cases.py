@@ -21,7 +21,7 @@ NEAR = 600.0  # s: what begins within so long of each other may be one incident
 MOST_ENTRIES = 500  # lines of a timeline; what people were told is added beyond it
 TEXTS = {
     "began": "{text}",
-    "joined": "Also: {text}",
+    "joined": "{text}",
     "worsened": "It got worse: {text}",
     "over": "Over: {title}{of}",
     "returned": "Back again: {title}{of}",

@@ -39,6 +39,7 @@ class IncidentSummary(Model):
     until: float | None = Field(description="When the last alert was over; null while one lasts.", examples=[None])
     closed: bool = Field(description="Whether it is over for good: what comes back now is another incident.")
     alerts: int = Field(description="How many.", examples=[2])
+    muted: bool = Field(description="Whether silences or windows keep quiet all of it that lasts.", examples=[False])
 
 
 class Happened(Model):
@@ -92,7 +93,7 @@ def incident(
 
 
 def _incident(row: Row) -> dict[str, Any]:
-    shown = ("id", "title", "severity", "state", "services", "since", "until", "closed", "alerts")
+    shown = ("id", "title", "severity", "state", "services", "since", "until", "closed", "alerts", "muted")
     return {**{key: row[key] for key in shown}, "cause": orjson.loads(row["content"])["cause"]}
 
 

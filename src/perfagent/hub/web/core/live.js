@@ -53,6 +53,7 @@ function connect() {
   });
   source.addEventListener('snapshot', (event) => snapshot.set(JSON.parse(event.data)));
   source.addEventListener('stored', () => stored.set(stored.value + 1));
+  source.addEventListener('alerts', () => stored.set(stored.value + 1));
   source.addEventListener('error', again);
 }
 

@@ -1,5 +1,15 @@
 -- Incidents that lasted at some time since $since, the active ones first, the most severe of them first.
-SELECT incidents.*, (SELECT count(*) FROM alerts WHERE alerts.incident = incidents.id) AS alerts
+SELECT
+    incidents.*,
+    (SELECT count(*) FROM alerts WHERE alerts.incident = incidents.id) AS alerts,
+    coalesce(
+        (
+            SELECT bool_and(json_extract_string(alerts.content, '$.muted') <> '')
+            FROM alerts
+            WHERE alerts.incident = incidents.id AND alerts.until IS NULL
+        ),
+        FALSE
+    ) AS muted
 FROM incidents
 WHERE
     ($id IS NULL OR id = $id)
