@@ -55,7 +55,7 @@ def shown(address: str) -> str:
 
 def secrets(address: str) -> list[str]:
     """What in an address nobody may see, the longest first."""
-    found = {address}
+    found = {address} if shown(address) != address else set()
     try:
         url = urlsplit(address)
         found |= {url.password or "", unquote(url.password or "")}

@@ -23,16 +23,16 @@ const SEEN = {
   Blocked: ['Who blocks whom', [
     statement('statement', 'Waits', { grow: true }),
     number('seconds', 'For', seconds),
-    number('blocked', 'Process'),
+    number('blocked', 'Process', String),
     { key: 'by', label: 'Blocked by', right: true,
-      cell: (one) => html`${whole(one.blocker)}${one.root !== one.blocker && html` <span class="quiet">← ${whole(one.root)}</span>`}` },
+      cell: (one) => html`${String(one.blocker)}${one.root !== one.blocker && html` <span class="quiet">← ${String(one.root)}</span>`}` },
     text('blocking_state', 'Which is', { wide: true }),
     statement('blocking_statement', 'It ran last', { wide: true }),
     text('relation', 'Table', { wide: true }),
   ]],
   LongTransaction: ['Long transactions', [
     statement('statement', 'Last statement', { grow: true }),
-    number('seconds', 'Lasts', seconds), number('idle_seconds', 'Idle for', seconds), number('pid', 'Process'),
+    number('seconds', 'Lasts', seconds), number('idle_seconds', 'Idle for', seconds), number('pid', 'Process', String),
     text('state', 'State', { wide: true }), text('application', 'Application', { wide: true }),
   ]],
   SlowStatement: ['Heaviest statements', [
