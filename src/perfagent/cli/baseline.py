@@ -37,7 +37,7 @@ def main(words: list[str]) -> int:
         "action", nargs="?", choices=("show", "establish", "list"), default="show", help="show when left out"
     )
     parser.add_argument("--service", default="", help="of this service; of all together when left out")
-    parser.add_argument("--name", type=_name, default="", help="which one (show: the newest; establish: `baseline`)")
+    parser.add_argument("--name", type=_name, help="which one (show: the newest; establish: `baseline`)")
     parser.add_argument(
         "--minutes", type=_minutes, default=60, metavar="N", help="establish: of the last N minutes (default: 60)"
     )

@@ -144,7 +144,8 @@ class Client:
 
     def change(self, method: str, path: str, content: object = None) -> Any:
         """As `post`, by another method of HTTP, such as PUT or DELETE."""
-        _status, body = self._ask(f"{PREFIX}/{path}", content=json.dumps(content).encode(), method=method)
+        encoded = json.dumps(content).encode()
+        _status, body = self._ask(f"{PREFIX}/{path}", (200, 201, 202), encoded, method)
         return self._data(self._parsed(body))
 
     def _data(self, answer: Any) -> Any:

@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
         help=f"what makes it exit with 1: {', '.join(ASPECTS)} (default: {','.join(GATED)})",
     )
     parser.add_argument(
-        "--warm-up", type=command.span, default="", metavar="TIME", help="left out of each side's begin, such as 2m"
+        "--warm-up", type=command.span, metavar="TIME", help="left out of each side's begin, such as 2m"
     )
     parser.add_argument("--save", default="", metavar="FILE", help="keep one side there, for a later comparison")
     asked = parser.parse_args(words)
@@ -124,7 +124,7 @@ def _side(client: Client | None, asked: Namespace, text: str) -> Side:
     return Side.of_document(client.get("compare/side", of=comparable.words(text), service=asked.service))
 
 
-def _seconds(span: str) -> float:
+def _seconds(span: str | None) -> float:
     units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
     return float(span[1:-1]) * units[span[-1]] if span else 0.0
 

@@ -7,7 +7,8 @@ with it is compared as two releases are: with an error for each figure, and corr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
+from math import sqrt
+from statistics import median, stdev
 from time import gmtime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,8 @@ WEEKLY = 14 * DAY
 LEAST_OF_AN_HOUR = 3  # values of one hour of the day, below which the whole day stands for it
 
 Better = Literal["lower", "higher", "neither"]
+
+LEAST_ERROR = 0.02  # of a mean of some days
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ def _against(metric: str, before: Sequence[float | None], after: Sequence[float 
     found = Regression(
         metric, was.median, is_now.median, change, "same", was.low, was.high, was.spread, was.n, seasonal=seasonal
     )  # fmt: skip
-    one, two = _estimate(before), _estimate(after)
+    one, two = (_of_days if seasonal else _estimate)(before), _estimate(after)
     if one is not None and two is not None:
         if one.value > 0 and two.value > 0 and one.relative and two.relative:
             found.p = gap(one, two).p
@@ -187,6 +190,15 @@ def _estimate(values: Sequence[float | None]) -> Estimate | None:
     if found is None and sum(value is not None for value in values) >= 8:
         return _plain(values)
     return found
+
+
+def _of_days(values: Sequence[float | None]) -> Estimate | None:
+    """The mean of an hour over several days, which know little of each other."""
+    known = [value for value in values if value is not None]
+    middle = sum(known) / len(known) if known else 0.0
+    if len(known) < LEAST_OF_AN_HOUR or middle <= 0:
+        return None
+    return Estimate(middle, max(stdev(known) / middle / sqrt(len(known)), LEAST_ERROR), len(known) - 1)
 
 
 def _plain(values: Sequence[float | None]) -> Estimate:

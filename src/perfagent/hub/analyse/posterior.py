@@ -34,6 +34,8 @@ of one accident and not of where the series goes."""
 MOVES = ((0.025, 0.3), (0.05, 0.15), (0.1, 0.15), (0.2, 0.15), (0.4, 0.12), (0.8, 0.08), (1.6, 0.04), (20.0, 0.01))
 """How far things move, as a share of the level: up to so far, and how likely beforehand, either way together. Six in
 ten move by less than a tenth."""
+FAR = 8.0  # standard errors, beyond which nothing is
+LIKELIEST, HALVINGS = 8, 12  # explanations and steps that an interval is made of
 PRUNED = 1e-4  # of the likeliest, below which an explanation is left out
 
 
@@ -99,16 +101,21 @@ class Belief:
         return sum(_mass(one, self.freedom, self.scale, -inf, move) for one in self.explanations)
 
     def interval(self, share: float = 0.9) -> tuple[float, float]:
-        """The move lies between these with a chance of `share`."""
-        reach = max(abs(one.move) + 12 * one.error for one in self.explanations)
-        return self._at((1 - share) / 2, reach), self._at((1 + share) / 2, reach)
+        """The move lies between these with a chance of `share`, by the likeliest explanations."""
+        some = self.explanations[:LIKELIEST]
+        whole = sum(_mass(one, self.freedom, self.scale, -inf, inf) for one in some)
+        low = min(one.move - FAR * one.error for one in some)
+        high = max(one.move + FAR * one.error for one in some)
 
-    def _at(self, chance: float, reach: float) -> float:
-        low, high = -reach, reach
-        for _ in range(30):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.moves_below(middle) < chance else (low, middle)
-        return (low + high) / 2
+        def at(chance: float) -> float:
+            lower, upper = low, high
+            for _ in range(HALVINGS):
+                middle = (lower + upper) / 2
+                below = sum(_mass(one, self.freedom, self.scale, -inf, middle) for one in some)
+                lower, upper = (middle, upper) if below < chance * whole else (lower, middle)
+            return (lower + upper) / 2
+
+        return at((1 - share) / 2), at((1 + share) / 2)
 
 
 def believe(times: Sequence[float], values: Sequence[float], felt: float) -> Belief:
@@ -256,7 +263,8 @@ def _mass(one: Explanation, freedom: float, scale: float, low: float, high: floa
     for outer, chance in MOVES:
         density = chance / 2 / (outer - inner)
         for begin, end in ((-outer * scale, -inner * scale), (inner * scale, outer * scale)):
-            begin, end = max(begin, low), min(end, high)
+            begin = max(begin, low, one.move - FAR * error)
+            end = min(end, high, one.move + FAR * error)
             if begin < end:
                 found += density * (
                     below_quickly((end - one.move) / error, freedom)

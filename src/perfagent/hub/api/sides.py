@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perfagent.hub.store.store import Store
 
 BLOCKS = 60
+BUSY = 20  # blocks with calls, below which the range is narrowed to these
 RAW_SECONDS = 1800.0  # up to which all spans are read one by one, in blocks of seconds; minutes beyond
 MOST_SECONDS = 86_400.0  # of a version or a process: its last day
 MOST_OPERATIONS = 400
@@ -86,8 +87,8 @@ def choose(hub: Hub, text: str, service: str | None, field: str) -> Chosen:
         there = f"; versions here are {', '.join(list(versions)[:10])}" if versions else "; no version is known here"
         message = f"{text[:100]!r} is no version and no instance{there}; accepted are {FORMS}"
         raise Refused(404, "not_found", message, field)
-    end = max(row["latest"] for row in rows)
-    begin = max(min(row["earliest"] for row in rows), end - MOST_SECONDS)
+    end = max(row["latest"] for row in rows) + 1
+    begin = max(min(row["earliest"] for row in rows) - 0.001, end - MOST_SECONDS)  # floats are exact to 0.2 us
     return Chosen(text, Range(begin, max(end, begin + 1)), tuple(row["id"] for row in rows), service)
 
 
@@ -129,6 +130,19 @@ def read(store: Store, chosen: Chosen, *, spans_are_sampled: bool = False) -> Si
     Args:
         spans_are_sampled: whether only minutes count all calls, as where the hub reads from Prometheus and Jaeger.
     """
+    side = _chosen(store, chosen, spans_are_sampled)
+    busy = [place for place in range(side.count) if any(called.counts[place] for called in side.called.values())]
+    if not busy or len(busy) >= BUSY or side.width <= 1 or spans_are_sampled:
+        return side
+    # A short run within a long range: finer blocks of the part in which something happened tell more.
+    begin = side.begin + busy[0] * side.width
+    end = min(side.begin + (busy[-1] + 1) * side.width, side.end)
+    if end - begin >= side.end - side.begin:
+        return side
+    return _chosen(store, replace(chosen, within=Range(begin, end)), spans_are_sampled)
+
+
+def _chosen(store: Store, chosen: Chosen, spans_are_sampled: bool) -> Side:
     within = chosen.within
     raw = chosen.resources is not None or within.seconds <= RAW_SECONDS
     if raw and not spans_are_sampled:

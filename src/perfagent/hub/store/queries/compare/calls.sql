@@ -23,5 +23,5 @@ FROM blocks
 JOIN operations ON operations.id = blocks.operation
 WHERE ($service IS NULL OR operations.service = $service)
 GROUP BY ALL
-ORDER BY len(blocks) DESC
+ORDER BY count(*) DESC
 LIMIT $most
