@@ -71,7 +71,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 def methods_at(app: FastAPI, path: str) -> set[str]:
     """The methods that the description has for a path: a router knows those of one route alone."""
     found = set()
-    for template, methods in openapi(app)["paths"].items():
+    paths = openapi(app)["paths"]
+    for template, methods in ({path: paths[path]} if path in paths else paths).items():
         parts = re.split(r"\{[^}]*\}", template)
         if re.fullmatch("[^/]+".join(map(re.escape, parts)), path):
             found |= {method.upper() for method in METHODS if method in methods}

@@ -6,7 +6,7 @@ from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from perfagent.hub.analyse.thresholds import changed
 from perfagent.hub.api.audit import record
@@ -105,7 +105,7 @@ class Proposed(RuleFields):
 class Trial(Model):
     """What to replay: rules, thresholds or both; every rule that there is where nothing is named."""
 
-    hours: Annotated[int, Field(ge=1, le=168, strict=True)] = Field(
+    hours: Annotated[int, Field(ge=1, le=168)] = Field(
         default=168, description="How far back; minutes are kept for 7 days.", examples=[24]
     )
     names: Annotated[list[Name], Field(max_length=MOST)] = Field(
@@ -115,6 +115,14 @@ class Trial(Model):
     thresholds: Annotated[list[NewLimit], Field(max_length=30)] = Field(
         default=[], description="Thresholds with changed limits.", examples=[[]]
     )
+
+    @field_validator("hours", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """What JSON calls a number: 3 and 3.0, and neither "3" nor true, which pydantic would take as well."""
+        if isinstance(value, (str, bool)):
+            raise ValueError("a whole number is wanted")
+        return value
 
 
 class Fired(Model):
@@ -175,37 +183,6 @@ def rules(hub: TheHub) -> Answer:
     return success({"items": items, "problems": known.problems})
 
 
-@router.get("/rules/{name}", response_model=Success[OwnRule], responses=refuses(404))
-def rule(hub: TheHub, name: OfRule) -> Answer:
-    """One rule."""
-    return success(_answer(_known(rules_of(hub).all(), name)))
-
-
-@router.put("/rules/{name}", response_model=Success[OwnRule], responses=refuses(409), dependencies=[ADMIN])
-def set_rule(hub: TheHub, request: Request, name: OfRule, new: RuleFields) -> Answer:
-    """Makes a rule, or puts it in the place of the one of that name. For admins."""
-    known = rules_of(hub)
-    made = _read(name, new)
-    if name not in known.all() and len(known.all()) >= MOST:
-        raise Refused(409, "conflict", f"there are {MOST} rules already; delete one first", "name")
-    before = known.set(made)
-    record(request, "rules.set", name, before=before.document() if before else None, after=made.document())
-    return success(_answer(Kept(made, AT_RUN_TIME)))
-
-
-@router.delete("/rules/{name}", response_model=Success[OwnRules], responses=refuses(404, 409), dependencies=[ADMIN])
-def delete_rule(hub: TheHub, request: Request, name: OfRule) -> Answer:
-    """Forgets what was set at run time; where a file declares the rule, that serves again. For admins."""
-    known = rules_of(hub)
-    kept = _known(known.all(), name)
-    if kept.origin != AT_RUN_TIME:
-        message = f"{name} is declared in {kept.origin}: take it out there, or set it with enabled=false"
-        raise Refused(409, "conflict", message, "name")
-    known.drop(name)
-    record(request, "rules.deleted", name, before=kept.rule.document())
-    return success({"items": [_answer(one) for one in known.all().values()], "problems": known.problems})
-
-
 @router.post("/rules/test", response_model=Success[Tested], responses=refuses(404, 409))
 def test_rules(hub: TheHub, trial: Trial) -> Answer:
     """Replays the stored past: how often rules and thresholds would have fired, next to how often as they are.
@@ -241,6 +218,37 @@ def test_rules(hub: TheHub, trial: Trial) -> Answer:
         message = f"a replay of {trial.hours} h takes longer than {LONGEST:g} s: ask for fewer rules at once, or hours"
         raise Refused(409, "too_much", message, "hours") from None
     return success({"begin": begin, "end": end, "days": replay.days, "results": results})
+
+
+@router.get("/rules/{name}", response_model=Success[OwnRule], responses=refuses(404))
+def rule(hub: TheHub, name: OfRule) -> Answer:
+    """One rule."""
+    return success(_answer(_known(rules_of(hub).all(), name)))
+
+
+@router.put("/rules/{name}", response_model=Success[OwnRule], responses=refuses(409), dependencies=[ADMIN])
+def set_rule(hub: TheHub, request: Request, name: OfRule, new: RuleFields) -> Answer:
+    """Makes a rule, or puts it in the place of the one of that name. For admins."""
+    known = rules_of(hub)
+    made = _read(name, new)
+    if name not in known.all() and len(known.all()) >= MOST:
+        raise Refused(409, "conflict", f"there are {MOST} rules already; delete one first", "name")
+    before = known.set(made)
+    record(request, "rules.set", name, before=before.document() if before else None, after=made.document())
+    return success(_answer(Kept(made, AT_RUN_TIME)))
+
+
+@router.delete("/rules/{name}", response_model=Success[OwnRules], responses=refuses(404, 409), dependencies=[ADMIN])
+def delete_rule(hub: TheHub, request: Request, name: OfRule) -> Answer:
+    """Forgets what was set at run time; where a file declares the rule, that serves again. For admins."""
+    known = rules_of(hub)
+    kept = _known(known.all(), name)
+    if kept.origin != AT_RUN_TIME:
+        message = f"{name} is declared in {kept.origin}: take it out there, or set it with enabled=false"
+        raise Refused(409, "conflict", message, "name")
+    known.drop(name)
+    record(request, "rules.deleted", name, before=kept.rule.document())
+    return success({"items": [_answer(one) for one in known.all().values()], "problems": known.problems})
 
 
 def _oldest(hub: Hub, least: float) -> int:
