@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfagent.hub.declared import Declared
 from perfagent.hub.notify import declaration, document, facts, message, templates
 from perfagent.hub.notify.masking import Mask, of_address
 from tests.hubs import Home
-from tests.notify_story import TRACE, declare, deliveries, event, settled
+from tests.notify_story import TRACE, declare, deliveries, event, settled, write
 from tests.receivers import Answer, Webhook, until
 
 if TYPE_CHECKING:
@@ -112,6 +113,16 @@ def test_one_that_is_off_does_not_keep_the_others_from_serving(hub: ServedHub, t
     notes = hub.get("hub")["notes"]
     assert sum("channel pager: routing_key=… is not accepted" in note for note in notes) == 1
     assert "canary" not in json.dumps(notes) + json.dumps(hub.get("channels"))
+
+
+def test_a_hub_that_starts_in_its_own_folder_reads_its_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "perfagent.toml", '[[channel]]\nname = "hook"\nkind = "webhook"\nurl = "https://example.com"\n')
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    declared = Declared([".", str(tmp_path), str(tmp_path / "link")])
+    assert len(declared.tables("channel")) == 1
 
 
 def test_the_variable_names_channels_by_their_urls(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ class Declared:
     """
 
     def __init__(self, directories: Sequence[str]) -> None:
-        self._directories = list(dict.fromkeys(directories))
+        self._directories = list(dict.fromkeys(map(os.path.realpath, directories)))
         self._stamps: list[tuple[int, int] | None] = []
         self._documents: list[tuple[dict[str, Any], str]] = []
         self.problems: list[str] = []

@@ -24,7 +24,7 @@ function State({ word }) {
 
 /** What went wrong, below a name; whole in the tooltip. */
 function Wrong({ text }) {
-  return text && html`<small class="name" title=${line(text, 400)}>${line(text, 200)}</small>`;
+  return text && html`<span class="below" title=${line(text, 400)}>${line(text, 200)}</span>`;
 }
 
 /** Channels and the delivery log; nothing where nobody is to be told and nobody was. */
