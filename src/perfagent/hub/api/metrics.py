@@ -159,9 +159,8 @@ def query_metric(
         Query(
             description="What of it. rate: increments, or a histogram's values, a second; sum: of increments, values "
             "or levels; avg: mean (levels are added up over the series first); min, max; last: the last reading; "
-            "count: of points or a histogram's values; p50 to p99: percentiles, of histograms and of the readings of gauges "
-            "and levels that are kept. When left out: what "
-            "suits its kind.",
+            "count: of points or a histogram's values; p50 to p99: percentiles, of histograms and of the readings of "
+            "gauges and levels that are kept. When left out: what suits its kind.",
             examples=["avg"],
         ),
     ] = None,
