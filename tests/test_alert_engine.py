@@ -508,4 +508,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestWhateverHappens = Machine.TestCase
-TestWhateverHappens.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestWhateverHappens.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

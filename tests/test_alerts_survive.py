@@ -150,5 +150,6 @@ def test_however_often_the_hub_is_killed_each_alert_is_there_and_told_once(hub: 
     fired = [line["incident"]["services"][0] for line in hub.lines() if line["happening"] == "fired"]
     assert sorted(fired) == sorted([*services, "last"])
     for alert in hub.alerts().values():
-        (timeline,) = [hub.get(f"incidents/{alert['incident']}")["timeline"]]
+        timeline = hub.get(f"incidents/{alert['incident']}")["timeline"]
         assert [one["text"] for one in timeline if one["what"] == "told"] == ["People are told: fired"]
+        assert [one["text"] for one in timeline if one["what"] == "delivered"] == ["all was told: fired"]

@@ -11,7 +11,7 @@ import duckdb
 
 from perfagent.hub.alert import escalation, watchers
 from perfagent.hub.alert.book import Book
-from perfagent.hub.alert.engine import Engine
+from perfagent.hub.alert.engine import MOST_ACTIVE, Engine
 from perfagent.hub.alert.mutes import Mutes
 from perfagent.hub.alert.topology import Topology
 from perfagent.hub.api.ranges import MINUTES_KEPT, Range
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NEWEST = 7200  # s: what came later than this is looked at less often, for it costs more
 DEEP = 60.0  # s between two looks further back than that
-PATIENCE = 5.0  # s that the end waits for a look under way
+PATIENCE = 2.0  # s that the end waits for a look under way
 log = logging.getLogger("perfagent.hub")
 
 
@@ -56,6 +56,7 @@ class Alerts:
         self._escalations: Sequence[Escalation] = escalation.DEFAULTS
         self._deep_at = -1e9
         self._took = 0.0
+        self._left_out = 0
         self._waits_to_be_told: list[Event] = []
         self.problems: list[str] = []
         """What is wrong with the tables of the settings files that are about alerts."""
@@ -161,7 +162,7 @@ class Alerts:
                 self.look()
                 failing = ""
             except Exception as error:
-                if str(error) != failing:
+                if str(error) != failing and not self._ended.is_set():
                     failing = str(error)
                     known = isinstance(error, (StoreFailed, duckdb.Error))
                     log.error("a look at what is wrong failed, and is tried again: %s", error, exc_info=not known)
@@ -188,6 +189,9 @@ class Alerts:
             engine.mute, engine.escalations = self.mutes.judge(), self._escalations
             events = engine.take(now, seen)
             self._write(engine)
+            if engine.left_out and not self._left_out:
+                log.warning("%d violations are beyond the %d alerts that can be active", engine.left_out, MOST_ACTIVE)
+            self._left_out = engine.left_out
         if deep:
             self._deep_at = monotonic()
         if earliest is not None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONG_OVER = 600.0  # s: what was over for longer when it was first seen is history, and nobody is told
 MOST_ACTIVE = 2000  # alerts at once; what is beyond is counted and left out
 KEPT = 10_000  # alerts
+PRUNED_EVERY = 3600.0  # s
 KEPT_SECONDS = 8 * 86_400.0  # that are known here: watchers look back seven days
 
 
@@ -41,6 +42,7 @@ class Engine:
         self.escalations: Sequence[Escalation] = DEFAULTS
         self.mute: Callable[[float, Violation], str] = lambda now, violation: ""
         """The silence or maintenance window that keeps a violation quiet; "" for none."""
+        self._pruned = 0.0
         self.left_out = 0
         """Violations of the last look that are beyond MOST_ACTIVE."""
 
@@ -204,8 +206,9 @@ class Engine:
 
     def _prune(self, now: float) -> None:
         """Forgets what is long over, and the oldest of what is too much."""
-        if len(self.alerts) <= KEPT and int(now) % 600:
+        if len(self.alerts) <= KEPT and now - self._pruned < PRUNED_EVERY:
             return
+        self._pruned = now
         finished = sorted(
             (case for case in self.cases.known.values() if case.over is not None), key=lambda case: case.over or 0.0
         )

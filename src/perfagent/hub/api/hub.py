@@ -172,6 +172,7 @@ def hub(hub: TheHub, request: Request) -> Answer:
                 *hub.store.notes,
                 *(hub.remote.problems() if hub.remote is not None else ()),
                 *(problem.text for problem in hub.notifier.problems),
+                *hub.alerts.problems,
             ],
             "subscribers": request.app.state.live.subscribers,
             "schema": rows["schema"],

@@ -105,7 +105,21 @@ def _timeline(hub: Hub, found: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for row in hub.alerts.kept.rows("alerts/entries", incident=found["id"])
     ]  # fmt: skip
-    return sorted([*entries, *_releases(hub, found)], key=lambda one: one["time"])
+    return sorted([*entries, *_releases(hub, found), *_deliveries(hub, found)], key=lambda one: one["time"])
+
+
+DELIVERED = {"delivered": "{channel} was told: {happening}", "failed": "{channel} could not be told: {happening}"}
+
+
+def _deliveries(hub: Hub, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Who was told of an incident by which channel, and who could not be."""
+    return [
+        {
+            "time": row["ended"], "what": row["state"], "text": DELIVERED[row["state"]].format(**row), "alert": None,
+            "by": None, "note": row["error"] or None,
+        }
+        for row in hub.alerts.kept.rows("alerts/deliveries", incident=found["id"])
+    ]  # fmt: skip
 
 
 def _releases(hub: Hub, found: dict[str, Any]) -> list[dict[str, Any]]:

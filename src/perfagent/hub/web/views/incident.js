@@ -16,7 +16,7 @@ import { Table } from '../parts/table.js';
 import { Panel, View } from '../parts/view.js';
 
 const WORDS = { began: 'Began', joined: 'Began', worsened: 'Worse', over: 'Over', returned: 'Returned', muted: 'Quiet',
-  heard: 'Heard', told: 'Told', restart: 'Restart', version: 'Release' };
+  heard: 'Heard', told: 'Told', delivered: 'Delivered', failed: 'Failed', restart: 'Restart', version: 'Release' };
 
 export default function IncidentView({ subject }) {
   useCell(role);
