@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from perfagent.cli import main
 from perfagent.hub.analyse.baselines import by_hour, normal, of_season, regressions
 from perfagent.hub.api import baseline
 from tests.hub import resource, span, traces
+from tests.test_docs import blocks
 
 pytest_plugins = ["tests.hub"]
 
@@ -170,3 +172,11 @@ def test_baselines_are_good_for_seven_days(steady: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(baseline, "time", lambda: time.time() + 8 * DAY)
     assert steady.get("baselines")["items"] == []
     assert steady.refusal("baseline", service="shop")[0] == 404
+
+
+def test_the_commands_of_the_guide_work(steady: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for block in blocks("docs/how-to/baselines.md", "sh") for line in block.splitlines()]
+    where = ["--url", steady.url, "--token", steady.access.token("operator")]
+    for line in lines:
+        assert main([*shlex.split(line)[1:], *where]) == 0, (line, capsys.readouterr())
+    assert "before-release" in capsys.readouterr().out

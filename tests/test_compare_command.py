@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from perfagent.cli import comparable, main
 from perfagent.hub.store import archive
 from tests.test_compare import send_version
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,3 +148,12 @@ def test_words_of_people_become_ranges() -> None:
     begin, end = map(float, comparable.words("2026-11-27T10:00..11:00").split(".."))
     assert end - begin == 3600
     assert time.localtime(begin).tm_hour == 10
+
+
+def test_the_commands_of_the_guide_work(
+    two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in blocks("docs/how-to/compare.md", "sh") for line in block.splitlines()]
+    statuses = [main([*shlex.split(line)[1:], *where(two)]) for line in lines]
+    assert statuses == [1, 1, 1, 0, 0], capsys.readouterr()
