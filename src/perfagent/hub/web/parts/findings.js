@@ -1,8 +1,8 @@
 /** What was found, what has changed: each in a sentence, with the way to it. */
 
-import { duration, percent, quantity } from '../core/format.js';
+import { count, duration, percent, quantity } from '../core/format.js';
 import { html } from '../core/html.js';
-import { safeLink } from '../core/route.js';
+import { link, safeLink } from '../core/route.js';
 import { line, plain } from '../core/text.js';
 import { Icon } from './icon.js';
 import { Service } from './names.js';
@@ -14,7 +14,8 @@ export function Findings({ items }) {
       ${items.map((one, index) => html`<${Finding} key=${`${one.kind} ${one.title} ${index}`} of=${one} />`)}</ul>`;
 }
 
-function Finding({ of: { severity, title, evidence, impact, recommendation, service, link } }) {
+function Finding({ of }) {
+  const { severity, title, evidence, impact, recommendation, service, link } = of;
   const address = safeLink(link);
   const name = line(title, 160);
   return html`<li class="finding">
@@ -26,7 +27,24 @@ function Finding({ of: { severity, title, evidence, impact, recommendation, serv
           </span>`}</p>
       ${recommendation && html`<p class="advice">
             <${Icon} name="arrow" size=${13} /> ${plain(recommendation).slice(0, 400)}</p>`}
+      <${More} of=${of} />
     </div></li>`;
+}
+
+/** What to do step by step, what it saves, and requests that show it. */
+function More({ of: { steps = [], effort, seconds_per_day: saved, requests_per_day: touched, place, traces = [] } }) {
+  if (!steps.length && !traces.length && !place) return null;
+  const facts = [
+    saved >= 1 && `saves ${duration(saved * 1000)} of waiting a day`,
+    touched >= 1 && `${count(touched)} requests a day`,
+    effort && `effort: ${line(effort, 10)}`,
+  ].filter(Boolean);
+  return html`<details class="finding-more"><summary>${facts.length ? facts.join(' · ') : 'Steps'}</summary>
+    ${steps.length > 0 && html`<ol>${steps.map((step, index) => html`<li key=${index}>${line(step, 300)}</li>`)}</ol>`}
+    ${place && html`<p class="quiet">From <code>${line(place, 200)}</code></p>`}
+    ${traces.length > 0 && html`<p class="quiet">Seen in ${traces.slice(0, 3).map((trace, index) => html`
+        <a key=${trace} href=${link(['traces', trace])}>trace ${index + 1}</a> `)}</p>`}
+  </details>`;
 }
 
 const KINDS = {
