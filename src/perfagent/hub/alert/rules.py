@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from perfagent.hub.api.ranges import Range
     from perfagent.hub.conditions.judging import Found
     from perfagent.hub.conditions.lasting import Spell
+    from perfagent.hub.conditions.rule import Rule
     from perfagent.hub.hub import Hub
 
 log = logging.getLogger("perfagent.hub")
-SETTLED = 10
-"""Seconds after its end that a minute is judged: what is sent every few seconds has come by then."""
-BEFORE = 3600
+SETTLED = 20
+"""Seconds after its end that a minute is judged: what is sent every 15 seconds has come by then."""
+BEFORE = 900
 """Seconds that are judged before a range, so that what began before it is known."""
 MOST_TOLD = 100
 """Violations of one rule that are told; a rule about everything would else be everybody's."""
@@ -44,6 +45,7 @@ class RuleWatcher:
         self._rules = Rules(hub)
         self._judge = Judge(hub.store, lambda: limits(hub.store))
         self._told: set[str] = set()
+        self._seen: tuple[object, list[Found]] = (None, [])
 
     def look(self, within: Range) -> Iterator[Violation]:
         """The violations of a range, those that are over included."""
@@ -53,13 +55,23 @@ class RuleWatcher:
             return
         end = floor((within.end - SETTLED) / 60) * 60
         begin = min(floor(within.begin / 60) * 60, end - 60)
-        self._tell(fetch(self._hub, self._judge.needs(rules), begin - BEFORE, end))
         told: dict[str, int] = {}
-        for found in self._judge.judge(rules, begin, end, BEFORE):
+        for found in self._found(rules, begin, end):
             for spell in found.spells:
                 told[found.rule.name] = told.get(found.rule.name, 0) + 1
                 if told[found.rule.name] <= MOST_TOLD:
                     yield violation(found, spell)
+
+    def _found(self, rules: list[Rule], begin: int, end: int) -> list[Found]:
+        """What came of the rules; computed once a minute, for it takes longer the farther they look back."""
+        asked = (rules, begin, end)
+        if self._seen[0] != asked:
+            self._tell(fetch(self._hub, self._judge.needs(rules), begin - BEFORE, end))
+            near = [one for one in rules if one.expression.reach <= BEFORE]
+            far = [one for one in rules if one.expression.reach > BEFORE]
+            found = self._judge.judge(near, begin, end, BEFORE) if near else []
+            self._seen = (asked, [*found, *(self._judge.judge(far, begin, end, BEFORE) if far else [])])
+        return self._seen[1]
 
     def _tell(self, problems: list[str]) -> None:
         for problem in problems:

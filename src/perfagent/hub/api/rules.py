@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["alerts"])
 
 LONGEST = 20.0  # s that a replay may take
-SETTLED = 10  # s after its end that a minute is judged
+SETTLED = 20  # s after its end that a minute is judged
 Severity = Literal["low", "medium", "warning", "high", "critical"]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)]
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}[smhd]|0)$")]
