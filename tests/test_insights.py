@@ -165,3 +165,10 @@ def test_what_databases_tell_becomes_insights(hub: ServedHub, monkeypatch: pytes
     assert found["missing_index"]["link"].startswith("#/queries/")
     categories = {one["title"]: one["category"] for one in hub.get("recommendations", hours=1)["items"]}
     assert categories[found["missing_index"]["title"]] == "database"
+
+
+def test_a_process_whose_identity_begins_with_a_digit_is_told_of(hub: ServedHub) -> None:
+    who = resource("shop", "40152919-5293-4e2e-a32f-15c77e325244")
+    hub.send("metrics", metrics(who, counter("perfagent.telemetry.dropped", 12)))
+    assert any("40152919" in one["evidence"] + one["link"] for one in hub.get("insights")["items"])
+    assert hub.get("overview")["findings"]

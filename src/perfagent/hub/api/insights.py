@@ -97,9 +97,15 @@ def _released(store: Store, read: facts.Read) -> list[tuple[changes.Change, Sequ
     return [(one, [each for each in since if each.service == one.service]) for one in versions]
 
 
+def _operation(one: finding.Finding) -> int | None:
+    """The operation that a finding is about; None where it is about something else, such as a process."""
+    last = one.subject.rpartition(" ")[2]
+    return int(last) if last.isdecimal() and one.subject.replace(" ", "").isdecimal() else None
+
+
 def _show(store: Store, read: facts.Read, said: Sequence[finding.Finding]) -> None:
     """Adds callers, traces, and since when."""
-    subjects = {int(one.subject.split(" ")[-1]): one for one in said if one.subject[:1].isdigit()}
+    subjects = {number: one for one in said if (number := _operation(one)) is not None}
     limits = {
         operation: bucket_of((SLOW_QUERY if one.kind == "slow_query" else SLOW_ENDPOINT)[0] * MS)
         if one.kind in ("slow_query", "slow_endpoint", "slow_call")
@@ -116,7 +122,7 @@ def _show(store: Store, read: facts.Read, said: Sequence[finding.Finding]) -> No
         rows = store.rows("samples/minutes", **bounds, operations=list(limits), buckets=list(limits.values()))
         times = {row["operation"]: (float(row["first"]), min(float(row["last"] + 60), read.within.end)) for row in rows}
     for one in said:
-        number = int(one.subject.split(" ")[-1]) if one.subject[:1].isdigit() else None
+        number = _operation(one)
         known = spans.get(number) if number is not None else None
         if known is not None:
             one.place = one.place or known.caller
