@@ -50,7 +50,7 @@ def amtool(*words: str) -> str:
 
 
 def test_amtool_accepts_the_file_with_every_example() -> None:
-    assert "6 receivers" in amtool("check-config", str(CONFIG))
+    assert "7 receivers" in amtool("check-config", str(CONFIG))
 
 
 @pytest.mark.parametrize(
