@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 from perfagent.hub.sources.seen import Blocked, DeadTuples, SequentialScans, UnusedIndex
 from tests.hub import counter, level, metrics, resource, span, traces
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     import pytest
@@ -111,6 +115,17 @@ def test_what_began_a_minute_ago_is_seen_in_a_range_of_a_day(hub: ServedHub) -> 
     found = insights(hub, hours=24)
     assert "slow_query" in found
     assert "GET /orders" in found["slow_endpoint"]["title"]
+
+
+def test_the_pages_commands_answer(hub: ServedHub) -> None:
+    Sender(hub).requests(30, 0, times=12, ms=30)
+    commands = blocks("docs/how-to/insights.md", "sh")
+    assert len(commands) == 2
+    for command in commands:
+        environ = {**os.environ, "HUB": hub.url, "TOKEN": hub.access.token("viewer")}
+        told = subprocess.run(["bash", "-euc", command], env=environ, capture_output=True, check=True, text=True)
+        answers = [json.loads(one) for one in told.stdout.replace("}{", "}\n{").splitlines()]
+        assert [one["status"] for one in answers] == ["success"] * command.count("curl")
 
 
 def test_retries_are_told_from_single_failures(hub: ServedHub) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING
 
 from perfagent.hub.analyse.causes.facts import Cache, Pool, Process
@@ -113,19 +114,17 @@ def _cores(points: Sequence[Row], begin: float, end: float, since: float) -> flo
 
 
 def _p99(points: Sequence[Row], begin: float, end: float) -> float | None:
-    """The 99th percentile of a histogram of seconds in a stretch, ms; of a few values, the longest but one."""
-    chosen = [one for one in points if begin <= one["time"] / 1e9 < end and one["buckets"] and one["bounds"]]
-    if not chosen:
-        return None
-    bounds = chosen[0]["bounds"]
-    counts = [0.0] * (len(bounds) + 1)
-    for one in chosen:
-        if one["bounds"] == bounds:
-            for place, count in enumerate(one["buckets"]):
-                counts[place] += count
-    largest = max((one["largest"] for one in chosen if one["largest"] is not None), default=None)
-    found = explicit_quantile(bounds, counts, 0.99, largest)
-    return None if found is None else found * 1000
+    """The 99th percentile of seconds between two readings, ms; of all readings of a stretch, the middle one.
+
+    So one reading that is bad for another reason, or of what is wrong now, does not speak for all of before.
+    """
+    found = []
+    for one in points:
+        if begin <= one["time"] / 1e9 < end and one["buckets"] and one["bounds"] and one["count"]:
+            seconds = explicit_quantile(one["bounds"], one["buckets"], 0.99, one["largest"])
+            if seconds is not None:
+                found.append(seconds * 1000)
+    return median(found) if found else None
 
 
 def _paused(points: Sequence[Row], begin: float, end: float) -> float | None:
