@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perfagent.hub.alert.violation import Severity
     from tests.hub import ServedHub
 
-QUICK = Timing(first_retry=0.05, longest_retry=0.4, longest_pause=0.2, collecting=0.3, deadline=3.0)
+QUICK = Timing(first_retry=0.05, longest_retry=0.4, longest_pause=0.2, collecting=0.3, deadline=25.0)
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
