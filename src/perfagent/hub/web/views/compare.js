@@ -1,7 +1,7 @@
 /** Compare: two versions, starts or ranges of time side by side, what got worse first, and how sure that is. */
 
 import { useData, useFilters } from '../core/data.js';
-import { bytes, count, duration, full, percent } from '../core/format.js';
+import { bytes, count, duration, percent, when } from '../core/format.js';
 import { useCell } from '../core/cell.js';
 import { html } from '../core/html.js';
 import { route, safeLink } from '../core/route.js';
@@ -29,15 +29,15 @@ const COLUMNS = [
   { key: 'name', label: 'What', grow: true, cell: (one) => html`<span class="name" title=${plain(one.name).slice(0, 400)}>
     <bdi>${line(one.name || one.kind, 120)}</bdi></span><span class="name quiet">${one.kind}</span>` },
   { key: 'figure', label: 'Figure', cell: (one) => one.figure },
-  { key: 'before', label: 'Before', right: true, cell: (one) => figure(one.before, one.unit) },
-  { key: 'after', label: 'After', right: true, cell: (one) => figure(one.after, one.unit) },
+  { key: 'before', label: 'Before', right: true, wide: true, cell: (one) => figure(one.before, one.unit) },
+  { key: 'after', label: 'After', right: true, wide: true, cell: (one) => figure(one.after, one.unit) },
   { key: 'change', label: 'Change', right: true, title: 'The true change is in the brackets 19 of 20 times',
     cell: (one) => one.change === null ? html`<span class="quiet">too little data</span>`
       : html`<strong class=${WORDS[one.verdict]}>${change(one.change, one.unit)}</strong>${one.low !== null
         && html`<span class="name quiet">${change(one.low, one.unit)} … ${change(one.high, one.unit)}</span>`}` },
   { key: 'certainty', label: 'Certainty', right: true, wide: true,
     cell: (one) => one.certainty === null ? '' : one.certainty > 0.999 ? '> 99.9 %' : percent(one.certainty) },
-  { key: 'verdict', label: '', cell: (one) => html`<span class=${WORDS[one.verdict] ?? 'quiet'}>${one.verdict}</span>` },
+  { key: 'verdict', label: 'Verdict', wide: true, cell: (one) => html`<span class=${WORDS[one.verdict] ?? 'quiet'}>${one.verdict}</span>` },
   { key: 'service', label: 'Service', wide: true, cell: (one) => html`<${Service} name=${one.service} />` },
 ];
 
@@ -61,10 +61,10 @@ function Told({ found }) {
   if (found.verdict === 'nothing') return html`<${Empty} title="Nothing can be compared">
     <p>No figure has enough data on both sides: at least 30 calls, over 8 stretches of time.</p></${Empty}>`;
   const told = { worse: 'Worse', better: 'Better', same: 'No certain difference' }[found.verdict];
-  return html`<p><strong class=${WORDS[found.verdict]}>${told}</strong> in latency and memory by more than
+  return html`<p class="notice"><strong class=${WORDS[found.verdict]}>${told}</strong> in latency and memory by more than
       ${' '}${percent(found.tolerance)}: ${line(found.before.label, 60)} (${count(found.before.requests)} requests from
-      ${' '}<time>${full(found.before.begin)}</time>) and ${line(found.after.label, 60)}
-      (${count(found.after.requests)} requests from <time>${full(found.after.begin)}</time>).</p>
+      ${' '}<time>${when(found.before.begin)}</time>) and ${line(found.after.label, 60)}
+      ${' '}(${count(found.after.requests)} requests from <time>${when(found.after.begin)}</time>).</p>
     <${Table} caption="Differences" columns=${COLUMNS} rows=${found.differences} primary
       id=${(one) => [one.service, one.kind, one.name, one.figure].join(' ')} href=${(one) => safeLink(one.link)} />
     <p class="quiet">${count(found.tested)} figures were tested; of the differences that are told, at most
