@@ -34,7 +34,7 @@ const COLUMNS = [
   { key: 'change', label: 'Change', right: true, title: 'The true change is in the brackets 19 of 20 times',
     cell: (one) => one.change === null ? html`<span class="quiet">too little data</span>`
       : html`<strong class=${WORDS[one.verdict]}>${change(one.change, one.unit)}</strong>${one.low !== null
-        && html`<span class="name quiet">${change(one.low, one.unit)} … ${change(one.high, one.unit)}</span>`}` },
+        && html`<span class="name quiet wide">${change(one.low, one.unit)} … ${change(one.high, one.unit)}</span>`}` },
   { key: 'certainty', label: 'Certainty', right: true, wide: true,
     cell: (one) => one.certainty === null ? '' : one.certainty > 0.999 ? '> 99.9 %' : percent(one.certainty) },
   { key: 'verdict', label: 'Verdict', wide: true, cell: (one) => html`<span class=${WORDS[one.verdict] ?? 'quiet'}>${one.verdict}</span>` },
