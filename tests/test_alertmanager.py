@@ -59,6 +59,7 @@ def test_amtool_accepts_the_file_with_every_example() -> None:
         (("alertname=FailingRequests", "severity=critical", "service_name=shop"), "critical"),
         (("alertname=FailingRequests", "severity=warning", "service_name=shop"), "warning"),
         (("alertname=SloBurnsFast", "severity=critical", "slo=shop-latency"), "critical"),
+        (("alertname=DeprecatedCodeCalled", "severity=low", "service_name=shop"), "nobody"),
         (("alertname=Unknown",), "webhook"),
     ],
 )

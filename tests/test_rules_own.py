@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfagent.hub.alert.event import Event, Incident
 from perfagent.hub.alert.rules import RuleWatcher
 from perfagent.hub.api.ranges import Range
 from perfagent.hub.conditions.rule import BadRule, read
+from perfagent.hub.notify.channel import Channel
 from tests.hub import counter, gauge, histogram, metrics, resource
 
 if TYPE_CHECKING:
@@ -198,6 +200,22 @@ def test_a_rule_says_again_what_it_was_made_of() -> None:
     }  # fmt: skip
     assert read(fields).document() == fields
     assert json.dumps(read({"name": "a", "when": "avg(x) > 1", "for": "90s"}).document()["for"]) == '"2m"'
+
+
+def test_a_rule_that_names_its_channels_tells_these_alone(hub: ServedHub) -> None:
+    put(hub, "deep", when="avg(queue.depth) > 100", channels=["ops", "shop-team"])
+    put(hub, "deeper", when="avg(queue.depth) > 150")
+    for ago in range(6, 0, -1):
+        tell(hub, ago, gauge("queue.depth", 200, ago=minute(ago)))
+    named, open_to_all = sorted(look(hub), key=lambda one: one.rule)
+    channels = [Channel(name, "file", "", {}) for name in ("ops", "shop-team", "others")]
+
+    def who(*violations: Violation) -> list[str]:
+        incident = Incident("0" * 16, "warning", "deep", "", ("shop",), 0.0, None, violations, "")
+        return [one.name for one in channels if one.wants(Event("fired", 0.0, incident), told=False)]
+
+    assert who(named) == ["ops", "shop-team"]
+    assert who(open_to_all) == who(named, open_to_all) == ["ops", "shop-team", "others"]
 
 
 def test_what_a_rule_finds_is_an_alert_of_the_hub(hub: ServedHub) -> None:

@@ -75,6 +75,9 @@ class Channel:
         if event.happening in FOLLOWING:
             return told
         incident = event.incident
+        named = [str(one.details.get("channels", "")) for one in incident.violations]
+        if named and all(named) and self.name not in ", ".join(named).split(", "):
+            return False  # all of it is from rules that say who is told
         return SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity) and (
             not self.services
             or any(fnmatchcase(service, pattern) for service in incident.services or ("",) for pattern in self.services)
