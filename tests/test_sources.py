@@ -117,7 +117,8 @@ def memory() -> tuple[int, int]:
     return figures["MemTotal"], figures["MemAvailable"]
 
 
-def test_the_machine_can_be_left_alone(serve_hub: ServeHub) -> None:
+def test_the_machine_can_be_left_alone(serve_hub: ServeHub, tmp_path: Path) -> None:
+    often(tmp_path, "application")
     hub = collecting(serve_hub, PERFAGENT_SOURCE_SYSTEM="false")
     until(lambda: source(hub, "application").get("collections"))
     assert source(hub, "system") == {}

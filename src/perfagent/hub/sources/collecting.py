@@ -24,6 +24,8 @@ JITTER = 0.05
 """Of the interval: sources that were declared together do not stay together."""
 FIRST = 2.0
 """Seconds within which a source first collects."""
+LATER = 10.0
+"""Seconds after which what looks at the store first does: a hub that begins answers programs first."""
 log = logging.getLogger("perfagent.hub")
 
 
@@ -40,7 +42,8 @@ class Collecting:
         self.state = State(plan, time.time())
         self._hub = hub
         self._source: Source | None = None
-        self._next = now + random.uniform(0, min(FIRST, plan.interval))  # noqa: S311 - no secret
+        later = min(LATER, plan.interval) if plan.kind in kinds.STORED else 0.0
+        self._next = now + later + random.uniform(0, min(FIRST, plan.interval))  # noqa: S311 - no secret
         self._begun = now
         self._ended = False
         self._lock = threading.Lock()  # of the source: one thread at a time
