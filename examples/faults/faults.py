@@ -107,7 +107,7 @@ FAULTS = (
             "ALTER TABLE order_lines RENAME COLUMN unit_price TO price",
         ),
     ),
-    Fault("loop_block/a", "blocked_loop", ("market", "delivery"), *flagged(label_printer=0.2)),
+    Fault("loop_block/a", "blocked_loop", ("market", "delivery"), *flagged(label_printer=0.35)),
     Fault("loop_block/b", "blocked_loop", ("market", "points"), *flagged(points_of_all=True)),
     Fault(
         "pool_starvation/a", "pool", ("market", "postgresql"), *flagged(charge_first=True),

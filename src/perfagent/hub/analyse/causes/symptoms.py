@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 8  # requests now, below which a percentile tells of chance
 ENOUGH_BEFORE = 20
+YOUNG = 120.0  # s before, below which what is slow may always have been
 ALPHA = 0.001  # chance of one false symptom in a look at a whole program (Bonferroni)
 SLOWER = 1.5  # times
 SLOWER_MS = 5.0
@@ -27,7 +28,7 @@ class Slow(NamedTuple):
     before: Calls | None  # None where nothing was, or where it was as bad
     rate: float  # requests a second
     extra_ms: float  # of a request, on average
-    chronic: bool = False  # whether it was as slow before: it explains nothing that is new
+    chronic: bool = False  # whether it was as slow before, or nobody knows: it explains nothing that is new
 
 
 class Failed(NamedTuple):
@@ -57,7 +58,7 @@ def slow(facts: Facts) -> list[Slow]:
                 found.append(Slow(one, old, rate, extra))
                 continue
         if (one.durations.quantile(0.95) or 0.0) >= SLOW_MS:
-            found.append(Slow(one, None, rate, mean, chronic=known))
+            found.append(Slow(one, None, rate, mean, chronic=known or facts.seconds_before < YOUNG))
     return sorted(found, key=lambda each: (each.chronic, -each.rate * each.extra_ms))
 
 
