@@ -69,7 +69,7 @@ def settled(found: Sequence[Finding], whole: Facts, lately: Sequence[Finding], r
 
 def _can_tell(one: Finding, whole: Facts, recent: Facts) -> bool:
     """Whether the last minutes have enough of a finding's subject to say that it is over."""
-    if one.kind in ("deprecation", "slower", "release", *SOURCES) or "score" in one.metrics:
+    if one.kind in ("deprecation", "slower", "release", "serial_calls", *SOURCES) or "score" in one.metrics:
         return False  # these look at their own time
     if one.kind in ("blocked_loop", "cpu", "gc", "dropped", "internal_errors"):
         return True

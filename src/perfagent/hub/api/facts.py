@@ -133,20 +133,25 @@ IN_USE = 3
 """Steps of a range in which a cache was asked: what libraries look up while they are imported is no use of a cache."""
 
 
-def gather(store: Store, read: Read) -> finding.Facts:
-    """The facts of a range."""
+def gather(store: Store, read: Read, *, brief: bool = False) -> finding.Facts:
+    """The facts of a range.
+
+    Args:
+        brief: without what only explains: breakdowns, first failures and deprecations, half of the time.
+    """
     within, service, sampled = read.within, read.service, read.sampled
     slow = [
         one.operation
         for one in read.called
         if one.category in REQUESTS and (one.durations.quantile(0.95) or 0) >= SLOW_ENDPOINT[0]
     ][:EXPLAINED]
-    breakdown = breakdowns(store, sampled, slow, EACH) if slow else None
+    breakdown = breakdowns(store, sampled, slow, EACH) if slow and not brief else None
     repeating = _repeated(store, sampled, read.called)
     called = {one.operation: one for one in read.called}
-    failed = _causes(store, sampled, service) if any(one.durations.errors for one in read.called) else None
+    fails = any(one.durations.errors for one in read.called)
+    failed = _causes(store, sampled, service) if fails and not brief else None
     caches = figures(store, within, service)
-    deprecated = ledger(store, within, service)
+    deprecated = [] if brief else ledger(store, within, service)
     return finding.Facts(
         seconds=reading.seconds(within),
         calls=read.called,
@@ -167,7 +172,7 @@ def gather(store: Store, read: Read) -> finding.Facts:
             if one["own"]  # what a library calls is for its authors; the view has it
         ],
         changes=read.changed,
-        retried=_retried(store, sampled, called) if failed else [],
+        retried=_retried(store, sampled, called) if fails else [],
         pools=_pools(store, within, service),
     )
 

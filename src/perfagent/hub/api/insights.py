@@ -85,7 +85,7 @@ def _lately(store: Store, read: facts.Read) -> finding.Facts | None:
         changed=(),
         sampled=Range(max(read.sampled.begin, short.begin), short.end),
     )
-    return facts.gather(store, recent)
+    return facts.gather(store, recent, brief=True)
 
 
 def _released(store: Store, read: facts.Read) -> list[tuple[changes.Change, Sequence[changes.Change]]]:
