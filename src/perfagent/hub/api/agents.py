@@ -118,9 +118,7 @@ class InvalidateTags(Model):
 class Factors(Model):
     """What the ttl of new values is multiplied by."""
 
-    factors: dict[
-        Annotated[str, Field(max_length=255, pattern=PLAIN)], Annotated[float, Field(strict=True, ge=0.1, le=100)]
-    ] = Field(
+    factors: dict[Annotated[str, Field(max_length=255)], Annotated[float, Field(strict=True, ge=0.1, le=100)]] = Field(
         min_length=1, max_length=50, description='By cache; "" for every one that is not named.', examples=[{"": 2.0}]
     )
 

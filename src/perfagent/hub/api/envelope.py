@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -16,6 +16,17 @@ class Model(BaseModel):
     """Base of what the interface takes and gives: a field that is not declared is refused, in both directions."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def _whole(value: object) -> object:
+    """What JSON calls a whole number: 3 and 3.0, and neither "3" nor true, which pydantic would take as well."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("a whole number is wanted")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""For the types of whole numbers in a body; stands after their Field, whose bounds the description would else lack."""
 
 
 class Success(Model, Generic[T]):

@@ -11,7 +11,7 @@ from perfagent.hub.analyse.errors import causes, failure
 from perfagent.hub.api import facts
 from perfagent.hub.api.audit import record
 from perfagent.hub.api.context import OfService, TheHub
-from perfagent.hub.api.envelope import Answer, Model, Success, success
+from perfagent.hub.api.envelope import WHOLE, Answer, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.paging import Paging
 from perfagent.hub.api.security import ADMIN
@@ -189,7 +189,7 @@ class _New(Model):
     service: Text = Field(description="`service.name`.", examples=["shop"])
     objective: Percent = Field(description="The share that shall be good, in percent.")
     route: Text | None = Field(None, description="`http.route`; all of the service without.", examples=["/items/{id}"])
-    window_days: Annotated[int, Field(ge=1, le=90, strict=True)] = Field(30, description="Over which it holds.")
+    window_days: Annotated[int, Field(ge=1, le=90), WHOLE] = Field(30, description="Over which it holds.")
 
 
 class NewAvailability(_New):
@@ -202,7 +202,7 @@ class NewLatency(_New):
     """Requests are good that take at most so long."""
 
     indicator: Literal["latency"]
-    threshold_ms: Literal[THRESHOLDS] = Field(  # type: ignore[valid-type]
+    threshold_ms: Annotated[Literal[THRESHOLDS], WHOLE] = Field(  # type: ignore[valid-type]
         description="A bound of the buckets of `http.server.request.duration`, so that the share is exact.",
         examples=[250],
     )

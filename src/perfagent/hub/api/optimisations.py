@@ -9,7 +9,7 @@ from pydantic import Field
 
 from perfagent.hub.api.audit import record
 from perfagent.hub.api.context import PLAIN, OfService, TheHub
-from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
+from perfagent.hub.api.envelope import WHOLE, Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.paging import Paging
 from perfagent.hub.api.security import ADMIN, caller
@@ -122,8 +122,8 @@ class Change(Model):
     name: Annotated[str, Field(pattern=RULE)] = Field(examples=["high-memory"])
     mode: Mode | None = Field(None, description="Null takes its own mode back.", examples=["act"])
     enabled: Annotated[bool, Field(strict=True)] | None = Field(None, examples=[True])
-    priority: Annotated[int, Field(ge=0, le=100, strict=True)] | None = Field(None, examples=[90])
-    cooldown_minutes: Annotated[int, Field(ge=1, le=10_080, strict=True)] | None = Field(None, examples=[5])
+    priority: Annotated[int, Field(ge=0, le=100), WHOLE] | None = Field(None, examples=[90])
+    cooldown_minutes: Annotated[int, Field(ge=1, le=10_080), WHOLE] | None = Field(None, examples=[5])
     release: Annotated[bool, Field(strict=True)] = Field(
         False, description="Ends what holds it, so that it is tried again.", examples=[False]
     )
