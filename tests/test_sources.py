@@ -224,6 +224,7 @@ def test_a_command_and_an_address_that_answer_json_are_sources(serve_hub: ServeH
         assert "verysecret" not in hub.ask("sources").text
 
 
+@pytest.mark.slow
 def test_an_address_that_fails_is_told_with_its_status(serve_hub: ServeHub, tmp_path: Path) -> None:
     with answering(503, b"sorry") as url:
         declared(tmp_path, f'[[source]]\nname = "checkout"\nurl = "{url}/health"\ninterval = 1')
@@ -237,6 +238,7 @@ def test_an_address_that_fails_is_told_with_its_status(serve_hub: ServeHub, tmp_
     assert "no answer" in facts(hub.hub, Probe)[0].problem
 
 
+@pytest.mark.slow
 def test_a_source_that_hangs_fails_by_itself_and_the_others_go_on(
     serve_hub: ServeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +293,7 @@ def test_a_missing_driver_turns_its_source_off_with_the_line_that_installs_it(
     assert one["collections"] == 1
 
 
+@pytest.mark.slow
 def test_declarations_that_are_wrong_are_told_and_the_others_serve(serve_hub: ServeHub, tmp_path: Path) -> None:
     declared(
         tmp_path,
@@ -360,6 +363,7 @@ def test_programs_endpoints_and_caches_are_sources_and_counted(serve_hub: ServeH
     assert hub.refusal("sources/nobody") == (404, "not_found", "name")
 
 
+@pytest.mark.slow
 def test_the_zone_turns_sources_off_and_on_again(
     serve_hub: ServeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,6 +389,7 @@ def test_the_zone_turns_sources_off_and_on_again(
     until(lambda: source(hub, "application")["health"] == "healthy")
 
 
+@pytest.mark.slow
 def test_the_hub_tells_of_itself_on_its_metrics_and_as_a_service(serve_hub: ServeHub, tmp_path: Path) -> None:
     often(tmp_path, "hub", "system")
     hub = collecting(serve_hub)

@@ -20,8 +20,8 @@ class SourceSettings(Table):
     system = Flag(
         "PERFAGENT_SOURCE_SYSTEM",
         True,
-        "Whether the hub measures its own machine and its container each 15 s, for 0.6 % of one core at most: 2 ms to look, "
-        "the rest to store it, where nothing else is to be stored.",
+        "Whether the hub measures its own machine and its container each 15 s, for 0.6 % of one core at most: 2 ms to "
+        "look, the rest to store it, where nothing else is to be stored.",
     )
     adaptive = Flag(
         "PERFAGENT_ADAPTIVE_INTERVALS",
