@@ -172,9 +172,14 @@ def gather(store: Store, read: Read, *, brief: bool = False) -> finding.Facts:
             if one["own"]  # what a library calls is for its authors; the view has it
         ],
         changes=read.changed,
-        retried=_retried(store, sampled, called) if fails else [],
+        retried=_retried(store, sampled, called) if _inner_fail(read.called) else [],
         pools=_pools(store, within, service),
     )
+
+
+def _inner_fail(called: Sequence[Calls]) -> bool:
+    """Whether so much fails within requests that some of it may have been tried again: 2 times in 3 requests."""
+    return any(one.category not in REQUESTS and one.durations.errors >= 6 for one in called)
 
 
 def _retried(store: Store, sampled: Range, called: Mapping[int, Calls]) -> list[finding.Retried]:
