@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from perfagent.hub.alert.mutes import MATCHED, TooMany
 from perfagent.hub.alert.violation import Kind, Severity
@@ -63,6 +63,14 @@ class Alert(Model):
     note: str | None = Field(description="What they said.", examples=[None])
 
 
+def _number(value: object) -> object:
+    """What JSON calls a number: 3 and 3.0, and neither "3" nor true, which pydantic would take as well."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("a whole number is wanted")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
 Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 Note = Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)]
 Pattern = Annotated[str, StringConstraints(max_length=255, pattern=PLAIN, min_length=1)]
@@ -82,7 +90,7 @@ class Action(Model):
         examples=["acknowledge"],
     )
     note: Note | None = Field(default=None, description="Why, for the others.", examples=["the report runs until noon"])
-    duration_minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES, strict=True)] | None = Field(
+    duration_minutes: Annotated[Whole, Field(ge=1, le=MOST_MINUTES)] | None = Field(
         default=None, description="How long a silence lasts; 60 when left out.", examples=[60]
     )
     matchers: Annotated[dict[Literal[MATCHED], Pattern], Field(max_length=len(MATCHED))] | None = Field(  # type: ignore[valid-type]
@@ -147,10 +155,10 @@ def act_on_alert(hub: TheHub, request: Request, action: Action) -> Answer:
         hub.alerts.heed()
         return success({"id": target, "state": _known(hub, target)[1] if target else None, "silence": silence.id})
     if target is None:
-        raise Refused(400, "missing", f"id: {action.action} needs the id of an alert or an incident", "id")
+        raise Refused(409, "conflict", f"id: {action.action} needs the id of an alert or an incident", "id")
     if action.duration_minutes is not None or action.matchers is not None:
         field = "matchers" if action.matchers is not None else "duration_minutes"
-        raise Refused(400, "bad_request", f"{field}: is for action=silence alone", field)
+        raise Refused(409, "conflict", f"{field}: is for action=silence alone", field)
     if before is None or not hub.alerts.act(target, action.action, who, note):
         raise Refused(404, "not_found", f"no active alert {target}; GET alerts?active_only=true tells which are", "id")
     state = _known(hub, target)[1]
@@ -176,7 +184,7 @@ def _silence(hub: Hub, action: Action, known: tuple[str, State] | None, who: str
             400, "bad_request", "matchers: a silence of an incident needs them, or name one alert", "matchers"
         )
     if not matchers:
-        raise Refused(400, "missing", "matchers: give them, or the id of an alert to silence", "matchers")
+        raise Refused(409, "conflict", "matchers: give them, or the id of an alert to silence", "matchers")
     try:
         return hub.alerts.mutes.silence(matchers, (action.duration_minutes or 60) * 60.0, who, action.note or "")
     except TooMany as error:
