@@ -70,7 +70,7 @@ def _number(value: object) -> object:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_number)]
+WHOLE = BeforeValidator(_number)
 Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 Note = Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)]
 Pattern = Annotated[str, StringConstraints(max_length=255, pattern=PLAIN, min_length=1)]
@@ -90,7 +90,7 @@ class Action(Model):
         examples=["acknowledge"],
     )
     note: Note | None = Field(default=None, description="Why, for the others.", examples=["the report runs until noon"])
-    duration_minutes: Annotated[Whole, Field(ge=1, le=MOST_MINUTES)] | None = Field(
+    duration_minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES), WHOLE] | None = Field(
         default=None, description="How long a silence lasts; 60 when left out.", examples=[60]
     )
     matchers: Annotated[dict[Literal[MATCHED], Pattern], Field(max_length=len(MATCHED))] | None = Field(  # type: ignore[valid-type]

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from perfagent.hub.alert import maintenance
 from perfagent.hub.alert.mutes import TooMany
-from perfagent.hub.api.alerts import Whole
+from perfagent.hub.api.alerts import WHOLE
 from perfagent.hub.api.audit import record
 from perfagent.hub.api.context import PLAIN, TheHub
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
@@ -54,7 +54,7 @@ class NewWindow(Model):
     begin: Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False, strict=True)] | None = Field(
         default=None, description="Seconds since the epoch; now when left out.", examples=[1789000000.0]
     )
-    duration_minutes: Annotated[Whole, Field(ge=1, le=MOST_MINUTES)] | None = Field(
+    duration_minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES), WHOLE] | None = Field(
         default=None, description="How long; until somebody ends it when left out.", examples=[60]
     )
     reason: Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)] = Field(
@@ -86,7 +86,7 @@ def begin_window(hub: TheHub, request: Request, new: NewWindow) -> Answer:
     return success(_window(window))
 
 
-@router.delete("/maintenance/{name}", response_model=Success[MaintenanceWindow], responses=refuses(404))
+@router.delete("/maintenance/{name:path}", response_model=Success[MaintenanceWindow], responses=refuses(404))
 def end_window(
     hub: TheHub,
     request: Request,
