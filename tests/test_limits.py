@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perfagent
+from perfagent.container import Container
 from perfagent.resilience import limits
 from perfagent.resilience.limits import ResourceLimits, tasks
-from perfagent.container import Container
 from perfagent.resilience.limits.resource import Resource
 from perfagent.runtime import metric, pressure
 from perfagent.runtime.pressure import EXCEEDED, FINE, TIGHT

@@ -14,7 +14,7 @@ from perfagent.hub.analyse import words
 from perfagent.hub.analyse.chance import at_least
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from perfagent.hub.analyse.durations import Durations
     from perfagent.hub.analyse.thresholds import Threshold, Thresholds
@@ -78,42 +78,42 @@ def judge(signs: Signs, thresholds: Thresholds) -> Health:
     if not calls and signs.cpu is None:
         return Health(None, "idle", ["no requests and no vital signs in this range"])
     lost: list[tuple[float, str]] = []
-
-    def take(name: str, value: float | None, text: str, floor: float = 0.0) -> None:
+    for name, value, text, floor in _measured(signs, thresholds):
         threshold = thresholds.get(name)
-        if value is not None and threshold is not None and threshold.enabled:
+        if threshold is not None and threshold.enabled:
             points = _lost(value, floor, threshold)
             if points > 0:
                 lost.append((points, text))
-
-    errors = signs.requests.errors
-    ratio = at_least(errors, calls) * 100  # one failure of three calls is no 33 %
-    take("error_rate_percent", ratio, f"{words.percent(signs.requests.error_ratio)} of the requests failed")
-    p95 = signs.requests.quantile(0.95)
-    if p95 is not None and calls >= 5:
-        warning = thresholds["response_time_p95_ms"].warning or 0.0
-        take("response_time_p95_ms", p95, f"the 95th percentile of requests is {words.milliseconds(p95)}", warning / 4)
-    if signs.cpu is not None:
-        take("cpu_usage_percent", signs.cpu * 100, f"a process keeps {words.percent(signs.cpu)} of a core busy", 50.0)
-    if signs.memory is not None:
-        take(
-            "memory_usage_percent",
-            signs.memory * 100,
-            f"{words.percent(signs.memory)} of the memory limit is used",
-            60.0,
-        )
-    lag = signs.lag_p99_ms
-    take("event_loop_lag_p99_ms", lag, f"the event loop is up to {words.milliseconds(lag)} late (p99)", 20.0)
-    for name, (floor, text) in FLOORS.items():
-        value = signs.figures.get(name)
-        if value is not None:
-            take(name, value, text.format(value), floor)
     if signs.dropped:
         lost.append((SAID, f"{words.count(signs.dropped)} items of telemetry were dropped: figures may be too low"))
     lost.sort(reverse=True)
     score = max(0, round(100 - sum(points for points, _ in lost)))
     state = "healthy" if score >= HEALTHY else "degraded" if score >= DEGRADED else "unhealthy"
     return Health(score, state, [text for points, text in lost if points >= SAID])
+
+
+def _measured(signs: Signs, thresholds: Thresholds) -> Iterator[tuple[str, float, str, float]]:
+    """Each sign that is known: its threshold, its value, the reason that it may be, and from where on it counts."""
+    requests = signs.requests
+    ratio = at_least(requests.errors, requests.calls) * 100  # one failure of three calls is no 33 %
+    yield "error_rate_percent", ratio, f"{words.percent(requests.error_ratio)} of the requests failed", 0.0
+    p95 = requests.quantile(0.95)
+    if p95 is not None and requests.calls >= 5:
+        text = f"the 95th percentile of requests is {words.milliseconds(p95)}"
+        yield "response_time_p95_ms", p95, text, (thresholds["response_time_p95_ms"].warning or 0.0) / 4
+    if signs.cpu is not None:
+        text = f"a process keeps {words.percent(signs.cpu)} of a core busy"
+        yield "cpu_usage_percent", signs.cpu * 100, text, 50.0
+    if signs.memory is not None:
+        text = f"{words.percent(signs.memory)} of the memory limit is used"
+        yield "memory_usage_percent", signs.memory * 100, text, 60.0
+    if signs.lag_p99_ms is not None:
+        text = f"the event loop is up to {words.milliseconds(signs.lag_p99_ms)} late (p99)"
+        yield "event_loop_lag_p99_ms", signs.lag_p99_ms, text, 20.0
+    for name, (floor, text) in FLOORS.items():
+        value = signs.figures.get(name)
+        if value is not None:
+            yield name, value, text.format(value), floor
 
 
 def _lost(value: float, floor: float, threshold: Threshold) -> float:

@@ -6,13 +6,13 @@ from fnmatch import fnmatchcase
 from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfagent.hub.conditions.showing import shown
 from perfagent.hub.analyse import words
 from perfagent.hub.analyse.durations import MS, bucket_of
 from perfagent.hub.analyse.thresholds import DEFAULTS
 from perfagent.hub.api.facts import limits
 from perfagent.hub.conditions.fetching import fetch
 from perfagent.hub.conditions.judging import Judge
+from perfagent.hub.conditions.showing import shown
 from perfagent.hub.optimise import effect
 from perfagent.hub.optimise.rule import BUSY, SLOW_COUNT, SLOW_MINUTES, SLOW_MS, SLOW_QUERIES
 
