@@ -113,6 +113,6 @@ FAULTS = (
         "pool_starvation/a", "pool", ("market", "postgresql"), *flagged(charge_first=True),
         {**ROUTES, "POST /customers/{customer}/orders": 9},
     ),
-    Fault("pool_starvation/b", "pool", ("market", "postgresql"), *flagged(signed_statements=40)),
+    Fault("pool_starvation/b", "pool", ("market", "postgresql"), *flagged(signed_statements=4)),
 )  # fmt: skip
 """Names of flags, routes and tables tell nothing of the fault: what the hub says must come from behaviour."""
