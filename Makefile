@@ -30,11 +30,15 @@ DURATION ?= 30
 load-test: env ## Kafka events at RATE a second for DURATION s, through a consumer under perfagent: pass or fail
 	$(BIN)/python -m tools.stack.load_test --rate $(RATE) --duration $(DURATION)
 
+# Files of tests side by side: each process of them has servers of its own.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
+
 test: env ## the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-all: env ## every test, the slow ones and those of real servers too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m "not alone" $(SIDE_BY_SIDE)
 
 check: env ## lint, types, the import contract
 	$(BIN)/ruff check .

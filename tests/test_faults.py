@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from examples.faults.trial import Verdict
 
-pytestmark = pytest.mark.slow  # real waits and programs: left out of the fast part
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # real waits, and what is said of a busy machine
 
 VARIANT = os.environ.get("FAULT_VARIANTS", "a")
 PAIRS = (
