@@ -37,6 +37,7 @@ HEALTHY, LONGEST, AFTER = 75.0, 110.0, 100.0  # seconds; two minutes are allowed
 AT_LEAST = 8
 
 
+@pytest.mark.timeout(480)
 def test_at_least_eight_of_ten_faults_are_found_with_the_right_cause_first(tmp_path: Path) -> None:
     with database_server() as server, ThreadPoolExecutor(len(PAIRS)) as markets:
         trials = [
