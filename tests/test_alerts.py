@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from perfagent.hub.alert import alerts, maintenance, watchers
@@ -337,3 +338,23 @@ def test_lists_are_filtered_and_paged(hub: ServedHub) -> None:
     assert hub.get("alerts", kind="slo")["items"] == []
     assert len(hub.get("incidents")["items"]) == 3
     assert hub.refusal("incidents/0000000000000000")[0] == 404
+
+
+def test_a_look_that_fails_half_way_is_forgotten_and_the_next_one_sees_all_of_it(
+    hub: ServedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(hub)
+    hub.alerts()
+    fail(hub, "pay", number=50_000)
+    rows = hub.hub.store.rows
+
+    def failing(query: str, /, **parameters: object) -> Any:
+        if query == "alerts/service_calls":
+            raise duckdb.IOException("the disk is gone")
+        return rows(query, **parameters)
+
+    monkeypatch.setattr(hub.hub.store, "rows", failing)
+    with pytest.raises(duckdb.IOException):
+        hub.hub.alerts.look()
+    monkeypatch.setattr(hub.hub.store, "rows", rows)
+    assert {alert["service"] for alert in hub.alerts(active_only="true")} == {"shop", "pay"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import contextmanager
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from perfagent.hub.api.ranges import MINUTES_KEPT, Range
 from perfagent.hub.store.errors import StoreFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from perfagent.hub.alert.escalation import Escalation
     from perfagent.hub.alert.event import Event
@@ -132,8 +133,7 @@ class Alerts:
         Raises:
             StoreFailed: it could not be written.
         """
-        with self._lock:
-            engine = self._known()
+        with self._lock, self._whole() as engine:
             events = engine.act(time(), target, action, by, note)
             if events is None:
                 return False
@@ -147,8 +147,7 @@ class Alerts:
         Raises:
             StoreFailed: it could not be written.
         """
-        with self._lock:
-            engine = self._known()
+        with self._lock, self._whole() as engine:
             engine.mute = self.mutes.judge()
             engine.take(self.now(), {})
             self._write(engine)
@@ -182,8 +181,8 @@ class Alerts:
             hub.store.changed.give_back(int(begin))
             begin, deep = now - NEWEST, False
         seen = self._watch(Range(min(begin, now - 60), now), engine)
-        with self._lock:
-            if engine is not self._engine:  # a write has failed meanwhile
+        with self._lock, self._whole() as current:
+            if engine is not current:  # a write has failed meanwhile
                 raise StoreFailed("what is known of alerts is read again")
             engine.cases.related, engine.cases.explain = self._topology.judges(now)
             engine.mute, engine.escalations = self.mutes.judge(), self._escalations
@@ -242,16 +241,22 @@ class Alerts:
             self._engine, self._book = engine, book
         return self._engine
 
-    def _write(self, engine: Engine) -> None:
-        """Writes what has changed; where it cannot be, what is known is read again from what is written."""
-        changes = engine.changes
-        if not changes:
-            return
+    @contextmanager
+    def _whole(self) -> Iterator[Engine]:
+        """The engine, for a change: where it fails half-way, what is known is read again from what is written."""
+        engine = self._known()
         try:
-            self._book.write(engine, changes)
+            yield engine
         except BaseException:
             self._engine = None
             raise
+
+    def _write(self, engine: Engine) -> None:
+        """Writes what has changed, and lets those know who show it."""
+        changes = engine.changes
+        if not changes:
+            return
+        self._book.write(engine, changes)
         self._waits_to_be_told += changes.events
         for listener in list(self._changed):
             listener()
