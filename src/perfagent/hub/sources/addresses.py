@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASSWORD = re.compile(r"password\s*=\s*('[^']*'|[^\s'&]+)", re.IGNORECASE)
+_USER = re.compile(r"[^:/]+://[^:@]*:(.+)@")  # however many signs that end a host its password has
 _SECRET = re.compile(r"pass|secret|token|key|auth|sig", re.IGNORECASE)
 
 
@@ -62,6 +63,8 @@ def secrets(address: str) -> list[str]:
         found |= {value for key, value in parse_qsl(url.query) if _SECRET.search(key)}
     except ValueError:
         pass
+    if match := _USER.match(address):
+        found |= {match.group(1), *re.split(r"[/?#]", match.group(1))}
     found |= {match.group(1).strip("'") for match in _PASSWORD.finditer(address)}
     return sorted((one for one in found if len(one) > 2 or one == address), key=len, reverse=True)
 

@@ -105,6 +105,7 @@ def plan_of(table: Mapping[str, Any], origin: str, default: float | None, enviro
         raise Rejected(
             f"url={addresses.shown(address)!r} is no address of {kind.title}; accepted: {kind.schemes[0]}://…"
         )
+    _check_port(kind, address)
     title = table.get("name") or _name(kind, address)
     if not isinstance(title, str) or not NAME.fullmatch(title):
         raise Rejected(f"name={title!r} is not accepted: up to 100 letters, digits, dots, dashes and underscores")
@@ -134,6 +135,18 @@ def _name(kind: Kind, address: str) -> str:
     except ValueError:
         host = ""
     return re.sub(r"[^A-Za-z0-9_.\-]", "-", f"{kind.name}-{host}")[:100] if host else kind.name
+
+
+def _check_port(kind: Kind, address: str) -> None:
+    """Refuses a password that reads as a port before drivers tell it in their errors; libpq reads lists of hosts."""
+    if kind.name == "postgresql" or "://" not in address:
+        return
+    try:
+        _ = urlsplit(address).port
+    except ValueError:
+        raise Rejected(
+            "url cannot be read: its port is no number; write # / ? @ of a password as %23, %2F, %3F, %40"
+        ) from None
 
 
 def _number(table: Mapping[str, Any], key: str, default: float, low: float, high: float) -> float:

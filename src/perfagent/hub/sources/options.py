@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 def headers(plan: Plan) -> dict[str, str]:
     """The table `headers`, its `${NAME}` filled from the environment; raises SourceError."""
     try:
-        return {name: addresses.filled(value) for name, value in texts(plan, "headers").items()}
+        found = {name: addresses.filled(value).strip() for name, value in texts(plan, "headers").items()}
     except addresses.MissingVariable as error:
         raise SourceError(f"headers: {error}") from None
+    for name, value in found.items():
+        if not value.isprintable():  # http.client would tell the value in its error
+            raise SourceError(f"headers: the value of {name} is not accepted: one line of text")
+    return found
 
 
 def texts(plan: Plan, key: str) -> Mapping[str, str]:
