@@ -373,8 +373,13 @@ def _go_on(episode: Episode, threshold: Threshold, row: list[tuple[int, float]])
         episode.severity, episode.limit = "critical", threshold.critical
 
 
-def pooled(parts: Sequence[float], wholes: Sequence[float], least: float, minutes: int = 5) -> list[float | None]:
-    """A ratio in percent for each minute, over the last minutes, at most 5, that make `least`; None for fewer."""
+def pooled(
+    parts: Sequence[float], wholes: Sequence[float], least: float, minutes: int = 5, least_part: float = 0.0
+) -> list[float | None]:
+    """A ratio in percent for each minute, over the last minutes, at most 5, that make `least`; None for fewer.
+
+    A part below `least_part` counts as none: one failure of ten requests tells nothing.
+    """
     ratios: list[float | None] = []
     for end in range(len(wholes)):
         part = whole = 0.0
@@ -382,5 +387,6 @@ def pooled(parts: Sequence[float], wholes: Sequence[float], least: float, minute
             part, whole = part + parts[position], whole + wholes[position]
             if whole >= least:
                 break
+        part = part if part >= least_part else 0.0
         ratios.append(part / whole * 100 if whole >= least else None)
     return ratios

@@ -21,6 +21,7 @@ Figures = dict[tuple[str, str], tuple[list[int], Values]]
 
 LEAST_CALLS = 5  # of a minute, for a percentile or a mean
 LEAST_REQUESTS = 10  # for a share of failures
+LEAST_FAILED = 3  # for one that is not 0: a failure or two of a quiet service wake nobody
 LEAST_LOOKUPS = 100
 LEVELS = ("cpu_usage_percent", "disk_usage_percent", "memory_usage_percent", "database_pool_percent")
 
@@ -99,7 +100,7 @@ def _calls(store: Store, figures: Figured, limits: dict[str, Any], thresholds: T
         )
         errors = figures.spread(times, row["errors"])
         requests = figures.spread(times, calls)
-        figures.found["error_rate_percent", service] = pooled(errors, requests, LEAST_REQUESTS)
+        figures.found["error_rate_percent", service] = pooled(errors, requests, LEAST_REQUESTS, least_part=LEAST_FAILED)
     if not doubtful:
         return
     for row in store.rows("alerts/percentiles", **limits, minutes=sorted(doubtful)):
