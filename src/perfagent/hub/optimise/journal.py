@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 if TYPE_CHECKING:
+    import duckdb
+
     from perfagent.hub.store.store import Store
 
 State = Literal["advised", "acting", "acted", "undoing", "done", "undone", "failed"]
 OPEN: tuple[State, ...] = ("acting", "acted", "undoing")
 Effect = Literal["helped", "no_effect", "harmed", "unknown", ""]
 KEPT = 10_000  # actions
+TRIM_EVERY = 200  # actions written
 
 
 @dataclass(slots=True)
@@ -102,6 +105,7 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._since_trim = TRIM_EVERY  # a hub that is killed again and again trims too
 
     def write(self, taken: Taken) -> None:
         """Writes an action in the place of what was known of it; raises StoreFailed."""
@@ -110,15 +114,19 @@ class Journal:
         with self._store.transaction() as cursor:
             cursor.execute("DELETE FROM actions WHERE id = ?", [taken.id])
             cursor.execute("INSERT INTO actions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", columns)
+            self._since_trim += 1
+            if self._since_trim > TRIM_EVERY:
+                self._trim(cursor)
+                self._since_trim = 0
 
-    def trim(self) -> None:
+    @staticmethod
+    def _trim(cursor: duckdb.DuckDBPyConnection) -> None:
         """Forgets the oldest beyond KEPT, but for those that something is still to be done about."""
-        with self._store.transaction() as cursor:
-            cursor.execute(
-                "DELETE FROM actions WHERE state NOT IN ('acting', 'acted', 'undoing') AND time < "
-                "(SELECT time FROM actions ORDER BY time DESC LIMIT 1 OFFSET ?)",
-                [KEPT],
-            )
+        cursor.execute(
+            "DELETE FROM actions WHERE state NOT IN ('acting', 'acted', 'undoing') AND time < "
+            "(SELECT time FROM actions ORDER BY time DESC LIMIT 1 OFFSET ?)",
+            [KEPT - 1],
+        )
 
     def open(self) -> list[Taken]:
         """Those that something is still to be done about, the oldest first."""
