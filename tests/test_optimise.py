@@ -6,12 +6,13 @@ import http.server
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from perfagent.cache import clearing
 from perfagent.hub.control.commands import Commands
+from perfagent.hub.optimise import journal, webhook
 from perfagent.hub.optimise.actions import ACTIONS
 from perfagent.hub.optimise.effect import judge
 from perfagent.hub.optimise.optimiser import MOST_AN_HOUR, Optimiser
@@ -20,6 +21,7 @@ from perfagent.runtime import control
 from tests.hub import counter, gauge, metrics, resource, span, traces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from perfagent.hub.optimise.journal import Taken
@@ -115,7 +117,7 @@ def test_the_four_rules_and_the_one_of_a_busy_machine_are_built_in() -> None:
         ({"undo_after": "5s"}, "undo_after='5s' is not accepted: give a time from 1m to 1d"),
         ({"priority": 101}, "priority=101 is not accepted: give a whole number from 0 to 100"),
         ({"actions": ["webhook"]}, "url is missing: give an address"),
-        ({"actions": ["webhook"], "url": "file:///etc/passwd"}, "url='file:///etc/passwd' is not accepted"),
+        ({"actions": ["webhook"], "url": "file:///etc/passwd"}, "url=… is not accepted"),
         ({"actions": ["invalidate_tags"]}, "tags is missing"),
         ({"then": "x"}, "'then' is no key of an optimisation; there are: name, when"),
     ],
@@ -374,37 +376,96 @@ def test_a_busy_machine_collects_garbage_and_gathers_no_more_evidence(
     assert (found.rule, found.action) == ("busy-machine", "collect_garbage")
 
 
-def test_a_webhook_is_told_and_its_failure_is_told_too(serve_hub: ServeHub, tmp_path: Path) -> None:
-    heard: list[dict[str, Any]] = []
+class Hook(http.server.BaseHTTPRequestHandler):
+    """Takes what a webhook is told; hangs, refuses or takes it, as the test says."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(200 if len(heard) == 1 else 500)
-            self.end_headers()
+    heard: ClassVar[list[dict[str, Any]]] = []
+    answers: ClassVar[list[int]] = []
+    hangs = threading.Event()
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def do_POST(self) -> None:
+        self.heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.hangs.wait(30)
+        self.send_response(self.answers.pop(0))
+        self.end_headers()
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    (tmp_path / "hub0").mkdir()
-    (tmp_path / "hub0" / "perfagent.toml").write_text(
-        '[[optimisation]]\nname = "hook"\nwhen = "max(process.memory.usage) > 50MB"\nactions = ["webhook"]\n'
-        f'url = "http://127.0.0.1:{server.server_address[1]}/scale?by=1"\nmode = "act"\ncooldown = "1m"\n'
-    )
-    rig = Rig(serve_hub())
-    rig.memory(60)
-    (taken,) = [one for one in rig.look() if one.rule == "hook"]
-    assert taken.state == "done"
-    assert heard[0]["rule"] == "hook"
-    assert heard[0]["value"] == pytest.approx(60e6)
-    rig.now += 61
-    rig.memory(60)
-    failed = rig.look()[0]
-    assert (failed.state, failed.reason) == ("failed", "127.0.0.1 answered 500")
-    server.shutdown()
-    server.server_close()
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook(serve_hub: ServeHub, tmp_path: Path) -> Iterator[Rig]:
+    """A hub with a rule that tells an address whose path, user and query are secret."""
+    Hook.heard, Hook.answers, Hook.hangs = [], [200, 500], threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "hub0").mkdir()
+        (tmp_path / "hub0" / "perfagent.toml").write_text(
+            '[[optimisation]]\nname = "hook"\nwhen = "max(process.memory.usage) > 50MB"\nactions = ["webhook"]\n'
+            f'url = "http://me:s3cret1@127.0.0.1:{server.server_address[1]}/s3cret2?by=s3cret3"\n'
+            'mode = "act"\ncooldown = "1m"\n'
+        )
+        yield Rig(serve_hub())
+        Hook.hangs.set()
+        server.shutdown()
+
+
+def called(rig: Rig, state: str) -> Taken:
+    """What came of the newest call, once it is in a state."""
+    deadline = time.monotonic() + 30
+    while (found := next(one for one in rig.look() if one.rule == "hook")).state != state:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
+
+
+def test_a_webhook_is_told_and_its_failure_is_told_too(hook: Rig) -> None:
+    Hook.hangs.set()
+    hook.memory(60)
+    called(hook, "done")
+    assert Hook.heard[0]["rule"] == "hook"
+    assert Hook.heard[0]["value"] == pytest.approx(60e6)
+    hook.now += 61
+    hook.memory(60)
+    assert called(hook, "failed").reason == "127.0.0.1 answered 500"
+
+
+def test_the_secrets_of_a_webhook_are_shown_to_nobody(hook: Rig) -> None:
+    Hook.hangs.set()
+    hook.memory(60)
+    taken = called(hook, "done")
+    assert "The hub has told http://127.0.0.1:" in taken.text
+    for path in ("optimisations", "optimisations/actions", "audit"):
+        assert "s3cret" not in hook.served.ask(path, "admin").text
+    assert "s3cret" not in json.dumps(Hook.heard)
+
+
+def test_a_webhook_that_hangs_holds_up_nothing_and_is_given_up(hook: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook.memory(60)
+    assert called(hook, "acting").ended is None
+    monkeypatch.setattr(webhook, "monotonic", lambda: time.monotonic() + 60)
+    assert called(hook, "failed").reason == "127.0.0.1 could not be told: no answer within 10 s"
+
+
+def test_a_webhook_under_way_when_the_hub_is_killed_is_told_of_as_failed(hook: Rig) -> None:
+    hook.memory(60)
+    called(hook, "acting")
+    hook.begin()
+    assert called(hook, "failed").reason == "the hub ended before the answer"
+
+
+def test_no_more_than_the_newest_actions_are_kept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "KEPT", 3)
+    monkeypatch.setattr(journal, "TRIM_EVERY", 1)
+    state: Any
+    for number, state in enumerate(("acted", "done", "advised", "done", "done", "advised", "advised")):
+        one = journal.Taken(f"{number:016x}", 100.0 + number, "trim", "shop", "collect_garbage", state, "")
+        rig.optimiser.journal.write(one)
+    kept = [(one.time, one.state) for one in rig.optimiser.journal.list(9)]
+    assert kept[-1] == (100.0, "acted")  # something is still to be done about it
+    assert len(kept) <= 5
+    assert kept[0][0] == 106.0
 
 
 # Effects

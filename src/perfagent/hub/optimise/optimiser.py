@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -33,7 +33,7 @@ MOST_AN_HOUR = 6
 """Actions of a hub an hour, of all rules: more would be a fault of the rules."""
 SAME_ADVICE = HOUR  # s in which the same advice is not given again
 FORGOTTEN = 86_400.0  # s after which what did not help is tried again, and a rule's hold ends
-PATIENCE = 5.0  # s that the end waits for a look under way
+PATIENCE = 1.0  # s that the end waits for a look under way
 OURS = "perfagent"
 log = logging.getLogger("perfagent.hub")
 
@@ -57,6 +57,7 @@ class Optimiser:
         self._thread: threading.Thread | None = None
         self._judged_at = -1e9
         self._failing = ""
+        self._calls: dict[str, webhook.Call] = {}
 
     def start(self) -> None:
         """Begins to look; first at what was under way when the hub ended, however it did."""
@@ -106,7 +107,7 @@ class Optimiser:
 
     def _run(self) -> None:
         while not self._ended.wait(LOOK):
-            due = self._clock() - self._judged_at >= JUDGE
+            due = monotonic() - self._judged_at >= JUDGE  # whatever becomes of the clock
             try:
                 self.look(due)
                 self._failing = ""
@@ -117,7 +118,7 @@ class Optimiser:
                     log.error("optimisation rules could not be looked at: %s", error, exc_info=not known)
 
     def _judge(self, now: float, busy: set[str]) -> None:
-        self._judged_at = now
+        self._judged_at = monotonic()
         if self.rules.mode == "off":
             return
         rules = [one for one in self.rules.all().values() if one.enabled and self.rules.mode_of(one) != "off"]
@@ -172,7 +173,7 @@ class Optimiser:
             return
         text = f"{holding.text}\nThe hub has asked {_processes(len(instances))} to {action.title}."
         if action.name == "webhook":
-            text = f"{holding.text}\nThe hub has told {rule.url}."
+            text = f"{holding.text}\nThe hub has told {webhook.shown(rule.url)}."
         taken = self._begun(holding, action, now, "acting", text)
         taken.parts = [Part(one) for one in instances]
         if action.reversible:
@@ -181,7 +182,7 @@ class Optimiser:
         busy.add(holding.service)
         self._audit("optimise.act", taken)
         if action.name == "webhook":
-            self._call(rule, taken, now)
+            self._calls[taken.id] = webhook.Call(rule.url, taken)
         else:
             self._orders.give(taken, action, rule.tags)
             self._write(taken)
@@ -220,9 +221,7 @@ class Optimiser:
         for taken in self.journal.open():
             before = _progress(taken)
             if taken.state == "acting":
-                self._orders.hear(taken)
-                if all(part.state != "waiting" for part in taken.parts):
-                    self._answered(taken, now)
+                self._hear(taken, now)
             due = effect.due(taken)
             if taken.state == "acted" and due is not None and now >= due:
                 self._measured(taken)
@@ -237,6 +236,14 @@ class Optimiser:
             if taken.ended is None:
                 busy.add(taken.service)
         return busy
+
+    def _hear(self, taken: Taken, now: float) -> None:
+        if taken.action == "webhook":
+            self._called(taken, now)
+            return
+        self._orders.hear(taken)
+        if all(part.state != "waiting" for part in taken.parts):
+            self._answered(taken, now)
 
     def _answered(self, taken: Taken, now: float) -> None:
         taken.answered = now
@@ -267,11 +274,14 @@ class Optimiser:
         self._write(taken)
         self._audit("optimise.undo", taken)
 
-    def _call(self, rule: Optimisation, taken: Taken, now: float) -> None:
-        problem = webhook.post(rule.url, taken)
-        taken.state, taken.reason, taken.ended = ("failed" if problem else "done"), problem, now
-        taken.answered = now
-        self._write(taken)
+    def _called(self, taken: Taken, now: float) -> None:
+        """Takes in what came of a call, once that is known."""
+        call = self._calls.get(taken.id)
+        problem = call.problem if call is not None else "the hub ended before the answer"
+        if problem is not None:
+            self._calls.pop(taken.id, None)
+            taken.state, taken.reason = ("failed" if problem else "done"), problem
+            taken.answered = taken.ended = now
 
     def _instances(self, service: str, now: float) -> list[str]:
         """The processes of a service that can be commanded."""

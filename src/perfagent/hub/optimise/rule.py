@@ -131,7 +131,7 @@ class _Table:
 
     def refuse(self, key: str, accepted: str) -> NoReturn:
         """Raises; `accepted` says what the key wants."""
-        shown = repr(self._fields.get(key))[:100]
+        shown = "…" if key == "url" else repr(self._fields.get(key))[:100]  # an address may hold a secret
         said = f"{key}={shown} is not accepted" if key in self._fields else f"{key} is missing"
         raise BadOptimisation(f"{self._place}: {said}: give {accepted}")
 

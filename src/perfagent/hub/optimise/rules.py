@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
+from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from perfagent.hub.optimise.rule import BUILT_IN, MODES, BadOptimisation, Mode, Optimisation, changed, read
@@ -69,7 +70,8 @@ class Rules:
     def hold(self, name: str, service: str, until: float, reason: str) -> None:
         """Has a rule do nothing for a service until then, seconds since the epoch."""
         one = {"rule": name, "service": service, "until": until, "reason": reason}
-        self._hub.store.keep(DOCUMENT, {**self._document(), "holds": {**self.holds(), f"{name} {service}": one}})
+        lasting = {key: known for key, known in self.holds().items() if known["until"] > time()}
+        self._hub.store.keep(DOCUMENT, {**self._document(), "holds": {**lasting, f"{name} {service}": one}})
 
     def release(self, name: str) -> None:
         """Ends what holds a rule."""
