@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfagent.hub.notify import outbox
+from perfagent.hub.notify.line import Attempt, Line
+from perfagent.hub.notify.outbox import Delivery
 from perfagent.hub.notify.pace import Pace, Timing, after_failures
 from tests.hub import ServedHub
 from tests.notify_story import QUICK, declare, deliveries, event, settled
@@ -17,6 +20,7 @@ from tests.receivers import Answer, Webhook, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perfagent.hub.alert.violation import Severity
     from tests.hub import ServeHub
 
 
@@ -142,6 +146,44 @@ def test_the_same_again_is_quiet_for_a_while(hub: ServedHub, webhook: Webhook) -
         ("reopened", "delivered"),
         ("resolved", "delivered"),
     ]
+
+
+def test_what_gets_more_severe_is_never_quiet(hub: ServedHub, webhook: Webhook) -> None:
+    declare(hub, hook(webhook, quiet_minutes=60))
+    severities: tuple[Severity, ...] = ("warning", "high", "critical", "critical", "high")
+    hub.hub.notifier.take([event("worsened", severity=one) for one in severities])
+    settled(hub, 5)
+    states = [(one["severity"], one["state"]) for one in reversed(deliveries(hub))]
+    delivered = [("warning", "delivered"), ("high", "delivered"), ("critical", "delivered")]
+    assert sorted(states) == sorted([*delivered, ("critical", "quiet"), ("high", "quiet")])
+
+
+def test_a_clock_that_is_set_back_by_a_day_holds_up_no_message(hub: ServedHub, webhook: Webhook) -> None:
+    declare(hub, hook(webhook))
+    webhook.answers = [Answer(500)]
+    notifier = hub.hub.notifier
+    notifier.take([event(number=1)])
+    settled(hub, 1)
+    tomorrow = time.time() + 86_400
+    line = notifier.lines["hook"]
+    with notifier._change:  # as a failure of tomorrow leaves it, and a rate that was used up
+        line.paused_until = tomorrow
+        for _ in range(100):
+            line.pace.note(tomorrow, 2)
+    assert line.pace.next_single(time.time()) > tomorrow
+    notifier.take([event(number=2)])
+    until(lambda: line.paused_until < tomorrow, lambda: str(line))
+    assert line.pace.next_single(time.time()) <= time.time() + 3600
+    assert line.pace.next_digest(time.time(), 0.0, 30.0) <= time.time() + 3600
+
+
+def test_a_clock_that_is_set_back_holds_up_no_retry_and_no_deadline() -> None:
+    timing, now = Timing(), 1_789_000_000.0
+    one = Delivery("e", "hook", "i", "fired", "high", "", now, now, "", due=now + 86_400)
+    line = Line(Pace(20), waiting=[one], attempt=Attempt([one], now + 86_400), paused_until=now + 86_400)
+    line.keep_time(now, timing)
+    assert line.attempt is not None
+    assert (one.due, line.attempt.began, line.paused_until) == (now + 600, now, now + 60)
 
 
 def test_a_channel_hears_of_its_services_its_severity_and_its_happenings_alone(

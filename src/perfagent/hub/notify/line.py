@@ -60,6 +60,20 @@ class Line:
             return "failing" if self.last_error else "idle"
         return "healthy"
 
+    def keep_time(self, now: float, timing: Timing) -> None:
+        """Where the clock was set back, nothing waits until it is as late again as it was.
+
+        Args:
+            now: seconds since the epoch.
+            timing: how long things take.
+        """
+        self.pace.keep_time(now)
+        self.paused_until = min(self.paused_until, now + timing.longest_pause)
+        if self.attempt is not None:
+            self.attempt.began = min(self.attempt.began, now)
+        for one in self.waiting:
+            one.due = min(one.due, now + timing.longest_retry)
+
     def next(self, now: float, timing: Timing) -> tuple[float, list[Delivery]]:
         """What is to be sent next, and when: one delivery, or several as one message.
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from perfagent.hub.alert.event import Event, Incident
+from perfagent.hub.alert.violation import SEVERITIES
 from perfagent.hub.notify import declaration, document, facts, message
 from perfagent.hub.notify.errors import NotDelivered
 from perfagent.hub.notify.line import Attempt, Line
@@ -18,7 +19,7 @@ from perfagent.hub.notify.pace import HOUR, Pace, Timing, after_failures
 from perfagent.hub.store.errors import StoreFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from perfagent.hub.hub import Hub
     from perfagent.hub.notify.channel import Channel
@@ -212,8 +213,7 @@ class Notifier:
                 identity, channel.name, incident, event.happening, event.incident.severity,
                 facts.of(event, self.page)["headline"], event.time, now, document.written(event), due=now,
             )  # fmt: skip
-            same = heard and heard[0]["happening"] == event.happening
-            if same and now - heard[0]["taken"] < channel.quiet_minutes * 60:
+            if heard and 0 <= now - heard[0]["taken"] < channel.quiet_minutes * 60 and _says_no_more(event, heard[0]):
                 one.end("quiet", now)
             made.append(one)
         return made
@@ -259,6 +259,7 @@ class Notifier:
         for name in list(self.lines):
             with self._change:
                 line = self.lines[name]
+                line.keep_time(now, self.timing)
                 late += self._let_go(line, now)
                 at, deliveries = line.next(now, self.timing)
                 times += [end for one in line.waiting if (end := one.taken + self._retry) > now]
@@ -385,3 +386,9 @@ class Notifier:
             self.outbox.save(deliveries)
         except StoreFailed as error:
             log.error("what became of a notification could not be written, so it may be sent again: %s", error)
+
+
+def _says_no_more(event: Event, before: Mapping[str, Any]) -> bool:
+    """Whether an event is what was told before once more, and no more severe."""
+    rank = SEVERITIES.index
+    return before["happening"] == event.happening and rank(event.incident.severity) <= rank(before["severity"])

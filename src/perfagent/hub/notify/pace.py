@@ -66,6 +66,12 @@ class Pace:
         if told > 1:
             self._last_digest = now
 
+    def keep_time(self, now: float) -> None:
+        """Where the clock was set back, what was sent later than now counts as sent now."""
+        if self._sent and self._sent[-1] > now:
+            self._sent = deque(min(one, now) for one in self._sent)
+        self._last_digest = min(self._last_digest, now)
+
     def sent(self, now: float) -> int:
         """Messages in the last hour."""
         while self._sent and self._sent[0] <= now - HOUR:
