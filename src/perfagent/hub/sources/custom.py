@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import math
 import re
-import subprocess
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import orjson
 from perfagent.hub.sources import addresses, kinds
 from perfagent.hub.sources.asking import ask
 from perfagent.hub.sources.options import headers, texts, words
+from perfagent.hub.sources.running import TooMuch, run
 from perfagent.hub.sources.source import Collected, Point, SourceError
 
 if TYPE_CHECKING:
@@ -115,18 +115,19 @@ class Command:
 
     def collect(self) -> Collected:
         """Runs it."""
+        limit = self._timeout * 0.9
         try:
-            done = subprocess.run(  # noqa: S603 - what a file of the hub's own user says
-                self._words, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeout * 0.9, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise SourceError(f"{self._words[0]} did not end within {self._timeout * 0.9:g} s and was killed") from None
+            done = run(self._words, limit, LARGEST)
+        except TimeoutError:
+            raise SourceError(f"{self._words[0]} did not end within {limit:g} s and was killed") from None
+        except TooMuch:
+            raise SourceError(f"{self._words[0]} wrote more than 1 MiB and was killed; write figures alone") from None
         except OSError as error:
             raise SourceError(f"{self._words[0]} cannot be run: {error.strerror}; give its whole path") from None
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip()[-200:]
-            raise SourceError(f"{self._words[0]} exited with {done.returncode}: {said}")
-        return collected(_json(done.stdout, self._words[0]), self._units, self._counters)
+        if done.code:
+            said = done.said.decode("utf-8", "replace").strip()[-200:]
+            raise SourceError(f"{self._words[0]} exited with {done.code}: {said}")
+        return collected(_json(done.output, self._words[0]), self._units, self._counters)
 
 
 class Json:
