@@ -41,8 +41,12 @@ def plans(hub: Hub) -> tuple[dict[str, Plan], list[str]]:
     default = _interval(monitor)
     found: dict[str, Plan] = {}
     problems: list[str] = []
+    off: set[tuple[str, str]] = set()
     for table, origin in [*_words(settings.declared), *hub.declared.tables("source")]:
         try:
+            if _is_off(table):
+                off |= _off(table)
+                continue
             plan = plan_of(table, origin, default, hub.settings.environ)
             if plan.name in found:
                 raise Rejected(f"name={plan.name!r} is there already, in {found[plan.name].origin}; take another")
@@ -51,12 +55,14 @@ def plans(hub: Hub) -> tuple[dict[str, Plan], list[str]]:
             continue
         found[plan.name] = plan
     for name, which in BUILT_IN.items():
-        if not any(plan.kind == which for plan in found.values()) and (which != "system" or settings.system):
+        taken = ("kind", which) in off or any(plan.kind == which for plan in found.values())
+        if not taken and (which != "system" or settings.system):
             kind = kinds.KINDS[which]
             found[name] = Plan(name, which, kind.priority, default or kind.interval, TIMEOUT)
     detailed = not monitor.coarse
-    off = {table.get("name", table.get("kind")) for table, _ in hub.declared.tables("source") if _is_off(table)}
-    return {name: replace(plan, detailed=detailed) for name, plan in found.items() if name not in off}, problems
+    return {
+        name: replace(plan, detailed=detailed) for name, plan in found.items() if ("name", name) not in off
+    }, problems
 
 
 def _interval(monitor: MonitorSettings) -> float | None:
@@ -157,7 +163,18 @@ def _number(table: Mapping[str, Any], key: str, default: float, low: float, high
 
 
 def _is_off(table: Mapping[str, Any]) -> bool:
-    return table.get("enabled") is False
+    enabled = table.get("enabled", True)
+    if not isinstance(enabled, bool):
+        raise Rejected(f"enabled={enabled!r} is not accepted: true or false")
+    return not enabled
+
+
+def _off(table: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """What a table turns off that is not declared by itself: a name, or what is built in of a kind."""
+    name = table.get("name", "")
+    if not isinstance(name, str):
+        raise Rejected(f"name={name!r} is not accepted: up to 100 letters, digits, dots, dashes and underscores")
+    return {("name", name), ("kind", str(table.get("kind", "")))}
 
 
 def _check_owner(origin: str) -> None:
