@@ -310,7 +310,7 @@ def test_it_serves_every_kind_of_call(name: str, use: Callable[[Breaker, Excepti
 
 
 def test_a_fallback_answers_calls_that_are_not_made(name: str) -> None:
-    @circuit_breaker(name, failure_threshold=1, fallback=lambda number: number * 10)
+    @circuit_breaker(name, failure_threshold=1, recovery_time=600, fallback=lambda number: number * 10)
     def call(number: int) -> int:
         raise DownError
 

@@ -35,7 +35,10 @@ def where(hub: Any) -> list[str]:
     return ["--url", hub.url, "--token", hub.access.token("viewer")]
 
 
-def test_a_slower_version_exits_with_1_and_says_what_is_slower(two: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_slower_version_exits_with_1_and_says_what_is_slower(
+    two: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal gets fewer columns
     assert main(["compare", "2.3.0", "2.4.0", "--most", "3", *where(two)]) == 1
     told = capsys.readouterr().out
     assert re.search(r"^Worse: GET /orders p(50|95) \+\d\d%", told)
