@@ -242,6 +242,39 @@ def test_a_role_without_the_right_hears_which_it_lacks(server: str) -> None:
     assert any("GRANT pg_monitor TO nobody_yet" in note for note in collected.notes)
 
 
+def test_nothing_of_the_source_stays_in_a_connection_that_a_pooler_hands_on(server: str) -> None:
+    source = Postgres(plan(as_watcher(server) + "?options=-c%20geqo%3Doff"), None)
+    source.collect()
+    source._connection.execute("DISCARD ALL")  # what a pooler does at best: it takes back what was SET, no more
+    asked = "SELECT name, source FROM pg_settings WHERE source = 'session'"
+    assert source._connection.execute(asked).fetchall() == []
+    asked = "SELECT current_setting('default_transaction_read_only'), current_setting('geqo')"
+    assert source._connection.execute(asked).fetchone() == ("on", "off"), "by the start, with what the address says"
+    source.close()
+
+
+def test_a_right_that_is_granted_later_needs_no_new_connection(server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE later LOGIN PASSWORD '{PASSWORD}'")
+        found = Postgres(plan(server.replace("//tester:", "//later:")), None)
+        assert any("GRANT pg_monitor" in note for note in found.collect().notes)
+        admin.execute("GRANT pg_monitor TO later")
+        assert not any("GRANT pg_monitor" in note for note in found.collect().notes)
+        found.close()
+
+
+@pytest.mark.slow
+def test_the_extension_without_its_library_costs_the_statements_alone() -> None:
+    with running_postgres() as (url, _):
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute("CREATE EXTENSION pg_stat_statements")
+        source = Postgres(plan(url), None)
+        collected = source.collect()
+        source.close()
+    assert any("shared_preload_libraries" in note for note in collected.notes)
+    assert value(collected, "postgresql.connection.max") == 100
+
+
 @pytest.mark.slow
 def test_a_server_that_began_anew_is_asked_again_and_its_absence_has_no_password(server: str) -> None:
     with running_postgres() as (url, _):

@@ -79,22 +79,19 @@ class Postgres:
         scheme, separator, rest = address.partition("://")
         if separator:  # SQLAlchemy names a driver after a plus
             address = f"{scheme.partition('+')[0]}://{rest}"
-        try:
-            self._connection = psycopg.connect(
-                address, autocommit=True, connect_timeout=CONNECT, application_name="perfagent", prepare_threshold=None
-            )
-        except psycopg.OperationalError as error:
-            raise SourceError(f"no connection: {error}; look whether it runs and whether the role may log in") from None
         limit = int(max(min(self._plan.timeout / 2, 5.0), 0.5) * 1000)
-        with self._connection.cursor() as cursor:
-            cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-            cursor.execute(f"SET statement_timeout = {limit}")
-            cursor.execute("SET lock_timeout = 1000")
-        before = self._about
-        (self._about,) = self.rows("about")
-        if before.get("started") != self._about["started"]:
-            self._deadlocks.forget()
-            self._detail.forget()
+        # As parameters of the start and not by SET: a pooler hands a connection on to programs with what was SET in it.
+        options = {"default_transaction_read_only": "on", "statement_timeout": limit, "lock_timeout": 1000}
+        try:
+            given = psycopg.conninfo.conninfo_to_dict(address).get("options") or ""
+            self._connection = psycopg.connect(
+                address, autocommit=True, connect_timeout=CONNECT, application_name="perfagent", prepare_threshold=None,
+                options=" ".join([str(given), *(f"-c {name}={value}" for name, value in options.items())]).strip(),
+            )  # fmt: skip
+        except psycopg.OperationalError as error:
+            if "startup parameter" in str(error):
+                raise SourceError("a pooler answers there: give the address of the server itself") from None
+            raise SourceError(f"no connection: {error}; look whether it runs and whether the role may log in") from None
 
     def rows(self, name: str, parameters: Mapping[str, object] | None = None, /, **parts: str) -> list[Row]:
         """The rows of a query of ours.
@@ -112,7 +109,16 @@ class Postgres:
             names = [column.name for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
+    def _look(self) -> None:
+        """What may change while a connection lasts: a replica takes over, a role is granted more."""
+        before = self._about
+        (self._about,) = self.rows("about")
+        if before.get("started") != self._about["started"]:
+            self._deadlocks.forget()
+            self._detail.forget()
+
     def _collected(self) -> Collected:
+        self._look()
         about, found = self._about, Collected()
         found.attributes = self._resource()
         if not about["may_all"]:
@@ -205,9 +211,10 @@ class Postgres:
                 )  # fmt: skip
 
     def _locks(self, found: Collected) -> None:
-        since = "waiting.query_start"
+        # A background worker has no query, and the moment is told some milliseconds after the wait begins.
+        since = "coalesce(waiting.query_start, waiting.xact_start, clock_timestamp())"
         if self._about["version"] >= 140_000:
-            since = "coalesce(wanted.waitstart, waiting.query_start)"
+            since = since.replace("(", "(wanted.waitstart, ", 1)
         rows = self.rows("locks", since=since)
         ends = roots((row["blocked"], row["blocker"]) for row in rows)
         text = "Sessions that wait for a lock of another one."

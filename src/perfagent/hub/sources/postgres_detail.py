@@ -69,17 +69,19 @@ class Detail:
 
     def collect(self, found: Collected, about: Row) -> None:
         """Adds what is known; looks anew every fourth time."""
-        if self._turn % EVERY == 0:
+        turn, self._turn = self._turn, self._turn + 1  # one that takes too long is not tried again at once
+        if turn % EVERY == 0:
             self._last = Collected()
             self._of_statements(self._last, about)
             self._of_tables(self._last, about["database"])
             self._of_indexes(self._last, about["database"])
             found.points += self._last.points
-        self._turn += 1
         found.seen += self._last.seen
         found.notes += self._last.notes
 
     def _of_statements(self, found: Collected, about: Row) -> None:
+        import psycopg
+
         if about["statements"] is None:
             found.notes.append(NO_STATEMENTS)
             return
@@ -88,7 +90,11 @@ class Detail:
             "total": "total_exec_time" if modern else "total_time",
             "longest": "max_exec_time" if modern else "max_time",
         }
-        rows = self._ask("statements", None, schema=about["statements"], **names)
+        try:
+            rows = self._ask("statements", None, schema=about["statements"], **names)
+        except psycopg.errors.ObjectNotInPrerequisiteState:  # the extension without the library
+            found.notes.append(NO_STATEMENTS)
+            return
         totals = {
             (row["queryid"], row["dbid"], row["userid"]): (row["calls"], row["total_ms"], row["rows"]) for row in rows
         }

@@ -17,5 +17,5 @@ SELECT
     END AS threshold
 FROM pg_stat_user_tables AS t
 JOIN pg_class AS c ON c.oid = t.relid
-ORDER BY c.relpages DESC
+ORDER BY c.relpages DESC, t.relid -- the same ones in each look, for what they add up
 LIMIT 200
