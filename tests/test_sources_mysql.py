@@ -155,6 +155,33 @@ def test_a_user_without_the_right_hears_which_it_lacks_and_a_wrong_password_is_n
     assert "wrongword" not in str(refused.value)
 
 
+def test_without_the_rights_that_are_for_indexes_statements_are_told(server: MysqlServer) -> None:
+    admin = client(server)
+    run(admin, f"CREATE USER halfway IDENTIFIED BY '{PASSWORD}'")
+    run(admin, "GRANT PROCESS, REPLICATION CLIENT, REPLICA MONITOR ON *.* TO halfway")
+    run(admin, "GRANT SELECT ON performance_schema.* TO halfway")
+    url = f"mysql://halfway:{PASSWORD}@{server.host}:{server.port}/"
+    source = Mysql(Plan("shop-db", "mysql", "high", 15, 10, url, {"slow_ms": 50.0}), None)
+    source.collect()
+    run(admin, "SELECT sleep(0.2)")
+    collected = until(source, lambda one: bool(of(one, SlowStatement)))
+    source.close()
+    assert len(collected.notes) == 1
+    assert "mysql.innodb_index_stats TO halfway" in collected.notes[0]
+
+
+def test_a_server_in_another_time_zone_has_no_transactions_of_hours(server: MysqlServer, source: Mysql) -> None:
+    admin, writer = client(server), client(server, autocommit=False)
+    run(admin, "SET GLOBAL time_zone = '-05:00'")
+    try:
+        run(writer, "UPDATE items SET price = 1 WHERE id = 7")
+        (found,) = of(until(source, lambda one: bool(of(one, LongTransaction))), LongTransaction)
+        assert found.seconds < 600
+    finally:
+        run(admin, "SET GLOBAL time_zone = 'SYSTEM'")
+        writer.rollback()
+
+
 def test_digests_read_as_people_write_them() -> None:
     digest = "SELECT `sleep` (?) , COUNT ( * ) FROM `shop` . `items` AS `i` WHERE `i` . `id` = ?"
     assert tidied(digest) == "SELECT sleep (?), COUNT (*) FROM shop.items AS i WHERE i.id = ?"

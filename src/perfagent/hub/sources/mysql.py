@@ -19,7 +19,7 @@ from perfagent.hub.sources.seen import Blocked, Deadlocks, LongTransaction, Pool
 from perfagent.hub.sources.source import Collected, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from perfagent.hub.hub import Hub
     from perfagent.hub.sources.source import Plan
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LONG = 60.0  # seconds of a transaction that is told
 GRANTS = "GRANT PROCESS, REPLICATION CLIENT ON *.* TO {user}; GRANT SELECT ON performance_schema.* TO {user}"
+INDEX_GRANTS = "GRANT SELECT ON mysql.innodb_index_stats TO {user}, and SELECT on the databases that programs use"
 NO_RIGHT = (1142, 1143, 1044, 1227)
 REPLICA = ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
 COUNTERS = (
@@ -110,6 +111,7 @@ class Mysql:
         )
         with self._connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
+            cursor.execute("SET SESSION time_zone = 'SYSTEM'")  # in which information_schema.innodb_trx has its times
             if self._system == "mariadb":
                 cursor.execute(f"SET SESSION max_statement_time = {limit:g}")
             else:
@@ -144,10 +146,14 @@ class Mysql:
         self._may(found, "replication", lambda: self._replica(found))
         if self._plan.detailed:
             on = str(self._about["performance_schema"]) in ("1", "ON")
-            self._may(found, "statements", lambda: self._detail.collect(found, self._system, on))
+            turn = self._detail.turn()
+            self._may(found, "statements", lambda: self._detail.statements(found, self._system, on, turn))
+            self._may(
+                found, "unused indexes", lambda: self._detail.indexes(found, self._system, on, turn), INDEX_GRANTS
+            )
         return found
 
-    def _may(self, found: Collected, what: str, tell: Any) -> None:
+    def _may(self, found: Collected, what: str, tell: Callable[[], None], grants: str = GRANTS) -> None:
         """Tells a part that needs a right, or says which."""
         import pymysql
 
@@ -157,7 +163,7 @@ class Mysql:
             if error.args[:1] not in [(number,) for number in NO_RIGHT]:
                 raise
             user = urlsplit(self._plan.address).username or "the user"
-            found.notes.append(f"{what} are not told: {GRANTS.format(user=user)}")
+            found.notes.append(f"{what} are not told: {grants.format(user=user)}")
 
     def _status(self, found: Collected, status: dict[str, Any]) -> None:
         uptime = float(status.get("Uptime", 0))

@@ -12,7 +12,7 @@ from perfagent.hub.sources.source import Collected, SourceError
 from perfagent.hub.sources.sql import COLUMN, tidied
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from perfagent.hub.sources.source import Plan
 
@@ -50,31 +50,38 @@ class Detail:
         self._plan, self._ask, self._slow = plan, ask, float(slow)
         self._statements: Increments[tuple[str, str]] = Increments()
         self._turn = 0
-        self._last = Collected()
+        self._statements_told, self._indexes_told = Collected(), Collected()
 
     def forget(self) -> None:
         """The server began anew: what was counted is of no use."""
         self._statements.forget()
         self._turn = 0
 
-    def collect(self, found: Collected, system: str, on: bool) -> None:
-        """Adds what is known; looks anew every fourth time.
+    def turn(self) -> bool:
+        """Counts a collection; returns whether it is one that looks."""
+        found, self._turn = self._turn % EVERY == 0, self._turn + 1
+        return found
+
+    def statements(self, found: Collected, system: str, on: bool, turn: bool) -> None:
+        """Adds what is known of statements.
 
         Args:
             found: what it is added to.
             system: mysql or mariadb.
             on: whether the performance_schema is.
+            turn: whether to look anew.
         """
         if not on:
             found.notes.append(OFF)
             return
-        if self._turn % EVERY == 0:
-            self._last = Collected()
-            self._of_statements(self._last, system)
-            self._of_indexes(self._last, system)
-            found.points += self._last.points
-        self._turn += 1
-        found.seen += self._last.seen
+        self._statements_told = _told(
+            found, self._statements_told, turn, lambda told: self._of_statements(told, system)
+        )
+
+    def indexes(self, found: Collected, system: str, on: bool, turn: bool) -> None:
+        """Adds what is known of unused indexes; as `statements`."""
+        if on:
+            self._indexes_told = _told(found, self._indexes_told, turn, lambda told: self._of_indexes(told, system))
 
     def _of_statements(self, found: Collected, system: str) -> None:
         rows = {(row["db"], row["digest"]): row for row in self._ask("digests")}
@@ -117,3 +124,14 @@ class Detail:
                     writes=int(row["writes"]),
                 )
             )  # fmt: skip
+
+
+def _told(found: Collected, before: Collected, turn: bool, look: Callable[[Collected], None]) -> Collected:
+    """Adds what a look tells, or what the last one saw; returns what is to be known of it."""
+    told = before
+    if turn:
+        told = Collected()
+        look(told)
+        found.points += told.points
+    found.seen += told.seen
+    return told

@@ -1,7 +1,7 @@
 SELECT
     waiting.trx_mysql_thread_id AS blocked,
     blocking.trx_mysql_thread_id AS blocker,
-    greatest(timestampdiff(MICROSECOND, waiting.trx_wait_started, now(6)) / 1e6, 0) AS seconds,
+    coalesce(greatest(timestampdiff(MICROSECOND, waiting.trx_wait_started, now(6)) / 1e6, 0), 0) AS seconds,
     coalesce(waiting.trx_query, '') AS statement,
     coalesce(blocking.trx_query, '') AS blocking_statement,
     greatest(timestampdiff(MICROSECOND, blocking.trx_started, now(6)) / 1e6, 0) AS blocking_seconds,
