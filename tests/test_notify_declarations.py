@@ -82,6 +82,14 @@ def test_a_declaration_that_is_off_is_told_with_its_key_and_what_is_accepted(fie
     assert told in text
 
 
+def test_a_digest_which_closes_nothing_at_pagerduty_is_sent_there_only_where_a_rate_is_wanted() -> None:
+    tables = [(PAGER, "perfagent.toml"), ({**PAGER, "name": "few", "rate_per_hour": 9}, "perfagent.toml"),
+              (HOOK, "perfagent.toml")]  # fmt: skip
+    found, problems = declaration.read(tables, "", {})
+    assert [one.rate_per_hour for one in found] == [0, 9, 20]
+    assert problems == []
+
+
 def test_one_that_is_off_does_not_keep_the_others_from_serving(hub: ServedHub, tmp_path: Path) -> None:
     declare(
         hub,

@@ -36,6 +36,9 @@ SECRET = frozenset(("url", "webhook", "routing_key", "password", "user", "header
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 MODES = {"starttls": "starttls", "tls": "ssl", "none": "insecure"}
 MIB = 1 << 20
+RATES: dict[str, int] = {"pagerduty": 0}
+"""Messages an hour where a channel does not say; 0 for no limit: PagerDuty puts together what belongs together by
+itself, and what a digest tells to be over would stay open there."""
 
 
 class BadChannel(ValueError):  # noqa: N818 - a state of a file
@@ -151,7 +154,7 @@ class _Table:
             services=self._words("services", (), 'names of services, such as ["shop", "shop-*"]'),
             happenings=happenings,  # type: ignore[arg-type]
             template=self._template(),
-            rate_per_hour=int(self._number("rate_per_hour", 20, 0, 100_000, whole=True)),
+            rate_per_hour=int(self._number("rate_per_hour", RATES.get(kind, 20), 0, 100_000, whole=True)),
             quiet_minutes=self._number("quiet_minutes", 5, 0, 10_080),
             origin=self._origin,
             mask=masking.Mask(self._secrets),
