@@ -358,3 +358,16 @@ def test_a_look_that_fails_half_way_is_forgotten_and_the_next_one_sees_all_of_it
         hub.hub.alerts.look()
     monkeypatch.setattr(hub.hub.store, "rows", rows)
     assert {alert["service"] for alert in hub.alerts(active_only="true")} == {"shop", "pay"}
+
+
+def test_what_is_to_be_quiet_is_quiet_at_once_though_the_data_are_of_half_a_minute_ago(hub: ServedHub) -> None:
+    """As on Prometheus, where "now" is the end of what is known."""
+    mutes = hub.hub.alerts.mutes
+    now = time.time() - 30
+    wrong = Violation("rule", "slow", "shop", "warning", "slow", "slow", now)
+    assert mutes.judge()(now, wrong) == ""
+    silence = mutes.silence({"service": "sh*"}, 60.0, "operator", "")
+    assert mutes.judge()(now, wrong) == f"silence {silence.id}"
+    mutes.end_silence(silence.id)
+    mutes.begin(maintenance.Window("upgrade", ("shop",), begin=time.time()))
+    assert mutes.judge()(now, wrong) == "maintenance upgrade"

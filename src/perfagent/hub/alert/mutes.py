@@ -162,6 +162,7 @@ class Mutes:
         silences, windows = self.silences(), self.windows()
 
         def mute(now: float, violation: Violation) -> str:
+            now = max(now, time())  # what is read from Prometheus is some seconds old, what people ask for is not
             for window in windows:
                 if window.covers(violation.service) and window.lasts(now):
                     return f"maintenance {window.name}"
