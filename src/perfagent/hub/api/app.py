@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -64,8 +65,7 @@ def build(hub: Hub, rates: Rates | None = None) -> FastAPI:
         hub.alerts.start()
         hub.optimiser.start()
         yield
-        await anyio.to_thread.run_sync(hub.optimiser.stop)
-        await anyio.to_thread.run_sync(hub.alerts.stop)
+        await asyncio.gather(*map(anyio.to_thread.run_sync, (hub.optimiser.stop, hub.alerts.stop)))
         await anyio.to_thread.run_sync(hub.notifier.stop)
         await live.end()
 
