@@ -171,12 +171,10 @@ def history(hub: ServedHub) -> list[dict[str, Any]]:
     return hub.get("sources/shop-db")["history"]  # type: ignore[no-any-return]
 
 
-def test_the_example_of_the_documentation_is_a_source(
-    serve_hub: ServeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_example_of_the_documentation_is_a_source(serve_hub: ServeHub, tmp_path: Path) -> None:
     (program,) = blocks(PAGE, "python")
-    (tmp_path / "uploads.py").write_text(program)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "hub0").mkdir()
+    (tmp_path / "hub0" / "uploads.py").write_text(program)
     declared(tmp_path, blocks(PAGE, "toml")[1])
     hub = collecting(serve_hub)
     until(lambda: {"uploads.room.free", "uploads.queue", "uploads.failed"} <= names(hub, "uploads"))
@@ -302,6 +300,9 @@ def test_declarations_that_are_wrong_are_told_and_the_others_serve(serve_hub: Se
         kind = "postgre"
         url = "postgresql://db"
         [[source]]
+        name = "sessions"
+        url = "redsi://:secret@cache"
+        [[source]]
         url = "redis://cache"
         priority = "urgent"
         [[source]]
@@ -321,7 +322,8 @@ def test_declarations_that_are_wrong_are_told_and_the_others_serve(serve_hub: Se
     hub = collecting(serve_hub)
     problems = until(lambda: hub.get("sources")["problems"])
     for told in (
-        "kind='postgre' is none of",
+        "[[source]] postgresql://db: kind='postgre' is none of",
+        "[[source]] sessions: url='redsi://cache' tells no kind",
         "priority='urgent' is none of",
         "${NOT_SET} has no value",
         "intervall='3'",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import math
+import os
 import re
+import stat
 import sys
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -46,13 +48,16 @@ class Python:
         module, _, attribute = path.partition(":")
         if not module or not attribute:
             raise SourceError(f"call={path!r} is not accepted: a dotted path such as shop.figures:collect")
+        where = _beside(plan.origin)
         try:
+            invalidate_caches()  # it may have been written since it was looked for last
             found: Any = import_module(module)
             for part in attribute.split("."):
                 found = getattr(found, part)
         except (ImportError, AttributeError) as error:
-            where = ", ".join(sys.path[:3])
-            raise SourceError(f"call={path!r} is not there: {error}; it is looked for in {where} …") from None
+            raise SourceError(
+                f"call={path!r} is not there: {error}; it is looked for {where}among the packages of {sys.prefix}"
+            ) from None
         if not callable(found):
             raise SourceError(f"call={path!r} is no function but a {type(found).__name__}")
         return found  # type: ignore[no-any-return]
@@ -192,6 +197,19 @@ def collected(told: object, units: Any, counters: Iterable[str]) -> Collected:
             kind = "counter" if name in growing else "gauge"
             found.points.append(Point(name, float(value), units.get(name, "1"), kind))  # type: ignore[arg-type]
     return found
+
+
+def _beside(origin: str) -> str:
+    """Lets modules beside the file that declares a source be imported; returns what to say of that where one is not."""
+    if not os.path.isabs(origin):
+        return ""  # a variable
+    folder = os.path.dirname(origin)
+    found = os.stat(folder)
+    if found.st_uid not in (os.geteuid(), 0) or found.st_mode & stat.S_IWOTH:
+        return f"not in {folder}, where others may write, but "
+    if folder not in sys.path:
+        sys.path.append(folder)  # at the end: it hides no package
+    return f"in {folder} and "
 
 
 def _flat(told: dict[Any, Any], before: str, depth: int = 0) -> Iterable[tuple[str, Any]]:

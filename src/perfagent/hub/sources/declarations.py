@@ -51,7 +51,7 @@ def plans(hub: Hub) -> tuple[dict[str, Plan], list[str]]:
             if plan.name in found:
                 raise Rejected(f"name={plan.name!r} is there already, in {found[plan.name].origin}; take another")
         except Rejected as error:
-            problems.append(f"{origin}: [[source]] {error}")
+            problems.append(f"{origin}: {_titled(table)}: {error}")
             continue
         found[plan.name] = plan
     for name, which in BUILT_IN.items():
@@ -91,7 +91,13 @@ def plan_of(table: Mapping[str, Any], origin: str, default: float | None, enviro
     kind = kinds.found(name) if isinstance(name, str) else None
     if kind is None:
         known = ", ".join([*kinds.KINDS, *kinds.plugged()])
-        raise Rejected(f"kind={name!r} is none of: {known}")
+        if not name and address:
+            schemes = ", ".join(f"{kind.schemes[0]}://" for kind in kinds.KINDS.values() if kind.schemes)
+            raise Rejected(
+                f"url={addresses.shown(address)!r} tells no kind; write an address that begins with one of {schemes}, "
+                f"or kind, one of {known}"
+            )
+        raise Rejected(f"kind={name!r} is none of: {known}" if name else f"kind is missing: write one of {known}")
     unknown = [key for key in table if key not in (*COMMON, *kind.options)]
     if unknown:
         accepted = ", ".join((*COMMON, *kind.options))
@@ -122,6 +128,13 @@ def plan_of(table: Mapping[str, Any], origin: str, default: float | None, enviro
     timeout = _number(table, "timeout", TIMEOUT, 0.1, 600)
     options = {key: value for key, value in table.items() if key in (*kind.options, "command", "call")}
     return Plan(title, kind.name, priority, interval, timeout, address, options, origin)
+
+
+def _titled(table: Mapping[str, Any]) -> str:
+    """Which table a problem is about: its name, else its address without a password."""
+    address = table.get("url", table.get("dsn", ""))
+    told = table.get("name") or (addresses.shown(address) if isinstance(address, str) else "")
+    return f"[[source]] {told}".rstrip()
 
 
 def _words(words: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
