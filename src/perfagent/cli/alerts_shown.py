@@ -45,7 +45,7 @@ def alerts(found: Sequence[Item], *, all_of_them: bool = False) -> list[Part]:
                 figures.clock(one["since"]),
                 figures.lasting((one["until"] or time()) - one["since"]),
                 one["service"] or "(machine)",
-                one["text"],
+                _what(one),
                 one["incident"][:DIGITS],
                 f"{one['by'] or ''} {one['note'] or ''}".strip(),
             )
@@ -158,6 +158,11 @@ def windows(found: Sequence[Item]) -> list[Part]:
         services = ", ".join(one["services"]) or "all"
         table.rows.append((one["name"], state, when, services, one["reason"], one["origin"] or one["by"]))
     return [table]
+
+
+def _what(one: Item) -> str:
+    """What an alert says; that of a finding is its evidence, which names no endpoint without its title."""
+    return f"{one['title']}: {one['text']}" if one["kind"] == "finding" else str(one["text"])
 
 
 def _state(one: Item) -> Mark:

@@ -60,7 +60,6 @@ def _list(client: Client, asked: Namespace) -> int:
             Column("from", drop=4),
             Column("waiting", right=True, drop=1),
             Column("delivered", right=True),
-            Column("what is wrong", wide=True),
         ]
     )
     for one in found:
@@ -68,10 +67,10 @@ def _list(client: Client, asked: Namespace) -> int:
             (
                 one["name"], one["kind"], one["target"], _styled(one["health"]), one["severity"] or "",
                 str(one["waiting"]), figures.ago(one["last_delivered"]) if one["last_delivered"] else "never",
-                one["error"],
             )
         )  # fmt: skip
-    output.show([table])
+    # Below the table, where none of it is cut: its end says what to do.
+    output.show([table, *(Mark(_wrong(one), "warn") for one in found if one["error"])])
     return FAILED if bad else 0
 
 
@@ -118,6 +117,11 @@ def _log(client: Client, asked: Namespace) -> int:
         )  # fmt: skip
     output.show([table])
     return 0
+
+
+def _wrong(one: dict[str, Any]) -> str:
+    """What is wrong with a channel; that of a declaration that is off begins with its file and its name."""
+    return str(one["error"]) if one["health"] == "off" else f"{one['name']}: {one['error']}"
 
 
 def _styled(word: str) -> Cell:
