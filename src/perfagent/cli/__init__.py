@@ -62,7 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"perfagent {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        print(f"perfagent: {words[0]!r} is no command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        from difflib import get_close_matches
+
+        near = [f"did you mean {one}? " for one in get_close_matches(words[0], COMMANDS, 1)]
+        there = ", ".join(COMMANDS)
+        print(f"perfagent: {words[0]!r} is no command; {''.join(near)}there are: {there}", file=sys.stderr)
         return 2
     module = __import__(f"perfagent.cli.{words[0].replace('-', '_')}", fromlist=["main"])
     status: int = module.main(words[1:])
@@ -71,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _help() -> str:
     groups = "\n\n".join(
-        f"{title}\n" + "\n".join(f"  {name:<13} {text}" for name, text in commands.items())
+        f"{title}\n" + "\n".join(f"  {name:<15} {text}" for name, text in commands.items())
         for title, commands in GROUPS.items()
     )
     return (
