@@ -63,7 +63,8 @@ def _run(asked: argparse.Namespace) -> int:
         line = json.dumps(told) if asked.output == "json" else ",".join(_shown(part) for part in told.values())
         print(line, flush=True)  # who reads along is not to wait for a buffer to fill
     if source.left_out:
-        print(f"perfagent: {source.left_out} lines were left out, such as {source.example!r}", file=sys.stderr)
+        lines = "1 line was" if source.left_out == 1 else f"{source.left_out} lines were"
+        print(f"perfagent: {lines} left out, such as {source.example!r}", file=sys.stderr)
     if not source.read:
         print(
             "perfagent: nothing was read: a line is `timestamp,value`, such as 2026-01-31T12:00:00Z,41.5",

@@ -18,7 +18,7 @@ def milliseconds(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NONE
     if value >= 60_000:
-        return f"{value / 60_000:.1f} min"
+        return f"{value / 60_000:.1f}".removesuffix(".0") + " min"
     if value >= 1000:
         return f"{value / 1000:.{1 if value >= 10_000 else 2}f} s"
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"

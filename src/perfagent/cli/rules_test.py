@@ -187,7 +187,7 @@ def _shown(results: list[dict[str, Any]], days: float, often: set[str]) -> list[
     single = results[0]["tried"]["firings"] if len(results) == 1 else []
     if single:
         parts.append(_firings(single, results[0]["tried"]["unit"]))
-    length = f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} h"
+    length = f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} h" if days >= 1 / 12 else f"{days * 1440:.0f} min"
     return [table, *parts, Mark(f"{length} were replayed; `a day` is before alerts are put together", "dim")]
 
 

@@ -150,7 +150,7 @@ def establish_baseline(hub: TheHub, request: Request, new: NewBaseline) -> Answe
     if minutes < LEAST_MINUTES:
         message = (
             f"a baseline needs {LEAST_MINUTES} minutes with requests; the last {new.duration_minutes} have {minutes}: "
-            f"come back in {LEAST_MINUTES - minutes} minutes, or give a longer duration_minutes"
+            f"come back when there are {LEAST_MINUTES - minutes} more, or look further back"
         )
         raise Refused(409, "conflict", message, "duration_minutes")
     times, series = by_step(hub.store, within, new.service)
