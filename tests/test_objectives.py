@@ -171,6 +171,22 @@ def test_a_service_without_the_histogram_is_counted_by_its_spans(shop: ServedHub
     assert (worst["method"], worst["route"], worst["bad"]) == ("GET", "/items", 2)
 
 
+def test_the_failures_of_an_objective_are_those_of_its_route(serve_hub: ServeHub, tmp_path: Path) -> None:
+    (tmp_path / "hub0").mkdir()
+    table = (
+        '[[slo]]\nname = "items"\nservice = "shop"\nroute = "/items"\nobjective = 99.0\nindicator = "availability"\n'
+    )
+    (tmp_path / "hub0" / "perfagent.toml").write_text(table)
+    hub = serve_hub()
+    failed = [
+        span(number, f"GET {route}", ago=30, ms=5, status=500)
+        for number, route in ((1, "/items"), (2, "/old/items"), (3, "/old/items"))
+    ]
+    hub.send("traces", traces(resource("shop"), *failed))
+    found = hub.get("objectives/items")
+    assert [(one["endpoint"], one["requests"]) for one in found["causes"]] == [("GET /items", 1)]
+
+
 def test_without_requests_an_objective_is_idle_and_says_nothing(shop: ServedHub) -> None:
     found = by_name(shop)["shop-availability"]
     assert (found["state"], found["budget_remaining_percent"], found["burn_rates"]["5m"]) == ("idle", None, None)

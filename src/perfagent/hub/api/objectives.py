@@ -382,7 +382,7 @@ def _causes(hub: Hub, status: Status) -> list[dict[str, Any]]:
         service=one.service,
         most=ERRORS_READ,
     )
-    found = [cause for cause in causes(map(failure, rows)) if not one.route or cause.endpoint.endswith(one.route)]
+    found = [cause for cause in causes(map(failure, rows)) if not one.route or _is_at(cause.endpoint, one.route)]
     return [
         {
             "error": cause.error,
@@ -395,6 +395,11 @@ def _causes(hub: Hub, status: Status) -> list[dict[str, Any]]:
         }
         for cause in found[:CAUSES]
     ]
+
+
+def _is_at(endpoint: str, route: str) -> bool:
+    """Whether an endpoint such as "GET /items" is at a route, as the counts are chosen."""
+    return endpoint == route or endpoint.endswith(f" {route}")
 
 
 def _releases(hub: Hub, status: Status) -> list[dict[str, Any]]:
