@@ -185,6 +185,20 @@ def test_a_side_survives_json_and_loses_its_warm_up() -> None:
 # The interface
 
 
+def test_a_warm_up_that_leaves_nothing_of_a_side_compares_nothing() -> None:
+    subject = Subject("shop", "endpoint", "GET /")
+    counts = [{100: 50.0} for _ in range(10)]
+    failing = Called(counts, [5.0] * 10)
+    before = Side("before", 0, 10, 1, 10, called={subject: Called(counts[:5] + [{}] * 5, [5.0] * 5 + [0.0] * 5)})
+    after = Side("after", 10, 20, 1, 10, called={subject: failing})
+    for one, two in (
+        (before.without_first(5), after),
+        (after, before.without_first(5)),
+        (before.without_first(99), after),
+    ):
+        assert not compare(one, two).failing(("errors",))
+
+
 @pytest.fixture
 def two(serve_hub: Any) -> Any:
     """A hub that saw 2.3.0, then 2.4.0, whose orders take half as much time again and run three queries, not two."""
@@ -220,6 +234,14 @@ def test_ranges_instances_and_starts_are_compared(two: Any) -> None:
     assert two.get("compare", before="-1h..now", after="-1h..now")["verdict"] == "same"
     side = Side.of_document(two.get("compare/side", of="2.3.0"))
     assert sum(side.requests("shop")) == 600
+
+
+def test_moments_are_read_with_a_z_on_every_python(two: Any) -> None:
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+    answer = two.get("compare", before=f"{moment}..-30m", after="-30m..now")
+    assert answer["before"]["begin"] == pytest.approx(time.time() - 3600, abs=120)
+    for never in ("9999999990..9999999999", "0..9999999999"):
+        assert two.get("compare", before=never, after="-30m..now")["verdict"] in ("nothing", "same", "worse", "better")
 
 
 def test_what_is_no_side_is_refused_with_what_there_is(two: Any) -> None:

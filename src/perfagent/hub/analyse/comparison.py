@@ -188,8 +188,8 @@ def _median(called: Called) -> float | None:
 def _errors(subject: Subject, old: Called, new: Called, before: Side, after: Side) -> Iterable[Difference]:
     hits, calls = sum(old.errors), sum(old.calls)
     other, others = sum(new.errors), sum(new.calls)
-    if max(hits * before.scale, other * after.scale) < ENOUGH_ERRORS:
-        return
+    if not calls or not others or max(hits * before.scale, other * after.scale) < ENOUGH_ERRORS:
+        return  # a warm-up may have been all that one side had
     found = Difference(subject, "errors", "error rate", "ratio", hits / calls, other / others, link=new.link)
     if min(calls * before.scale, others * after.scale) >= ENOUGH["p50"]:
         found = _share(found, old.errors, old.calls, new.errors, new.calls, before.scale, after.scale)

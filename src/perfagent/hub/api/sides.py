@@ -115,7 +115,7 @@ def _moment(text: str, now: float) -> float:
     if re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,9})?", text):
         return float(text)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))  # which Python 3.10 does not read
     except ValueError:
         raise ValueError(f"{text[:100]!r} is no moment") from None
     found = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
