@@ -368,6 +368,35 @@ def test_an_incident_is_over_when_the_last_of_its_alerts_is() -> None:
     assert look(engine, 7200) == ["resolved"]
 
 
+def test_what_is_kept_quiet_makes_nothing_more_severe_for_those_who_are_told() -> None:
+    engine = Engine()
+    engine.mute = lambda now, one: "silence x" if one.rule == "cpu_usage_percent" else ""
+    both = [violation("cpu_usage_percent", severity="critical"), violation()]
+    (fired,) = engine.take(NOW, {"w": both})
+    assert (fired.happening, fired.incident.severity) == ("fired", "warning")
+    (worse,) = engine.take(NOW + 60, {"w": [both[0], violation(severity="high")]})
+    assert (worse.happening, worse.incident.severity) == ("worsened", "high")
+    (over,) = engine.take(NOW + 120, {"w": []}) + engine.take(NOW + 7200, {"w": []})
+    assert (over.happening, over.incident.severity) == ("resolved", "high")
+
+
+def test_what_is_declared_over_and_comes_again_in_the_same_moment_is_another_alert() -> None:
+    engine = Engine()
+    look(engine, 0, violation(cooldown_minutes=0))
+    first = only(engine)
+    engine.act(NOW, first.id, "resolve", "operator")
+    assert look(engine, 0, violation(cooldown_minutes=0)) == ["fired"]
+    assert len({alert.id for alert in engine.alerts.values()}) == 2
+
+
+def test_a_flood_is_put_in_order_once_and_not_at_each_of_its_alerts() -> None:
+    engine = Engine()
+    explain, times = engine.cases.explain, []
+    engine.cases.explain = lambda found: times.append(0) or explain(found)  # type: ignore[func-returns-value]
+    assert look(engine, 0, *(violation(subject=f"/{number}") for number in range(300))) == ["fired"]
+    assert len(times) <= 3
+
+
 # Whatever happens
 
 
@@ -486,7 +515,7 @@ class Machine(RuleBasedStateMachine):
             if event.happening == "fired":
                 assert not before, "what people know is not told again"
                 told[event.incident.id] = event.incident.severity
-            else:
+            elif event.happening != "escalated" or not event.by:  # whoever escalates what is quiet wants it told
                 assert before, "of what nobody was told nothing more is told"
             if event.happening == "worsened":
                 assert SEVERITIES.index(event.incident.severity) > SEVERITIES.index(before)  # type: ignore[arg-type]

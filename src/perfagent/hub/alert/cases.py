@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
 
@@ -69,6 +69,7 @@ class Cases:
         """Puts the violation that explains the others first, and says why in a sentence."""
         self._changes = Changes()
         self._fresh: set[str] = set()
+        self._grown: set[str] = set()  # incidents whose alerts are more than when somebody looked which one leads
 
     def remember(self, cases: Iterable[Case]) -> None:
         """Takes incidents of before, as they were."""
@@ -122,7 +123,8 @@ class Cases:
                 self.open[identity] = case
         alert.incident = case.id
         case.alerts.append(alert.id)
-        self._lead(case)
+        case.lead = case.lead or alert.id
+        self._grown.add(case.id)
         self.note(now, alert, "began" if len(case.alerts) == 1 else "joined", moment=alert.violation.since)
 
     def _fits(self, case: Case, alert: Alert) -> bool:
@@ -185,6 +187,9 @@ class Cases:
     def tell(self, now: float) -> list[Event]:
         """What people are to be told after a look: what fired, got worse, was escalated, is over."""
         found: list[Event] = []
+        for identity in self._grown & self.known.keys():  # once each, however many have come
+            self._lead(self.known[identity])
+        self._grown.clear()
         for case in list(self.open.values()):
             alerts = [self.alerts[one] for one in case.alerts]
             loud = [one for one in alerts if one.loud]
@@ -221,16 +226,17 @@ class Cases:
         case.over = max(one.until or 0.0 for one in alerts)
         self.open.pop(case.id, None)
         self._changes.cases[case.id] = case
-        told, case.told = case.told, ""
-        if not told or all(one.attention == "dismissed" for one in alerts):
-            return []
-        return [self._event(now, case, "resolved", by, note)]
+        heard = case.told and not all(one.attention == "dismissed" for one in alerts)
+        found = [self._event(now, case, "resolved", by, note)] if heard else []
+        case.told = ""
+        return found
 
     def _event(self, now: float, case: Case, happening: Happening, by: str = "", note: str = "") -> Event:
         case.events += 1
         if happening != "reopened":
             self._lead(case)
-        incident = self.incident(case)
+        # What is kept quiet, or dismissed, makes nothing more severe for those who are told.
+        incident = replace(self.incident(case), severity=cast("Severity", case.told))
         event = Event(happening, now, incident, by, note, f"{case.id}-{case.events}")
         self._line(case, now, "", "told", f"People are told: {happening}", by, note)
         self._changes.events.append(event)

@@ -143,7 +143,9 @@ class Engine:
         if violation.until is None and len(self.active) >= MOST_ACTIVE:
             self.left_out += 1
             return
-        identity = blake2b(f"{violation.identity}\0{violation.since}\0{now}".encode(), digest_size=8).hexdigest()
+        before = len(self._known.get(violation.identity, ()))  # however soon it comes again, it is another one
+        named = f"{violation.identity}\0{violation.since}\0{now}\0{before}"
+        identity = blake2b(named.encode(), digest_size=8).hexdigest()
         alert = Alert(identity, watcher, "", violation, now, violation.severity, now, loud=not historic)
         if not historic:
             alert.muted = self.mute(now, violation)
