@@ -50,6 +50,7 @@ class Places:
     def __init__(self, hub: Hub, now: float) -> None:
         self._hub, self._now = hub, now
         self._called: dict[str, set[str]] | None = None
+        self._below: dict[str, set[str]] = {}
         self._hosts: dict[str, set[str]] | None = None
 
     def related(self, one: Violation, other: Violation) -> bool:
@@ -73,10 +74,13 @@ class Places:
             begin = round((self._now - LOOKED_AT) * 1e9)
             for row in self._hub.store.rows("alerts/service_calls", begin_ns=begin, most=SAMPLE):
                 self._called.setdefault(row["caller"], set()).add(row["callee"])
-        known, edge = {other}, {other}
-        for _ in range(FAR):
-            edge = {callee for service in edge for callee in self._called.get(service, ())} - known
-            known |= edge
+        known = self._below.get(other)
+        if known is None:
+            known = edge = {other}
+            for _ in range(FAR):
+                edge = {callee for service in edge for callee in self._called.get(service, ())} - known
+                known = known | edge
+            self._below[other] = known
         return one in known and one != other
 
     def hosts(self, service: str) -> set[str]:
