@@ -20,6 +20,8 @@ from perfagent.hub.analyse.thresholds import parse as parse_setting
 from perfagent.hub.api.ranges import Range
 from perfagent.hub.conditions.judging import Judge
 from perfagent.hub.conditions.lasting import spells
+from perfagent.hub.conditions.limits import Limits
+from perfagent.hub.conditions.replay import Replay, TooLong
 from perfagent.hub.conditions.rule import Rule, read
 from perfagent.hub.conditions.rules import declared
 from perfagent.hub.expressions.errors import BadExpression
@@ -455,3 +457,20 @@ def test_every_command_of_the_how_to_does_what_it_shows(
     assert known["response_time_p95_ms"]["dynamic"]
     assert not known["deprecated_calls_per_minute"]["enabled"]
     assert not known["error_rate_percent"]["changed"]
+
+
+def test_a_replay_whose_patterns_take_too_long_ends_in_time(hub: ServedHub) -> None:
+    points = (gauge("orders", 1.0, where=f"{number:04}") for number in range(300))
+    hub.send("metrics", metrics(resource("shop"), *points))
+    now = int(time.time()) // 60 * 60
+    replay = Replay(hub.hub.store, Limits(hub.hub.store), now - 3600, now, 20.0)
+    slow, compared = rule("slow", "avg(orders, where =~ '(.*a){90}') > 1"), [0]
+
+    def pause() -> None:
+        compared[0] += 1
+        if compared[0] > 100:
+            raise TooLong
+
+    replay._judge.measure.pause = pause
+    with pytest.raises(TooLong):
+        replay.rule(slow)

@@ -40,7 +40,7 @@ class Measure:
         self._store = store
         self.catalog = Catalog(store)
         self.pause: Callable[[], None] = lambda: None
-        """Called before each day that is read; may raise what ends a long look."""
+        """Called before each day that is read and each series that is compared; may raise what ends a long look."""
         self.left_out = 0
         """Groups of the last look that were more than a figure may have."""
 
@@ -58,7 +58,7 @@ class Measure:
         """
         found: Figures = {one: {} for one in aggregates}
         series = self.catalog.read(one.metric for one in aggregates)
-        plain, shares = Groups(), Groups()
+        plain, shares = Groups(self.pause), Groups(self.pause)
         for one in found:
             (plain if one.share is None else shares).add(one, series.get(one.metric, ()))
         self.left_out = plain.left_out + shares.left_out

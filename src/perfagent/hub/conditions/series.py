@@ -12,7 +12,7 @@ from perfagent.hub.expressions.settling import COUNTER, HISTOGRAM, LEVEL, Metric
 from perfagent.hub.expressions.tree import Aggregate, Comparison, Label, Logic, Not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from perfagent.hub.expressions.evaluate import Key
     from perfagent.hub.expressions.tree import Node
@@ -134,9 +134,14 @@ def key(aggregate: Aggregate, one: One) -> Key:
 
 
 class Groups:
-    """The groups that the series of several aggregates fall into, numbered for one look at the store."""
+    """The groups that the series of several aggregates fall into, numbered for one look at the store.
 
-    def __init__(self) -> None:
+    Args:
+        pause: called before the labels of each series are compared, which patterns make slow; may raise.
+    """
+
+    def __init__(self, pause: Callable[[], None] = lambda: None) -> None:
+        self._pause = pause
         self.ids: list[int] = []
         self.numbers: list[int] = []
         self.known: list[tuple[Aggregate, Key]] = []
@@ -146,6 +151,7 @@ class Groups:
         """Takes the series of an aggregate in; at most MOST_KEYS groups, the newest."""
         numbers: dict[Key, int] = {}
         for one in series:
+            self._pause()
             if not chosen(aggregate.where, one):
                 continue
             of = key(aggregate, one)
