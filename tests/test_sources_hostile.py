@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfagent.hub.sources import addresses, options
-from perfagent.hub.sources.custom import Command
-from perfagent.hub.sources.source import Plan, SourceError
+from perfagent.hub.sources.asking import ask
+from perfagent.hub.sources.custom import Command, collected
+from perfagent.hub.sources.source import Plan, Point, SourceError
 from tests.test_sources import collecting, declared, source, until
 
 if TYPE_CHECKING:
@@ -125,3 +128,78 @@ def is_running(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().split(") ")[1][0] != "Z"
     except OSError:
         return False
+
+
+# What is told by others
+
+
+def test_an_answer_that_drips_without_end_is_none() -> None:
+    ended = threading.Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            while not ended.wait(0.05):
+                self.wfile.write(b" ")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asked = threading.Thread(
+            target=_drip, args=(f"http://127.0.0.1:{server.server_port}/", found := []), daemon=True
+        )
+        asked.start()
+        asked.join(30)
+        ended.set()
+        server.shutdown()
+    assert found == ["TimeoutError"]
+
+
+def _drip(url: str, found: list[str]) -> None:
+    try:
+        ask(url, "GET", {}, 0.5)
+    except OSError as error:
+        found.append(type(error).__name__)
+
+
+def test_points_of_a_users_own_code_that_are_none_are_told_and_the_others_kept() -> None:
+    wrong: Any = [
+        Point("well", 1), Point("text", "x"), Point("nan", float("nan")), Point("bad name", 1),
+        Point("of", 1, attributes={"shard": 7}), Point("none", None), Point("huge", 10**400),
+    ]  # fmt: skip
+    found = collected(wrong, {}, ())
+    assert [point.name for point in found.points] == ["well"]
+    assert len(found.notes) == 6
+
+
+def test_a_source_that_is_no_longer_declared_or_is_paused_has_seen_nothing(serve_hub: ServeHub, tmp_path: Path) -> None:
+    waiting, ended = threading.Event(), threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            waiting.set()
+            ended.wait(30)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        table = f'[[source]]\nname = "gone"\nurl = "http://127.0.0.1:{server.server_port}/"\ntimeout = 60\n'
+        declared(tmp_path, table)
+        hub = collecting(serve_hub)
+        assert waiting.wait(60)
+        old = hub.hub.sources._collecting["gone"]
+        declared(tmp_path, "# nothing any more")
+        until(lambda: not source(hub, "gone"))
+        ended.set()
+        until(lambda: old.state.last_collected)
+        server.shutdown()
+    assert not [one for one in hub.hub.sources.facts() if one.source == "gone"]
+    assert "gone" not in hub.hub.sources._seen

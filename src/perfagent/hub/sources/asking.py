@@ -41,7 +41,7 @@ def ask(url: str, method: str, headers: Mapping[str, str], timeout: float) -> Re
         url: http or https; a user and password in it become basic authentication.
         method: such as GET.
         headers: further ones.
-        timeout: seconds for each step.
+        timeout: seconds for each step, and until all of the body is there.
 
     Raises:
         OSError, http.client.HTTPException: there is no answer.
@@ -72,7 +72,17 @@ def ask(url: str, method: str, headers: Mapping[str, str], timeout: float) -> Re
         connection.request(method, target, headers=sent)
         answer = connection.getresponse()
         first = time.perf_counter() - began
-        body = answer.read(LARGEST)
+        body = _read(answer, began + timeout)
         return Reply(answer.status, body, time.perf_counter() - began, first)
     finally:
         connection.close()
+
+
+def _read(answer: http.client.HTTPResponse, until: float) -> bytes:
+    """The body, of which each part may come in time and the whole never ends."""
+    body = bytearray()
+    while len(body) < LARGEST and (part := answer.read1(LARGEST - len(body))):
+        body += part
+        if time.perf_counter() > until:
+            raise TimeoutError("timed out while the body came")
+    return bytes(body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import math
 import os
 import re
 import stat
@@ -181,7 +180,7 @@ def collected(told: object, units: Any, counters: Iterable[str]) -> Collected:
     if isinstance(told, Collected):
         return told
     if isinstance(told, (list, tuple)) and all(isinstance(one, Point) for one in told):
-        return Collected(points=list(told)[:MOST])
+        return _checked(told)
     if not isinstance(told, dict):
         raise SourceError(f"it told a {type(told).__name__}; accepted: a dict of figures by name, or a list of Point")
     found, growing = Collected(), set(counters)
@@ -191,7 +190,7 @@ def collected(told: object, units: Any, counters: Iterable[str]) -> Collected:
             break
         if not NAME.fullmatch(name):
             found.notes.append(f"{name[:50]!r} is left out: a name has letters, digits, dots, dashes and underscores")
-        elif not isinstance(value, (bool, int, float)) or not math.isfinite(value):
+        elif not _is_number(value):
             found.notes.append(f"{name}={str(value)[:50]!r} is left out: it is no number")
         else:
             kind = "counter" if name in growing else "gauge"
@@ -210,6 +209,29 @@ def _beside(origin: str) -> str:
     if folder not in sys.path:
         sys.path.append(folder)  # at the end: it hides no package
     return f"in {folder} and "
+
+
+def _checked(told: Iterable[Point]) -> Collected:
+    """Points that a user's own code made, as far as they are ones."""
+    found = Collected()
+    for one in told:
+        if len(found.points) >= MOST:
+            found.notes.append(f"of its figures {MOST} are kept; tell fewer")
+            break
+        numbers = _is_number(one.value) and _is_number(one.start)
+        texts = all(isinstance(word, str) for pair in one.attributes.items() for word in pair)
+        if not numbers:
+            found.notes.append(f"{one.name}={str(one.value)[:50]!r} is left out: it is no number")
+        elif not NAME.fullmatch(str(one.name)) or not texts:
+            found.notes.append(f"{str(one.name)[:50]!r} is left out: its name or an attribute is none; texts are")
+        else:
+            found.points.append(one)
+    return found
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is one that a double can hold."""
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 def _flat(told: dict[Any, Any], before: str, depth: int = 0) -> Iterable[tuple[str, Any]]:

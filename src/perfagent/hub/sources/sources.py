@@ -94,8 +94,9 @@ class Sources:
         self._changed.append(listener)
 
     def facts(self) -> list[Seen]:
-        """What each source saw when it looked last."""
-        return [one for seen in list(self._seen.values()) for one in seen]
+        """What each source saw when it looked last; one that does not look for now has seen nothing."""
+        known = list(self._collecting.items())
+        return [fact for name, one in known if not one.state.paused for fact in self._seen.get(name, ())]
 
     def seen(self, name: str) -> list[Seen]:
         """The same of one source."""
@@ -196,6 +197,8 @@ class Sources:
     async def _collect(self, one: Collecting) -> None:
         name = one.state.plan.name
         collected = await one.collect()
+        if self._collecting.get(name) is not one:  # declared anew or no longer, while it looked
+            return
         if collected is None:
             self._seen.pop(name, None)
             return
