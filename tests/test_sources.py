@@ -433,6 +433,8 @@ def test_a_source_that_fails_is_asked_less_and_less_often() -> None:
     state.succeeded(13, 0.1)
     assert (state.pause(), state.health(14)) == (15, "healthy")
     assert state.health(500) == "silent"
+    state.factor = 20
+    assert state.health(500) == "healthy", "what the hub asks less often is not silent"
 
 
 def test_addresses_show_no_secret() -> None:

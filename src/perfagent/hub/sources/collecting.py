@@ -61,6 +61,7 @@ class Collecting:
         if factor is None:
             state.paused = f"off while the machine's zone is {zone}: its priority is {state.plan.priority}"
             return False
+        state.factor = factor
         if state.paused:
             state.paused = ""
             self._next = now

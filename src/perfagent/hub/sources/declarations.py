@@ -87,17 +87,7 @@ def plan_of(table: Mapping[str, Any], origin: str, default: float | None, enviro
     if not isinstance(address, str):
         raise Rejected("url is no text; write an address such as postgresql://monitor@db/shop")
     scheme = address.partition("://")[0] if "://" in address else ""
-    name = table.get("kind") or kinds.of_scheme(scheme) or ("command" if "command" in table else "")
-    kind = kinds.found(name) if isinstance(name, str) else None
-    if kind is None:
-        known = ", ".join([*kinds.KINDS, *kinds.plugged()])
-        if not name and address:
-            schemes = ", ".join(f"{kind.schemes[0]}://" for kind in kinds.KINDS.values() if kind.schemes)
-            raise Rejected(
-                f"url={addresses.shown(address)!r} tells no kind; write an address that begins with one of {schemes}, "
-                f"or kind, one of {known}"
-            )
-        raise Rejected(f"kind={name!r} is none of: {known}" if name else f"kind is missing: write one of {known}")
+    kind = _kind(table, address, scheme)
     unknown = [key for key in table if key not in (*COMMON, *kind.options)]
     if unknown:
         accepted = ", ".join((*COMMON, *kind.options))
@@ -105,7 +95,7 @@ def plan_of(table: Mapping[str, Any], origin: str, default: float | None, enviro
             f"{unknown[0]}={str(table[unknown[0]])[:50]!r} is no key of a source of kind {kind.name}; there are: "
             f"{accepted}"
         )
-    if kind.name in RUNS or name in kinds.plugged():
+    if kind.name in RUNS or kind.name in kinds.plugged():
         _check_owner(origin)
     try:
         address = addresses.filled(address, environ)
@@ -128,6 +118,22 @@ def plan_of(table: Mapping[str, Any], origin: str, default: float | None, enviro
     timeout = _number(table, "timeout", TIMEOUT, 0.1, 600)
     options = {key: value for key, value in table.items() if key in (*kind.options, "command", "call")}
     return Plan(title, kind.name, priority, interval, timeout, address, options, origin)
+
+
+def _kind(table: Mapping[str, Any], address: str, scheme: str) -> Kind:
+    """The kind that a table names, or its address tells."""
+    name = table.get("kind") or kinds.of_scheme(scheme) or ("command" if "command" in table else "")
+    kind = kinds.found(name) if isinstance(name, str) else None
+    if kind is not None:
+        return kind
+    known = ", ".join([*kinds.KINDS, *kinds.plugged()])
+    if not name and address:
+        schemes = ", ".join(dict.fromkeys(f"{one.schemes[0]}://" for one in kinds.KINDS.values() if one.schemes))
+        raise Rejected(
+            f"url={addresses.shown(address)!r} tells no kind; write an address that begins with one of {schemes}, "
+            f"or kind, one of {known}"
+        )
+    raise Rejected(f"kind={name!r} is none of: {known}" if name else f"kind is missing: write one of {known}")
 
 
 def _titled(table: Mapping[str, Any]) -> str:

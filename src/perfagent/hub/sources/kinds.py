@@ -120,7 +120,8 @@ def make(plan: Plan, hub: Hub) -> Source:
             import_module(kind.imports)
         except ImportError:
             raise Unavailable(
-                f'it needs {kind.imports}: pip install "{kind.package}", or "perfagent[sources]", and start the hub again'
+                f'it needs {kind.imports}: pip install "{kind.package}", or "perfagent[sources]", and start the hub '
+                "again"
             ) from None
     made: Source = getattr(import_module(f"perfagent.hub.sources.{kind.module}"), kind.attribute)(plan, hub)
     return made

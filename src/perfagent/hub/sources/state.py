@@ -34,6 +34,7 @@ class State:
         notes: what the last one could not tell.
         off: why it does not collect at all; "" where it does.
         paused: why it does not collect for now.
+        factor: how much longer its interval is in the machine's zone.
         attributes: what it watches.
         busy: whether a collection is under way.
     """
@@ -53,6 +54,7 @@ class State:
     notes: list[str] = field(default_factory=list)
     off: str = ""
     paused: str = ""
+    factor: float = 1.0
     attributes: dict[str, str] = field(default_factory=dict)
     busy: bool = False
 
@@ -79,7 +81,7 @@ class State:
         """
         if self.off or self.paused:
             return "off"
-        if now - (self.last_attempt or self.since) > SILENT * max(self.pause(), 5.0) + self.plan.timeout:
+        if now - (self.last_attempt or self.since) > SILENT * max(self.pause() * self.factor, 5.0) + self.plan.timeout:
             return "silent"
         if self.failed_in_a_row >= 2 or (self.failed_in_a_row and self.last_collected is None):
             return "failing"
