@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from time import time
 from typing import TYPE_CHECKING, Any
 
-from perfagent.cli import alerts_shown, command, output
+from perfagent.cli import alerts_shown, command, figures, output
 from perfagent.cli.client import RefusedError, segment
 from perfagent.cli.output import Mark
 
@@ -154,7 +155,9 @@ def _silence(client: Client, asked: Namespace) -> int:
     if asked.output == "json":
         output.show_json({"items": done})
     else:
-        output.show([Mark(f"silence {one['silence']} for {body['duration_minutes']} min", "good") for one in done])
+        until = figures.clock(time() + body["duration_minutes"] * 60)
+        names = [one["silence"][: alerts_shown.DIGITS] for one in done]
+        output.show([Mark(f"silence {name} is on until {until}", "good") for name in names])
     return 0
 
 

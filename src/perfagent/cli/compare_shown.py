@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perfagent.cli.output import Part
 
 STYLES = {"worse": "bad", "better": "good", "unclear": "warn", "same": "dim", "few": "dim"}
+MANY = 100  # times: a larger bound only says that the other side hardly has one
 Found = dict[str, Any]
 
 
@@ -165,6 +166,8 @@ def change(found: float | None, unit: str) -> str:
         return figures.NONE
     if unit == "ratio":
         return f"{found * 100:+.1f} points"
+    if found >= MANY:
+        return f"+{MANY} times and more"
     return f"{found:+.0%}" if abs(found) >= 0.1 else f"{found:+.1%}"
 
 

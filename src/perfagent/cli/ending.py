@@ -31,8 +31,11 @@ def run(body: Callable[[], int]) -> int:
 
 
 def told(reason: str, status: int) -> int:
-    """Tells why a command ends, in one line on standard error, and returns its exit status."""
+    """Tells why a command ends, in a line on standard error, and returns its exit status.
+
+    Lines that are set in stay below it: they show the place in an expression.
+    """
     from perfagent.cli.output import clean
 
-    print(f"perfagent: {clean(reason)}", file=sys.stderr)
+    print("perfagent: " + "\n  ".join(clean(line) for line in reason.split("\n  ")), file=sys.stderr)
     return status

@@ -83,7 +83,7 @@ def _list(client: Client, asked: Namespace) -> int:
         "off": "no rule is looked at",
     }
     mode = output.Mark(found["mode"], "warn" if found["mode"] == "act" else "bold")
-    problems = [output.Mark(text, "warn") for text in found["problems"]]
+    problems = [output.Mark(line, "warn") for text in found["problems"] for line in text.splitlines()]
     output.show([["mode: ", mode, f" ({told[found['mode']]}); zone: {found['zone']}"], "", table, *problems])
     return 0
 

@@ -92,16 +92,15 @@ def _show(client: Client, asked: Namespace) -> int:
         return status
     good = "do not fail" if one["threshold_ms"] is None else f"take at most {one['threshold_ms']:g} ms"
     where = f"{one['service']} {one['route']}".strip()
+    known = figures.lasting(one["known_days"] * 86_400)
     burns = ", ".join(f"{name} {_burn(one['burn_rates'].get(name))}" for name in WINDOWS)
     parts: list[output.Part] = [
         [output.Mark(one["name"], "bold"), "  ", output.Mark(one["state"], STATES[one["state"]])],
         f"{one['objective']:g} % of the requests to {where} {good}, over {one['window_days']} days; "
         f"from {one['origin']}, counted by {one['basis']}",
         f"attained {_percent(one['attained_percent'], 3)}: {figures.count(one['bad'])} bad of "
-        f"{figures.count(one['requests'])} requests, in {one['known_days']:.1f} days that are known",
-        f"budget left {_percent(one['budget_remaining_percent'])}: {figures.count(one['budget_requests_left'])} of "
-        f"{figures.count(one['budget_requests'])} requests, {_minutes(one['budget_minutes_left'])} of "
-        f"{_minutes(one['budget_minutes'])}",
+        f"{figures.count(one['requests'])} requests, in the {known} that are known",
+        _left(one),
         f"burn rates: {burns}",
         f"gone: {_until(one)} ({one['forecast']['basis']})",
     ]
@@ -115,6 +114,17 @@ def _show(client: Client, asked: Namespace) -> int:
     ]
     output.show([*parts, *_spent(one)])
     return status
+
+
+def _left(one: dict[str, Any]) -> str:
+    """How much of the budget is left, or by how much it is overspent."""
+    allowed = f"{figures.count(one['budget_requests'])} requests"
+    if (one["budget_requests_left"] or 0) < 0:
+        return f"budget overspent: {figures.count(one['bad'])} bad requests, where {allowed} may be"
+    return (
+        f"budget left {_percent(one['budget_remaining_percent'])}: {figures.count(one['budget_requests_left'])} of "
+        f"{allowed}, {_minutes(one['budget_minutes_left'])} of {_minutes(one['budget_minutes'])}"
+    )
 
 
 def _spent(one: dict[str, Any]) -> list[output.Part]:

@@ -83,6 +83,8 @@ def _tell(client: Client, asked: Namespace) -> int:
             )
         )
     note = "stable: moves by less than a tenth; confidence: how likely the trend is right; limits: if it goes on so"
+    if any(one["direction"] == "unknown" for one in found):
+        note = f"unknown: fewer than 10 points in the range; {note}"
     output.show([rows, "", Mark(note, "dim")])
     return 1 if bad else 0
 

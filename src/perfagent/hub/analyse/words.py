@@ -13,7 +13,7 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "unknown"
     if abs(value) >= 60_000:
-        return f"{value / 60_000:.1f} min"
+        return f"{value / 60_000:.1f}".removesuffix(".0") + " min"
     if abs(value) >= 1000:
         return f"{value / 1000:.3g} s" if abs(value) < 10_000 else f"{value / 1000:.0f} s"
     return f"{value:.0f} ms" if abs(value) >= 10 else f"{value:.2g} ms"

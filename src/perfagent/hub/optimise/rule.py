@@ -147,9 +147,9 @@ class _Table:
         else:
             kept = {key: self._fields[key] for key in ("name", "when", "for", "services") if key in self._fields}
             try:
-                condition = conditions.read(kept, self._place)
+                condition = conditions.read(kept, "")
             except conditions.BadRule as error:
-                raise BadOptimisation(str(error)) from None
+                raise BadOptimisation(f"{self._place}: {error}") from None
             services = condition.services
         name = self._fields.get("name")
         if not isinstance(name, str) or not conditions.NAME.fullmatch(name):
