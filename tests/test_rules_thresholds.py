@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfagent.hub.analyse.thresholds import DEFAULTS, episodes, parse
+from perfagent.hub.api import minutes, signs
+from perfagent.hub.api.ranges import Range
 from perfagent.settings import Settings
+from tests.hub import gauge, metrics, resource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.hub import ServeHub
+    from tests.hub import ServedHub, ServeHub
 
 CHANGES = {"error_rate_percent": {"warning": 2, "violations": 1}, "disk_usage_percent": {"enabled": False}}
 
@@ -88,3 +92,34 @@ def test_a_setting_that_is_off_is_reported_and_the_defaults_serve(
     told = capfd.readouterr().err
     assert "PERFAGENT_ALERT_THRESHOLDS: 'nonsense' is no threshold; `perfagent thresholds list` shows all" in told
     assert "going on with the defaults" in told
+
+
+def test_every_threshold_is_measured_where_it_is_asked_for_alone() -> None:
+    """A threshold that no query is for would never be violated."""
+    asked = {*minutes.CALLS, *minutes.LEVELS, "cache_hit_rate_percent", "event_loop_lag_p99_ms"}
+    measured = {name for name, one in DEFAULTS.items() if not one.measure.endswith("in Prometheus alone")}
+    assert asked.union(*signs.THRESHOLDS.values()) == measured
+    assert signs.THRESHOLDS.keys() == signs.METRICS.keys()
+
+
+def test_what_no_threshold_asks_for_is_not_read(hub: ServedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = gauge("process.uptime", 9.0, "s"), gauge("process.cpu.utilization", 0.9)
+    hub.send("metrics", metrics(resource("shop"), *points))
+    asked: list[str] = []
+    rows = hub.hub.store.rows
+
+    def noting(query: str, /, **parameters: object) -> Any:
+        asked.append(query)
+        return rows(query, **parameters)
+
+    monkeypatch.setattr(hub.hub.store, "rows", noting)
+    within = Range(time.time() - 300, time.time())
+    for name, queries in (
+        ("cpu_usage_percent", ["alerts/levels"]),
+        ("cache_hit_rate_percent", ["alerts/caches"]),
+        ("restarts", ["alerts/names", "alerts/uptimes"]),
+    ):
+        asked.clear()
+        found = minutes.measured(hub.hub.store, within, None, {name: DEFAULTS[name]})
+        assert asked == queries
+        assert {key for key, _ in found} <= {name}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfagent.hub.analyse.thresholds import pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from perfagent.hub.api.minutes import Figured, Values
     from perfagent.hub.store.rows import Row
@@ -33,21 +33,34 @@ METRICS: dict[str, tuple[str, ...]] = {
     "uptimes": ("process.uptime",),
 }  # fmt: skip
 """What each query reads: without any of these metrics it need not be asked."""
+THRESHOLDS: dict[str, frozenset[str]] = {
+    "signs": frozenset((
+        "gc_pause_percent", "replication_lag_ms", "deprecated_calls_per_minute", "deprecated_calls_growth_percent",
+        "telemetry_dropped_percent",
+    )),
+    "counters": frozenset(("open_breakers", "error_budget_remaining_percent")),
+    "pages": frozenset(("page_load_ms",)),
+    "health": frozenset(("health_check",)),
+    "uptimes": frozenset(("restarts",)),
+}  # fmt: skip
+"""Which thresholds each query is for."""
 LATELY, GONE = 900, 120  # s: processes that ended within the first; reported last longer ago than the second
 
 
-def read(store: Store, figures: Figured, limits: dict[str, Any]) -> None:
+def read(store: Store, figures: Figured, limits: dict[str, Any], wanted: Collection[str]) -> None:
     """Puts the figures of these signs, as far as they are measured at all.
 
     Args:
         store: where they are.
         figures: takes them.
         limits: of the range, as queries want them.
+        wanted: names of thresholds; what none of them is about is not read.
     """
-    names = {row["name"] for row in store.rows("alerts/names", **limits)}
+    queries = {query for query, about in THRESHOLDS.items() if not about.isdisjoint(wanted)}
+    names = {row["name"] for row in store.rows("alerts/names", **limits)} if queries else set()
 
     def rows(query: str, since: float = 0.0) -> list[Row]:
-        known = names.intersection(METRICS[query])
+        known = query in queries and not names.isdisjoint(METRICS[query])
         return store.rows(f"alerts/{query}", **limits, earlier=limits["since"] - since) if known else []
 
     for row in rows("signs", EARLIER):
