@@ -18,6 +18,8 @@ from perfagent.hub.analyse.calls import OUTGOING, REQUESTS, Calls
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from perfagent.hub.analyse.durations import Durations
+
 ALPHA = 0.01  # chance of one false change in a whole comparison
 ENOUGH = 30  # calls on both sides, below which a percentile tells of chance
 FELT = 1.25  # times slower or faster: almost three buckets of 9 %
@@ -99,20 +101,14 @@ def _durations(old: Calls, new: Calls, scale: float, alpha: float, seconds: floa
     assert old50 is not None and old95 is not None  # noqa: PT018
     assert new50 is not None and new95 is not None  # noqa: PT018
     rate = second.calls / seconds
-    limit = min(old95, new95)
-    beyond = chance.proportions(
-        first.share_above(limit) * first.calls * scale,
-        first.calls * scale,
-        second.share_above(limit) * second.calls * scale,
-        second.calls * scale,
-    )
-    whole = chance.rank_sum(first.counts, second.counts, scale)
-    for name, was, is_now, p, test in (
-        ("p95", old95, new95, beyond, "share of calls beyond the 95th percentile"),
-        ("p50", old50, new50, whole, "Mann-Whitney"),
+    for name, was, is_now, chance_of, test in (
+        ("p95", old95, new95, _beyond, "share of calls beyond the 95th percentile"),
+        ("p50", old50, new50, _whole, "Mann-Whitney"),
     ):
         gap = abs(is_now - was)
-        if p < alpha and abs(log(is_now / was)) >= log(FELT) and (gap >= FELT_MS or gap * rate >= FELT_LOAD):
+        felt = abs(log(is_now / was)) >= log(FELT) and (gap >= FELT_MS or gap * rate >= FELT_LOAD)
+        # Tested is what could be told alone: of 100 operations that are as before, all tests took 45 ms.
+        if felt and (p := chance_of(first, second, scale, min(old95, new95))) < alpha:
             kind = "slower" if is_now > was else "faster"
             ratio = max(is_now / was, was / is_now)
             text = (
@@ -123,6 +119,21 @@ def _durations(old: Calls, new: Calls, scale: float, alpha: float, seconds: floa
                 gap * rate * (4 if new.category in REQUESTS else 1) * (1 if kind == "slower" else 0.25),
             )  # fmt: skip
             return
+
+
+def _beyond(first: Durations, second: Durations, scale: float, limit: float) -> float:
+    """The chance of so different shares of calls beyond a limit in ms."""
+    return chance.proportions(
+        first.share_above(limit) * first.calls * scale,
+        first.calls * scale,
+        second.share_above(limit) * second.calls * scale,
+        second.calls * scale,
+    )
+
+
+def _whole(first: Durations, second: Durations, scale: float, _: float) -> float:
+    """The chance that all durations differ so much."""
+    return chance.rank_sum(first.counts, second.counts, scale)
 
 
 def _errors(old: Calls, new: Calls, scale: float, alpha: float) -> Iterable[Change]:

@@ -69,9 +69,15 @@ def processes(store: Store, service: str | None) -> list[Row]:
     return store.rows("vitals/resources", service=service)
 
 
-def since_hour(store: Store, end: float, service: str | None) -> list[changes.Change]:
-    """What changed in the last hour from the hour before."""
-    return _compare(store, Range(end - 2 * HOUR, end - HOUR), Range(end - HOUR, end), service)
+def since_hour(
+    store: Store, end: float, service: str | None, read: tuple[Range, Sequence[Calls]] | None = None
+) -> list[changes.Change]:
+    """What changed in the last hour from the hour before.
+
+    Args:
+        read: a range and its calls, which are read already: they may be those of the hour.
+    """
+    return _compare(store, Range(end - 2 * HOUR, end - HOUR), Range(end - HOUR, end), service, read)
 
 
 def since_start(store: Store, end: float, service: str | None, known: Sequence[Row]) -> list[changes.Change]:
@@ -83,12 +89,19 @@ def since_start(store: Store, end: float, service: str | None, known: Sequence[R
     return _compare(store, Range(start - long, start), Range(start, start + long), service)
 
 
-def _compare(store: Store, before: Range, after: Range, service: str | None) -> list[changes.Change]:
+def _compare(
+    store: Store,
+    before: Range,
+    after: Range,
+    service: str | None,
+    read: tuple[Range, Sequence[Calls]] | None = None,
+) -> list[changes.Change]:
     if not store.reaches(before.begin, after.end):
         return []
     sides = []
     for one in (before, after):
-        called = reading.by_operation(store, one, service)
+        known = read is not None and (read[0].begin, read[0].end) == (one.begin, one.end)
+        called = read[1] if read is not None and known else reading.by_operation(store, one, service)
         if not called:
             return []
         sides.append(changes.Side({calls.operation: calls for calls in called}, reading.seconds(one)))
@@ -133,12 +146,14 @@ IN_USE = 3
 """Steps of a range in which a cache was asked: what libraries look up while they are imported is no use of a cache."""
 
 
-def gather(store: Store, read: Read, *, brief: bool = False) -> finding.Facts:
+def gather(store: Store, read: Read, whole: finding.Facts | None = None) -> finding.Facts:
     """The facts of a range.
 
     Args:
-        brief: without what only explains: breakdowns, first failures and deprecations, half of the time.
+        whole: those of a longer range with the same end, for one without what only explains: breakdowns, first failures
+            and deprecations, half of the time.
     """
+    brief = whole is not None
     within, service, sampled = read.within, read.service, read.sampled
     slow = [
         one.operation
@@ -173,7 +188,7 @@ def gather(store: Store, read: Read, *, brief: bool = False) -> finding.Facts:
         ],
         changes=read.changed,
         retried=_retried(store, sampled, called) if _inner_fail(read.called) else [],
-        pools=_pools(store, within, service),
+        pools=_pools(store, within, service) if whole is None else whole.pools,
     )
 
 

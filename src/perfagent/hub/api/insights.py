@@ -34,9 +34,9 @@ def found(hub: Hub, within: Range, service: str | None, read: facts.Read | None 
         read: what was read of the range already.
     """
     store = hub.store
-    read = read or _read(store, within, service)
+    read = read or look(store, within, service)
     whole = facts.gather(store, read)
-    recent = _lately(store, read)
+    recent = _lately(store, read, whole)
     whole.told = hub.sources.facts()
     whole.released = _released(store, read)
     whole.likely = rank(evidence.gather(hub, within.end, service=service))
@@ -50,20 +50,22 @@ def found(hub: Hub, within: Range, service: str | None, read: facts.Read | None 
     return said
 
 
-def _read(store: Store, within: Range, service: str | None) -> facts.Read:
+def look(store: Store, within: Range, service: str | None) -> facts.Read:
+    """What insights of a range begin with."""
+    called = reading.by_operation(store, within, service)
     return facts.Read(
         within=within,
         service=service,
-        called=reading.by_operation(store, within, service),
+        called=called,
         readings=vitals.readings(store, within, service),
         histograms=vitals.all_histograms(store, within, service),
         known=facts.processes(store, service),
-        changed=facts.since_hour(store, within.end, service),
+        changed=facts.since_hour(store, within.end, service, (within, called)),
         sampled=samples.recent(store, within),
     )
 
 
-def _lately(store: Store, read: facts.Read) -> finding.Facts | None:
+def _lately(store: Store, read: facts.Read, whole: finding.Facts) -> finding.Facts | None:
     """The facts of the last minutes, or of what is since a release in these; None for ranges as short themselves."""
     within, service = read.within, read.service
     begin = within.end - LATELY
@@ -85,7 +87,7 @@ def _lately(store: Store, read: facts.Read) -> finding.Facts | None:
         changed=(),
         sampled=Range(max(read.sampled.begin, short.begin), short.end),
     )
-    return facts.gather(store, recent, brief=True)
+    return facts.gather(store, recent, whole)
 
 
 def _released(store: Store, read: facts.Read) -> list[tuple[changes.Change, Sequence[changes.Change]]]:

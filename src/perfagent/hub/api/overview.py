@@ -175,12 +175,20 @@ def see(store: Store, within: Range, service: str | None) -> Seen:
     return Seen(called, earlier, readings, histograms, answer)
 
 
+def score(store: Store, read: facts.Read) -> int | None:
+    """The health score of a range that was read, as the overview tells it; None where nothing happened."""
+    lags = read.histograms.quantiles_ms(vitals.LAG, 0.99, read.readings.times)
+    limits = facts.limits(store)
+    figures = facts.lately(store, read.within.end, read.service, limits)
+    return facts.health(read.called, read.readings, _lately(lags), limits, figures).score
+
+
 def look(hub: Hub, within: Range, service: str | None) -> dict[str, Any]:
     """The overview of a range; what roll-ups do not tell is sampled from its end."""
     store = hub.store
     seen = see(store, within, service)
     known = facts.processes(store, service)
-    hour = facts.since_hour(store, within.end, service)
+    hour = facts.since_hour(store, within.end, service, (within, seen.called))
     sampled = samples.recent(store, within)
     read = facts.Read(within, service, seen.called, seen.readings, seen.histograms, known, hour, sampled)
     found = insights.found(hub, within, service, read)

@@ -194,16 +194,17 @@ def analysed(hub: Hub) -> Iterator[Figure]:
     """What is found in what is stored: insights, score, correlations, optimisations; some ten milliseconds."""
     from perfagent.hub.analyse.correlations import correlate
     from perfagent.hub.api import overview
-    from perfagent.hub.api.insights import found
+    from perfagent.hub.api.insights import found, look
     from perfagent.hub.api.moving import is_trivial, moving
     from perfagent.hub.api.ranges import Range
 
     now = time.time()
     lately = Range(now - RECENT, now)
-    kinds = Counter((one.kind, one.severity) for one in found(hub, lately, None))
+    read = look(hub.store, lately, None)
+    kinds = Counter((one.kind, one.severity) for one in found(hub, lately, None, read))
     for (kind, severity), count in sorted(kinds.items()):
         yield Figure("perfagent.hub.insights", count, (kind, severity))
-    score = overview.see(hub.store, lately, None).answer["health"]["score"]
+    score = overview.score(hub.store, read)
     if score is not None:
         yield Figure("perfagent.hub.health.score", score)
     if hub.settings.insight_correlation:
