@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfagent.hub.analyse.thresholds import DEFAULTS
+from perfagent.hub.optimise.rule import BUILT_IN
 from perfagent.hub.rules.figures import FIGURES, HEALTH_ROUTES, TELEMETRY
 from tests.hub import SECOND, counter, gauge, histogram, metrics, resource, span, traces
 
@@ -184,3 +186,24 @@ def test_what_prometheus_alone_evaluates_is_about_silence_and_collectors() -> No
     telemetry = {figure.threshold for figure in FIGURES if figure.file == TELEMETRY}
     assert alone == telemetry - {"telemetry_dropped_percent"}
     assert HEALTH_ROUTES == "/(health|healthz|healthcheck|livez|readyz)(/.*)?"  # as alerts/health.sql has them
+
+
+def test_what_several_admins_change_at_once_is_all_kept(hub: ServedHub) -> None:
+    service = [f"shop-{number}" for number in range(8)]
+
+    def change(number: int) -> set[int]:
+        body = {"items": [{"name": "error_rate_percent", "service": service[number], "warning": 1.0}]}
+        rule = {"when": "avg(orders) > 1"}
+        optimise = {"items": [{"name": list(BUILT_IN)[number % len(BUILT_IN)], "priority": 40 + number}]}
+        return {
+            hub.ask("thresholds", "admin", "PUT", json=body).status_code,
+            hub.ask(f"rules/own-{number}", "admin", "PUT", json=rule).status_code,
+            hub.ask("optimisations", "admin", "PUT", json=optimise).status_code,
+        }
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set().union(*pool.map(change, range(8))) == {200}
+    known = {one["name"]: one for one in hub.get("thresholds")["items"]}
+    assert sorted(one["service"] for one in known["error_rate_percent"]["services"]) == service
+    assert [one["name"] for one in hub.get("rules")["items"]] == [f"own-{number}" for number in range(8)]
+    assert all(one["priority"] in range(40, 48) for one in hub.get("optimisations")["items"])

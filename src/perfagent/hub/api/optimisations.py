@@ -158,6 +158,7 @@ def set_optimisations(hub: TheHub, request: Request, new: Changes) -> Answer:
         fields = {key: value for key, value in one.model_dump(exclude_unset=True).items() if key != "name"}
         if fields.pop("release", False):
             rules.release(one.name)
+            record(request, "optimisations.release", one.name)
         shown = _rule(hub, known[one.name])
         rules.change(one.name, fields)
         after = _rule(hub, rules.all()[one.name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ REQUIRED = ("violations", "cooldown_minutes", "enabled", "dynamic", "quantile", 
 """Fields that cannot be none."""
 MOST_SERVICES = 100  # with limits of their own, of one threshold
 LONGEST = 20.0  # s that suggestions may take
+CHANGING = Lock()  # one change at a time, whoever asks: each reads all of the document and writes it again
 ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PLAIN)]
 
 
@@ -181,18 +183,19 @@ def _limit(one: Threshold, services: Mapping[str, Threshold]) -> dict[str, Any]:
 @router.put("/thresholds", response_model=Success[Limits], responses=refuses(409), dependencies=[ADMIN])
 def set_thresholds(hub: TheHub, request: Request, new: NewLimits) -> Answer:
     """Changes thresholds; what is left out of one stays. For admins."""
-    before = limits(hub.store)
-    before_own = InForce(hub.store).of_services(before)
-    document = hub.store.document(DOCUMENT)
-    changes: dict[str, dict[str, Any]] = dict(document) if isinstance(document, dict) else {}
-    for one in new.items:
-        changes[one.name] = _changed(changes.get(one.name, {}), one)
-    try:
-        after = changed(set_limits(hub.store), changes)
-        own = for_services(after, changes)
-    except ValueError as error:
-        raise Refused(409, "conflict", str(error), "items") from None
-    hub.store.keep(DOCUMENT, {name: fields for name, fields in changes.items() if fields})
+    with CHANGING:
+        before = limits(hub.store)
+        before_own = InForce(hub.store).of_services(before)
+        document = hub.store.document(DOCUMENT)
+        changes: dict[str, dict[str, Any]] = dict(document) if isinstance(document, dict) else {}
+        for one in new.items:
+            changes[one.name] = _changed(changes.get(one.name, {}), one)
+        try:
+            after = changed(set_limits(hub.store), changes)
+            own = for_services(after, changes)
+        except ValueError as error:
+            raise Refused(409, "conflict", str(error), "items") from None
+        hub.store.keep(DOCUMENT, {name: fields for name, fields in changes.items() if fields})
     for name, service in {(one.name, one.service): None for one in new.items}:
         was = before_own.get((name, service), before[name]) if service else before[name]
         now = own.get((name, service), after[name]) if service else after[name]

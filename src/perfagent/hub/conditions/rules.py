@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DOCUMENT = "rules"
 AT_RUN_TIME = "api"
+_CHANGING = Lock()  # one change at a time, whoever asks: each reads all of the document and writes it again
 
 
 class Kept(NamedTuple):
@@ -57,17 +58,19 @@ class Rules:
 
     def set(self, rule: Rule) -> Rule | None:
         """Keeps a rule at run time; returns the one that it takes the place of."""
-        before = self.all().get(rule.name)
-        document = dict(self._documents())
-        document[rule.name] = rule.document()
-        self._hub.store.keep(DOCUMENT, document)
+        with _CHANGING:
+            before = self.all().get(rule.name)
+            document = dict(self._documents())
+            document[rule.name] = rule.document()
+            self._hub.store.keep(DOCUMENT, document)
         return before.rule if before else None
 
     def drop(self, name: str) -> None:
         """Forgets what was set at run time; where a file declares the rule, that serves again."""
-        document = dict(self._documents())
-        document.pop(name, None)
-        self._hub.store.keep(DOCUMENT, document)
+        with _CHANGING:
+            document = dict(self._documents())
+            document.pop(name, None)
+            self._hub.store.keep(DOCUMENT, document)
 
     def _documents(self) -> Mapping[str, Any]:
         document = self._hub.store.document(DOCUMENT)

@@ -24,7 +24,7 @@ class Rules:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._lock = Lock()
+        self._lock, self._changing = Lock(), Lock()
         self._version = -1
         self._declared: dict[str, Optimisation] = dict(BUILT_IN)
         self.problems: list[str] = []
@@ -53,14 +53,16 @@ class Rules:
 
     def set_mode(self, mode: Mode) -> None:
         """Sets the hub's mode."""
-        self._hub.store.keep(DOCUMENT, {**self._document(), "mode": mode})
+        with self._changing:
+            self._hub.store.keep(DOCUMENT, {**self._document(), "mode": mode})
 
     def change(self, name: str, fields: dict[str, Any]) -> None:
         """Changes a rule at run time; None takes a change back."""
-        document = self._document()
-        rules = document.get("rules", {})
-        now = {key: value for key, value in {**rules.get(name, {}), **fields}.items() if value is not None}
-        self._hub.store.keep(DOCUMENT, {**document, "rules": {**rules, name: now}})
+        with self._changing:
+            document = self._document()
+            rules = document.get("rules", {})
+            now = {key: value for key, value in {**rules.get(name, {}), **fields}.items() if value is not None}
+            self._hub.store.keep(DOCUMENT, {**document, "rules": {**rules, name: now}})
 
     def holds(self) -> dict[str, dict[str, Any]]:
         """Rules that are on hold for a service, by `rule service`: until when, and why."""
@@ -70,13 +72,15 @@ class Rules:
     def hold(self, name: str, service: str, until: float, reason: str) -> None:
         """Has a rule do nothing for a service until then, seconds since the epoch."""
         one = {"rule": name, "service": service, "until": until, "reason": reason}
-        lasting = {key: known for key, known in self.holds().items() if known["until"] > time()}
-        self._hub.store.keep(DOCUMENT, {**self._document(), "holds": {**lasting, f"{name} {service}": one}})
+        with self._changing:
+            lasting = {key: known for key, known in self.holds().items() if known["until"] > time()}
+            self._hub.store.keep(DOCUMENT, {**self._document(), "holds": {**lasting, f"{name} {service}": one}})
 
     def release(self, name: str) -> None:
         """Ends what holds a rule."""
-        left = {key: one for key, one in self.holds().items() if one["rule"] != name}
-        self._hub.store.keep(DOCUMENT, {**self._document(), "holds": left})
+        with self._changing:
+            left = {key: one for key, one in self.holds().items() if one["rule"] != name}
+            self._hub.store.keep(DOCUMENT, {**self._document(), "holds": left})
 
     def _document(self) -> dict[str, Any]:
         document = self._hub.store.document(DOCUMENT)
