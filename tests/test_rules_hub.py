@@ -195,6 +195,8 @@ def test_what_several_admins_change_at_once_is_all_kept(hub: ServedHub) -> None:
         body = {"items": [{"name": "error_rate_percent", "service": service[number], "warning": 1.0}]}
         rule = {"when": "avg(orders) > 1"}
         optimise = {"items": [{"name": list(BUILT_IN)[number % len(BUILT_IN)], "priority": 40 + number}]}
+        objective = {"name": f"slo-{number}", "service": "shop", "indicator": "availability", "objective": 99.0}
+        hub.hub.objectives.declarations.put(objective)
         return {
             hub.ask("thresholds", "admin", "PUT", json=body).status_code,
             hub.ask(f"rules/own-{number}", "admin", "PUT", json=rule).status_code,
@@ -206,4 +208,5 @@ def test_what_several_admins_change_at_once_is_all_kept(hub: ServedHub) -> None:
     known = {one["name"]: one for one in hub.get("thresholds")["items"]}
     assert sorted(one["service"] for one in known["error_rate_percent"]["services"]) == service
     assert [one["name"] for one in hub.get("rules")["items"]] == [f"own-{number}" for number in range(8)]
+    assert len(hub.hub.objectives.declarations.all()) == 8
     assert all(one["priority"] in range(40, 48) for one in hub.get("optimisations")["items"])

@@ -42,7 +42,7 @@ class Declarations:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._lock = Lock()
+        self._lock, self._changing = Lock(), Lock()
         self._made_of: object = None
         self._found: dict[str, Declared] = {}
         self.problems: list[str] = []
@@ -74,18 +74,20 @@ class Declarations:
             BadObjective: it is off, or there are too many.
         """
         found = objectives.objective(table, objectives.BOUNDS, "objective")
-        set_here = {**self.set_at_run_time(), found.name: table}
-        if len({*self.all(), found.name}) > MOST:
-            raise BadObjective(f"there are {MOST} objectives already; delete one that nobody looks at")
-        self._hub.store.keep(DOCUMENT, set_here)
+        with self._changing:
+            set_here = {**self.set_at_run_time(), found.name: table}
+            if len({*self.all(), found.name}) > MOST:
+                raise BadObjective(f"there are {MOST} objectives already; delete one that nobody looks at")
+            self._hub.store.keep(DOCUMENT, set_here)
         return found
 
     def delete(self, name: str) -> bool:
         """Takes back what was set at run time; returns whether anything was. A file's one of that name serves again."""
-        set_here = self.set_at_run_time()
-        if name not in set_here:
-            return False
-        self._hub.store.keep(DOCUMENT, {key: table for key, table in set_here.items() if key != name})
+        with self._changing:
+            set_here = self.set_at_run_time()
+            if name not in set_here:
+                return False
+            self._hub.store.keep(DOCUMENT, {key: table for key, table in set_here.items() if key != name})
         return True
 
     def _read(self, set_here: dict[str, dict[str, Any]]) -> None:
