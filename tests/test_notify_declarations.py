@@ -341,3 +341,32 @@ def test_a_hub_without_channels_does_not_import_what_sends(tmp_path: Path) -> No
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert shown.stdout == "[]\n", shown.stderr
+
+
+def test_a_file_that_is_half_written_changes_nothing_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "perfagent.toml"
+    write(path, '[[channel]]\nname = "hook"\n')
+    found = Declared([str(tmp_path)])
+    write(path, '[[channel]]\nname = "hook"\n[[rule')
+    assert found.refresh()
+    assert [table for table, _ in found.tables("channel")] == [{"name": "hook"}]
+    (told,) = found.problems
+    assert f"{path} is not valid TOML" in told
+    assert "with what it said before" in told
+    assert told in caplog.text
+    write(path, '[[channel]]\nname = "other"\n')
+    assert found.refresh()
+    assert ([table for table, _ in found.tables("channel")], found.problems) == ([{"name": "other"}], [])
+
+
+def test_a_table_that_nobody_reads_is_told_with_the_nearest_one(serve_hub: ServeHub) -> None:
+    hub = serve_hub()
+    declare(hub, '[[chanel]]\nname = "hook"\n[[rule]]\nname = "slow"\nwhen = "avg(x) >"\n')
+    hub.hub.declared.refresh()
+    notes = hub.get("hub")["notes"]
+    assert any(
+        "[[chanel]] is no table of the hub; did you mean [[channel]]? there are: [[slo]]" in one for one in notes
+    )
+    assert any("rule 1 (slow): when: column" in one for one in notes), "what is off in any table is told there"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from perfagent.settings import file
@@ -10,7 +12,9 @@ from perfagent.settings import file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+log = logging.getLogger("perfagent.hub")
 FILES = ("perfagent.toml", "pyproject.toml")
+TABLES = ("slo", "rule", "channel", "maintenance", "escalation", "optimisation", "source")
 
 
 class Declared:
@@ -31,13 +35,29 @@ class Declared:
         self.refresh()
 
     def refresh(self) -> bool:
-        """Reads the files where one of them has changed; returns whether one has."""
+        """Reads the files where one of them has changed; returns whether one has.
+
+        One that cannot be read, such as one that is half written, changes nothing but `problems`.
+        """
         stamps = [_stamp(os.path.join(directory, name)) for directory in self._directories for name in FILES]
         if stamps == self._stamps:
             return False
-        self._stamps, self.problems = stamps, []
-        found = (file.document(directory, self.problems.append) for directory in self._directories)
-        self._documents = [(document, path) for document, path in found if path]
+        self._stamps = stamps
+        before = {os.path.dirname(path): (document, path) for document, path in self._documents}
+        documents, problems = [], []
+        for directory in self._directories:
+            wrong: list[str] = []
+            document, path = file.document(directory, wrong.append)
+            if wrong and directory in before:
+                document, path = before[directory]
+                wrong = [f"{one}, but with what it said before" for one in wrong]
+            if path:
+                documents.append((document, path))
+            problems += [*wrong, *_unknown(document, path)]
+        for problem in problems:
+            if problem not in self.problems:
+                log.warning("%s", problem)
+        self._documents, self.problems = documents, problems
         self.version += 1
         return True
 
@@ -60,6 +80,18 @@ class Declared:
     def _tell(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _unknown(document: dict[str, Any], path: str) -> list[str]:
+    """What is wrong with tables that nobody reads, a sentence each."""
+    found = []
+    for key, value in document.items():
+        if key not in TABLES and isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            near = get_close_matches(key, TABLES, 1)
+            hint = f"did you mean [[{near[0]}]]? " if near else ""
+            there = ", ".join(f"[[{one}]]" for one in TABLES)
+            found.append(f"{path}: [[{key}]] is no table of the hub; {hint}there are: {there}")
+    return found
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from pydantic import Field
 import perfagent
 from perfagent.hub.api.context import TheHub
 from perfagent.hub.api.envelope import Answer, Model, Success, success
+from perfagent.hub.conditions.rules import Rules
 
 if TYPE_CHECKING:
     from perfagent.hub.hub import Hub
@@ -171,10 +172,21 @@ def hub(hub: TheHub, request: Request) -> Answer:
             "notes": [
                 *hub.store.notes,
                 *(hub.remote.problems() if hub.remote is not None else ()),
+                *hub.declared.problems,
                 *(problem.text for problem in hub.notifier.problems),
                 *hub.alerts.problems,
+                *_off(hub),
             ],
             "subscribers": request.app.state.live.subscribers,
             "schema": rows["schema"],
         }
     )
+
+
+def _off(hub: Hub) -> list[str]:
+    """What is wrong with rules, objectives, sources and optimisation rules that are off, a line each."""
+    rules = Rules(hub)
+    rules.all()
+    problems = [*rules.problems, *hub.objectives.declarations.problems, *hub.sources.problems]
+    # Without the picture of an expression, which needs lines of its own.
+    return [one.partition("\n")[0] for one in [*problems, *hub.optimiser.rules.problems]]
