@@ -64,7 +64,7 @@ def test_a_rule_fires_once_its_condition_has_held_for_long_enough_and_says_so_in
             tell(hub, ago, requests)
     (found,) = look(hub)
     assert (found.kind, found.rule, found.service, found.subject) == ("rule", "slow-payments", "shop", "route=/pay")
-    assert (found.severity, found.until, found.limit) == ("high", None, 1)
+    assert (found.severity, found.until, found.limit, found.unit) == ("high", None, 1000, "ms")
     assert found.since == time.time() // 60 * 60 - 5 * 60
     assert found.text == "/pay takes 1.95 s in shop (limit 1 s)"
     assert (found.advice, found.details["runbook"], found.details["channels"]) == (

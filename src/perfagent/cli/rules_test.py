@@ -69,6 +69,7 @@ def _hours(text: str) -> int:
 
 def _test(client: Client, asked: Namespace) -> int:
     questions = _questions(client, asked)
+    problems = [] if asked.file or asked.when or asked.threshold else client.get("rules")["problems"]
     results: list[dict[str, Any]] = []
     answer: dict[str, Any] = {"begin": None, "end": None, "days": 0.0}
     for number, question in enumerate(questions, 1):
@@ -80,7 +81,7 @@ def _test(client: Client, asked: Namespace) -> int:
     if asked.output == "json":
         output.show_json({**{key: answer[key] for key in ("begin", "end", "days")}, "results": results})
     else:
-        output.show(_shown(results, answer["days"], {one["name"] for one in often}))
+        output.show([*_shown(results, answer["days"], {one["name"] for one in often}), *_off(problems)])
     if often:
         told = ", ".join(one["name"] for one in often)
         print(f"perfagent: more than {asked.max_per_day:g} a day: {told}", file=sys.stderr)
@@ -189,6 +190,11 @@ def _shown(results: list[dict[str, Any]], days: float, often: set[str]) -> list[
         parts.append(_firings(single, results[0]["tried"]["unit"]))
     length = f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} h" if days >= 1 / 12 else f"{days * 1440:.0f} min"
     return [table, *parts, Mark(f"{length} were replayed; `a day` is before alerts are put together", "dim")]
+
+
+def _off(problems: list[str]) -> list[Part]:
+    """What is wrong with rules that are off, which nothing replays."""
+    return [Mark(line, "warn") for problem in problems for line in problem.splitlines()]
 
 
 def _firings(firings: list[dict[str, Any]], unit: str) -> Table:

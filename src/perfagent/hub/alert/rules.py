@@ -100,15 +100,20 @@ def violation(found: Found, spell: Spell) -> Violation:
         since=spell.since,
         until=spell.until,
         subject=found.subject,
-        value=spell.value,
-        worst=spell.worst,
-        limit=spell.limit,
-        unit=found.unit if found.unit in ("ms", "%") else "",
+        value=_scaled(spell.value, found.unit),
+        worst=_scaled(spell.worst, found.unit),
+        limit=_scaled(spell.limit, found.unit),
+        unit="ms" if found.unit == "s" else found.unit if found.unit in ("ms", "%") else "",
         cooldown_minutes=rule.cooldown_minutes,
         link=f"#/overview?service={found.service}",
         advice=rule.advice or (f"Read {rule.runbook}" if rule.runbook else ""),
         details=details,
     )
+
+
+def _scaled(value: float | None, unit: str) -> float | None:
+    """A figure as an alert has it, whose times are in ms."""
+    return value * 1000 if value is not None and unit == "s" else value
 
 
 def message(found: Found, spell: Spell, labels: dict[str, str]) -> str:
