@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from perfagent.hub.alert.rules import SETTLED, RuleWatcher
 from perfagent.hub.analyse.thresholds import parse as parse_setting
+from perfagent.hub.api import rules
 from perfagent.hub.api.ranges import Range
 from perfagent.hub.conditions.judging import Judge
 from perfagent.hub.conditions.lasting import spells
@@ -474,3 +475,10 @@ def test_a_replay_whose_patterns_take_too_long_ends_in_time(hub: ServedHub) -> N
     replay._judge.measure.pause = pause
     with pytest.raises(TooLong):
         replay.rule(slow)
+
+
+def test_replays_leave_threads_for_what_else_is_asked(hub: ServedHub) -> None:
+    with rules.AT_ONCE, rules.AT_ONCE:
+        response = hub.ask("rules/test", "viewer", "POST", json={})
+        assert (response.status_code, response.json()["error"]["code"]) == (409, "conflict")
+    assert hub.ask("rules/test", "viewer", "POST", json={}).status_code == 200

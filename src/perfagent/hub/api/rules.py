@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import BoundedSemaphore
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["alerts"])
 
 LONGEST = 20.0  # s that a replay may take
+AT_ONCE = BoundedSemaphore(2)  # replays; what else is asked needs threads, too
 SETTLED = 20  # s after its end that a minute is judged
 Severity = Literal["low", "medium", "warning", "high", "critical"]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=PLAIN)]
@@ -189,6 +191,15 @@ def test_rules(hub: TheHub, trial: Trial) -> Answer:
 
     Changes nothing, so that a viewer may ask. What takes longer than 20 s is refused; ask for less at once then.
     """
+    if not AT_ONCE.acquire(blocking=False):
+        raise Refused(409, "conflict", "two replays are under way already; ask again when one has ended")
+    try:
+        return _replayed(hub, trial)
+    finally:
+        AT_ONCE.release()
+
+
+def _replayed(hub: Hub, trial: Trial) -> Answer:
     known = rules_of(hub).all()
     names = trial.names or ([] if trial.rules or trial.thresholds else list(known))
     existing = [_known(known, name).rule for name in names]
