@@ -32,6 +32,10 @@ METRICS = (
     {"name": "process.memory.usage", "stat": "avg", "by": "service.instance.id"},
     {"name": "perfagent.eventloop.lag", "stat": "p99"},
 )
+COMPARED = (
+    {"before": "-2h..-1h", "after": "-1h..now"},
+    {"before": "-24h..-12h", "after": "-12h..now"},
+)
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -116,7 +120,10 @@ def _paths(address: str, token: str) -> list[str]:
         *(f"traces?{urlencode({**day, **search})}" for search in searches),
         *(f"{name}{whole}" for name in ("deprecations", "processes", "logs", "metrics", "metrics/summary")),
         *(f"metrics/query?{urlencode({**day, **asked})}" for asked in METRICS),
-        *("dashboard?hours=24", "insights", "recommendations", "correlations", "alerts", "hub"),
+        *(f"{name}{whole}" for name in ("insights", "trends", "sources")),
+        *(f"compare?{urlencode(sides)}" for sides in COMPARED),
+        *("dashboard?hours=24", "insights", "recommendations", "causes", "correlations", "trends", "hub"),
+        *("alerts?hours=24", "incidents", "baselines", "objectives", "sources", "maintenance", "rules"),
         *("overview", "endpoints", "traces"),  # of the last hour
     ]
 
