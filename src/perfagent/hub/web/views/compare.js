@@ -22,7 +22,8 @@ const WORDS = { worse: 'bad', better: 'good', unclear: 'warn' };
 const figure = (value, unit) => value === null ? html`<span class="quiet">–</span>`
   : unit === 'By' ? bytes(value) : unit === 'ratio' ? percent(value)
   : unit.startsWith('ms') ? duration(value) : value.toFixed(2);
-const change = (value, unit) => value === null ? ''
+const MANY = 100; // times: a larger bound only says that the other side hardly has one
+const change = (value, unit) => value === null ? '' : value >= MANY ? `+${MANY} times and more`
   : `${value > 0 ? '+' : ''}${(value * 100).toFixed(Math.abs(value) < 0.1 ? 1 : 0)}${unit === 'ratio' ? ' points' : ' %'}`;
 
 const COLUMNS = [
@@ -37,7 +38,8 @@ const COLUMNS = [
         && html`<span class="name quiet wide">${change(one.low, one.unit)} … ${change(one.high, one.unit)}</span>`}` },
   { key: 'certainty', label: 'Certainty', right: true, wide: true,
     cell: (one) => one.certainty === null ? '' : one.certainty > 0.999 ? '> 99.9 %' : percent(one.certainty) },
-  { key: 'verdict', label: 'Verdict', wide: true, cell: (one) => html`<span class=${WORDS[one.verdict] ?? 'quiet'}>${one.verdict}</span>` },
+  { key: 'verdict', label: 'Verdict', wide: true, cell: (one) => html`<span class=${WORDS[one.verdict] ?? 'quiet'}>${one.verdict === 'few'
+      ? 'too little data' : one.verdict}</span>` },
   { key: 'service', label: 'Service', wide: true, cell: (one) => html`<${Service} name=${one.service} />` },
 ];
 
@@ -61,7 +63,7 @@ function Told({ found }) {
   if (found.verdict === 'nothing') return html`<${Empty} title="Nothing can be compared">
     <p>No figure has enough data on both sides: at least 30 calls, over 8 stretches of time.</p></${Empty}>`;
   const told = { worse: 'Worse', better: 'Better', same: 'No certain difference' }[found.verdict];
-  return html`<p class="notice"><strong class=${WORDS[found.verdict]}>${told}</strong> in latency and memory by more than
+  return html`<p class="notice"><strong class=${WORDS[found.verdict]}>${told}</strong> in latency or memory by more than
       ${' '}${percent(found.tolerance)}: ${line(found.before.label, 60)} (${count(found.before.requests)} requests from
       ${' '}<time>${when(found.before.begin)}</time>) and ${line(found.after.label, 60)}
       ${' '}(${count(found.after.requests)} requests from <time>${when(found.after.begin)}</time>).</p>

@@ -107,5 +107,5 @@ function Content({ data }) {
         <${Table} caption=${SEEN[kind][0]} columns=${SEEN[kind][1]} rows=${of(kind)} id=${(one) => JSON.stringify(one)} />
       </${Panel}>`)}
     ${!shown.length && html`<p class="quiet">Nothing waits, and nothing stands out. Its figures are among the
-        <a href=${link(['metrics'], { service: source.name })}>metrics</a>.</p>`}`;
+        ${' '}<a href=${link(['metrics'], { service: source.name })}>metrics</a>.</p>`}`;
 }

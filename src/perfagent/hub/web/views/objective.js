@@ -1,7 +1,7 @@
 /** One objective: how its error budget went down, how fast it burns, and what spent it. */
 
 import { useData } from '../core/data.js';
-import { ago, count, duration, full, number, when } from '../core/format.js';
+import { ago, count, duration, full, when } from '../core/format.js';
 import { html } from '../core/html.js';
 import { link, safeLink } from '../core/route.js';
 import { line } from '../core/text.js';
@@ -26,7 +26,7 @@ function Content({ one }) {
     <p class="lead"><${ObjectiveState} state=${one.state} /> <span>${share(one.objective)} of the requests to ${where} ${good},
       over ${one.window_days} days.</span> <span class="quiet" title=${line(one.origin, 300)}>
       Counted by ${one.basis === 'histogram' ? 'the histogram of all requests' : 'the spans that are kept'}${
-        one.known_days < one.window_days - 0.5 ? `, of which ${number(Number(one.known_days.toFixed(1)))} days are known` : ''}.</span></p>
+        one.known_days < one.window_days - 0.5 ? `, of which ${duration(one.known_days * 86_400_000)} are known` : ''}.</span></p>
     ${firstOfEach(one.firing).map((each) => html`<p key=${each.alert} class="notice ${each.severity === 'critical' ? 'bad'
         : 'warn'}"><${Severity} level=${each.severity} /> ${burns(each)}</p>`)}
     <${Figures}>
