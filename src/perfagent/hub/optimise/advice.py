@@ -34,9 +34,9 @@ def text(hub: Hub, holding: Holding, action: Action, now: float) -> str:
     elif action.name == "cache_advice":
         lines += _caches(hub, holding.service, now)
     else:
-        back = "it is put back" if action.reversible else f"it cannot be put back, and does no harm: {action.harmless}"
+        back = "that is put back" if action.reversible else f"that cannot be, and does no harm: {action.harmless}"
         lines.append(
-            f"To {action.title} may help; {back}. The hub does it with PERFAGENT_OPTIMISE=act, or "
+            f"It may help to {action.title}; {back}. The hub does it with PERFAGENT_OPTIMISE=act, or "
             f"`perfagent optimise mode act --rule {holding.rule.name}`."
         )
     return "\n".join(lines)
