@@ -19,6 +19,7 @@ from perfagent.hub.alert.rules import SETTLED, RuleWatcher
 from perfagent.hub.analyse.thresholds import parse as parse_setting
 from perfagent.hub.api import rules
 from perfagent.hub.api.ranges import Range
+from perfagent.hub.conditions import showing
 from perfagent.hub.conditions.judging import Judge
 from perfagent.hub.conditions.lasting import spells
 from perfagent.hub.conditions.limits import Limits
@@ -482,3 +483,15 @@ def test_replays_leave_threads_for_what_else_is_asked(hub: ServedHub) -> None:
         response = hub.ask("rules/test", "viewer", "POST", json={})
         assert (response.status_code, response.json()["error"]["code"]) == (409, "conflict")
     assert hub.ask("rules/test", "viewer", "POST", json={}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "ms", "unknown"), (0.0, "", "0"), (3.25, "", "3.25"), (999.4, "", "999.4"), (12_345.0, "", "12,345"),
+        (-2_000_000.0, "", "-2,000,000"), (1.5, "s", "1.5 s"), (92.0, "%", "92 %"), (6e7, "B", "60 MB"),
+        (4e15, "", "4,000,000,000,000,000"),
+    ],
+)  # fmt: skip
+def test_a_value_is_shown_as_people_write_it(value: float | None, unit: str, text: str) -> None:
+    assert showing.shown(value, unit) == text

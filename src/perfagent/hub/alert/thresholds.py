@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfagent.hub.alert.violation import Violation
-from perfagent.hub.analyse import words
 from perfagent.hub.conditions.limits import Limits
+from perfagent.hub.conditions.showing import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,26 +72,20 @@ class ThresholdWatcher:
 
 def violation(threshold: Threshold, service: str, episode: Episode) -> Violation:
     """One episode as a violation."""
-
-    def shown(value: float) -> str:
-        if threshold.unit == "ms":
-            return words.milliseconds(value)
-        return words.percent(value / 100) if threshold.unit == "%" else f"{value:g}"
-
-    of = f" in {service}" if service else ""
+    unit, of = threshold.unit, f" in {service}" if service else ""
     return Violation(
         kind="threshold",
         rule=threshold.name,
         service=service,
         severity="critical" if episode.severity == "critical" else threshold.severity,
         title=threshold.title,
-        text=f"{threshold.title}: at worst {shown(episode.worst)}{of}, the limit is {shown(episode.limit)}",
+        text=f"{threshold.title}: at worst {shown(episode.worst, unit)}{of}, the limit is {shown(episode.limit, unit)}",
         since=episode.since,
         until=episode.until,
         value=episode.last,
         worst=episode.worst,
         limit=episode.limit,
-        unit=threshold.unit,
+        unit=unit,
         cooldown_minutes=threshold.cooldown_minutes,
         link=LINKS.get(threshold.name, "#/processes?service=") + service,
         advice=ADVICE.get(threshold.name, ""),

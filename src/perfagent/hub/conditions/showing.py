@@ -24,4 +24,4 @@ def shown(value: float | None, unit: str) -> str:
         for name, size in SIZES:
             if abs(value) >= size:
                 return f"{value / size:.3g} {name}"
-    return f"{value:.4g} {unit}".rstrip()
+    return f"{value:.4g} {unit}".rstrip() if abs(value) < 1000 else f"{value:,.0f} {unit}".rstrip()

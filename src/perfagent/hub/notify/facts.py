@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from perfagent.hub.analyse import words
+from perfagent.hub.conditions.showing import shown
 from perfagent.hub.rules.figures import FIGURES
 
 if TYPE_CHECKING:
@@ -144,20 +145,16 @@ def _runbook(violation: Violation | None) -> str:
 
 
 def _figure(violation: Violation) -> dict[str, str]:
-    def shown(value: float | None) -> str:
-        if value is None:
-            return ""
-        if violation.unit == "ms":
-            return words.milliseconds(value)
-        return words.percent(value / 100) if violation.unit == "%" else f"{value:g} {violation.unit}".strip()
+    def known(value: float | None) -> str:
+        return "" if value is None else shown(value, violation.unit)
 
     return {
         "service": clean(violation.service, 100),
         "subject": clean(violation.subject, 200),
         "title": clean(violation.title, 200),
         "text": clean(violation.text),
-        "value": shown(violation.value),
-        "worst": shown(violation.worst),
-        "limit": shown(violation.limit),
+        "value": known(violation.value),
+        "worst": known(violation.worst),
+        "limit": known(violation.limit),
         "advice": clean(violation.advice),
     }
