@@ -174,7 +174,7 @@ class Cases:
         if case.entries < MOST_ENTRIES:
             of = f" in {alert.violation.service}" if alert.violation.service else ""
             text = TEXTS[what].format(
-                text=alert.violation.text, title=alert.violation.title, of=of, muted=alert.muted,
+                text=alert.violation.sentence, title=alert.violation.title, of=of, muted=alert.muted,
                 severity=alert.severity,
             )  # fmt: skip
             self._line(case, now if moment is None else moment, alert.id, what, text, by, note)

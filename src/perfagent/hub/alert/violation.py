@@ -61,6 +61,11 @@ class Violation:
     details: Mapping[str, str | float] = field(default_factory=dict)
 
     @property
+    def sentence(self) -> str:
+        """What it says by itself: the text of a finding is its evidence, which names no endpoint without the title."""
+        return f"{self.title}: {self.text}" if self.kind == "finding" and self.text else self.text
+
+    @property
     def identity(self) -> str:
         """16 hexadecimal digits, the same each time that this is wrong."""
         parts = (self.rule, self.service, self.subject) if self.subject else (self.rule, self.service)

@@ -152,7 +152,7 @@ def _figure(violation: Violation) -> dict[str, str]:
         "service": clean(violation.service, 100),
         "subject": clean(violation.subject, 200),
         "title": clean(violation.title, 200),
-        "text": clean(violation.text),
+        "text": clean(violation.sentence),
         "value": known(violation.value),
         "worst": known(violation.worst),
         "limit": known(violation.limit),
