@@ -187,6 +187,16 @@ def test_the_failures_of_an_objective_are_those_of_its_route(serve_hub: ServeHub
     assert [(one["endpoint"], one["requests"]) for one in found["causes"]] == [("GET /items", 1)]
 
 
+def test_the_link_of_a_service_with_an_odd_name_leads_to_it(serve_hub: ServeHub, tmp_path: Path) -> None:
+    (tmp_path / "hub0").mkdir()
+    table = '[[slo]]\nname = "odd"\nservice = "shop & co"\nobjective = 99.0\nindicator = "availability"\n'
+    (tmp_path / "hub0" / "perfagent.toml").write_text(table)
+    hub = serve_hub()
+    send(hub, requests(90, 10), service="shop & co")
+    (worst,) = hub.get("objectives/odd")["endpoints"]
+    assert worst["link"] == "#/endpoints?service=shop%20%26%20co&sort=errors"
+
+
 def test_without_requests_an_objective_is_idle_and_says_nothing(shop: ServedHub) -> None:
     found = by_name(shop)["shop-availability"]
     assert (found["state"], found["budget_remaining_percent"], found["burn_rates"]["5m"]) == ("idle", None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Path, Request
 from pydantic import Field
@@ -369,7 +370,7 @@ def _endpoint(status: Status, spender: Spender) -> dict[str, Any]:
         "bad": spender.counted.bad,
         "spent_percent": status.spent(spender.counted) * 100,
         "codes": [{"code": code, "bad": bad} for code, bad in spender.codes.items()],
-        "link": f"#/endpoints?service={one.service}&sort={sort}",
+        "link": f"#/endpoints?service={quote(one.service, safe='')}&sort={sort}",
     }
 
 
