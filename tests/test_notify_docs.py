@@ -61,7 +61,8 @@ def test_the_tables_of_keys_and_fields_are_those_of_the_code() -> None:
         name: getattr(Channel("c", "file", "", {}), name) for name in ("severity", "rate_per_hour", "quiet_minutes")
     }
     assert rows["severity"].startswith(f"`{default['severity']}` |")
-    assert rows["rate_per_hour"].startswith(f"{default['rate_per_hour']}; PagerDuty: {declaration.RATES['pagerduty']} |")
+    rates = default["rate_per_hour"], declaration.RATES["pagerduty"]
+    assert rows["rate_per_hour"].startswith(f"{rates[0]}; PagerDuty: {rates[1]} |")
     assert rows["quiet_minutes"].startswith(f"{default['quiet_minutes']:g} |")
     assert {word for word in HAPPENINGS if f"`{word}`" in rows["happenings"]} == set(HAPPENINGS)
 

@@ -12,7 +12,7 @@ from perfagent.cli import main
 from perfagent.hub.analyse.posterior import believe
 from perfagent.hub.analyse.season import without_season
 from perfagent.hub.analyse.trends import judge
-from tests.hub import gauge, metrics, resource
+from tests.hub import gauge, metrics, resource, span, traces
 from tests.noise import KINDS, course
 
 pytest_plugins = ["tests.hub"]
@@ -162,3 +162,13 @@ def test_the_command_tells_trends_and_fails_for_what_degrades(growing: Any, caps
     assert "memory_bytes" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["trends", *where, "--limit", "soon"])
+
+
+def test_no_rate_rises_from_the_time_before_a_program_was_there(serve_hub: Any) -> None:
+    hub = serve_hub()
+    for ago in range(4, 0, -1):
+        hub.send("traces", traces(resource("shop"), span(ago, ago=60.0 * ago + 5)))
+    (found,) = hub.get("trends", metric="requests_per_second", hours=1)["items"]
+    assert found["points"] < 10
+    assert found["direction"] == "unknown"
+    assert next(value for value in found["values"] if value is not None) > 0

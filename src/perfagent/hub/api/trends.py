@@ -134,7 +134,7 @@ def by_step(store: Store, within: Range, service: str | None) -> tuple[list[int]
     found: dict[str, list[float | None]] = {
         "response_time_p95_ms": series["p95_ms"],
         "response_time_p50_ms": series["p50_ms"],
-        "requests_per_second": series["rate"],
+        "requests_per_second": _since_begin(store, within, service, steps.times, series["rate"]),
         "error_rate_percent": [_percent(one) for one in steps.durations],
         "database_time_average_ms": [one.mean_ms for one in queries],
         "outgoing_time_average_ms": [one.mean_ms for one in outgoing],
@@ -146,6 +146,16 @@ def by_step(store: Store, within: Range, service: str | None) -> tuple[list[int]
     return [start for start, done in zip(steps.times, over, strict=True) if done], {
         name: [value for value, done in zip(values, over, strict=True) if done] for name, values in found.items()
     }
+
+
+def _since_begin(
+    store: Store, within: Range, service: str | None, times: list[int], rates: list[float | None]
+) -> list[float | None]:
+    """Rates without those of before a program was there, which are no zeros that it rose from."""
+    known = store.rows("vitals/resources", service=service)
+    begun = min((row["first_seen"] / 1e9 for row in known), default=0.0)
+    first = next((at for at, rate in enumerate(rates) if rate), len(rates))
+    return [None if at < first and times[at] + within.step <= begun else rate for at, rate in enumerate(rates)]
 
 
 def _percent(one: Durations) -> float | None:
