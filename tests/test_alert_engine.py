@@ -351,6 +351,20 @@ def test_services_that_have_nothing_to_do_with_each_other_are_two_incidents_but_
     assert look(engine, 0, violation(traces=shared), violation(service="pay", traces=shared)) == ["fired"]
 
 
+def test_a_service_that_joins_an_incident_is_told_of_once_unless_it_would_wake_nobody_alone() -> None:
+    engine = Engine()
+    engine.cases.related = lambda one, other: True
+    machine = violation("cpu_usage_percent", service="system", severity="critical")
+    unusual = violation("unusual_response_time", service="bank", severity="medium")
+    failing = violation(service="shop")
+    assert look(engine, 0, machine) == ["fired"]
+    assert look(engine, 10, machine, unusual) == []
+    (event,) = engine.take(NOW + 20, {"w": [machine, unusual, failing]})
+    assert (event.happening, event.incident.severity) == ("worsened", "critical")
+    assert {"system", "shop"} <= set(event.incident.services)
+    assert look(engine, 30, machine, unusual, failing) == []
+
+
 def test_an_alert_that_joins_two_new_incidents_makes_them_one() -> None:
     engine = Engine()
     engine.cases.related = lambda one, other: "middle" in (one.service, other.service) or one.service == other.service

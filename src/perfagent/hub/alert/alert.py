@@ -98,6 +98,7 @@ class Case:
         lead: the alert that explains the others.
         cause: why, in a sentence.
         told: the severity that people know of; "" where they were told nothing, or that it is over.
+        services: that they were told of.
         over: when the last of its alerts was over for good; None while one may come back.
         events: how many were told.
         entries: how many lines its timeline has.
@@ -109,6 +110,7 @@ class Case:
     lead: str = ""
     cause: str = ""
     told: Severity | Literal[""] = ""
+    services: list[str] = field(default_factory=list)
     over: float | None = None
     events: int = 0
     entries: int = 0

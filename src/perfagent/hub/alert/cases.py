@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfagent.hub.alert.violation import Severity, Violation
 
 NEAR = 600.0  # s: what begins within so long of each other may be one incident
+WAKES = rank("warning")  # from this severity on, a service that joins an incident is worth telling
 MOST_ENTRIES = 500  # lines of a timeline; what people were told is added beyond it
 TEXTS = {
     "began": "{text}",
@@ -203,11 +204,19 @@ class Cases:
                 found.append(self._event(now, case, "escalated" if case.id in self.escalated else "worsened"))
             elif case.told and case.id in self.escalated:
                 found.append(self._event(now, case, "escalated"))
+            elif case.told and any(self._is_news(case, one) for one in heard):
+                found.append(self._event(now, case, "worsened"))
             if all(one.over(now) for one in alerts):
                 found += self._close(now, case, alerts)
         self.escalated.clear()
         self._fresh.clear()
         return found
+
+    @staticmethod
+    def _is_news(case: Case, alert: Alert) -> bool:
+        """Whether a service has joined that people have not heard of, by an alert that would be told of alone."""
+        service = alert.violation.service
+        return alert.active and service not in case.services and bool(service) and rank(alert.severity) >= WAKES
 
     def tell_action(self, now: float, incident: str, happening: str, by: str, note: str) -> list[Event]:
         """What the others are told of what a person did, where it is true of all of an incident that lasts."""
@@ -228,7 +237,7 @@ class Cases:
         self._changes.cases[case.id] = case
         heard = case.told and not all(one.attention == "dismissed" for one in alerts)
         found = [self._event(now, case, "resolved", by, note)] if heard else []
-        case.told = ""
+        case.told, case.services = "", []
         return found
 
     def _event(self, now: float, case: Case, happening: Happening, by: str = "", note: str = "") -> Event:
@@ -238,6 +247,8 @@ class Cases:
         # What is kept quiet, or dismissed, makes nothing more severe for those who are told.
         incident = replace(self.incident(case), severity=cast("Severity", case.told))
         event = Event(happening, now, incident, by, note, f"{case.id}-{case.events}")
+        loud = (one.violation.service for one in map(self.alerts.__getitem__, case.alerts) if one.loud)
+        case.services = list(dict.fromkeys([*case.services, *loud]))
         self._line(case, now, "", "told", f"People are told: {happening}", by, note)
         self._changes.events.append(event)
         return event
