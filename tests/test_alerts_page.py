@@ -95,9 +95,12 @@ def test_alerts_and_incidents_hold_in_the_dark_and_on_a_phone(
 ) -> None:
     incident = troubled.get("incidents")["items"][0]["id"]
     with Visit(browser, troubled, size, scheme) as visit:
-        for route, view in (("alerts", "alerts"), (f"incidents/{incident}", "incident")):
+        told = "A very slow query in shop"
+        for route, view, text in (
+            ("", "overview", told), ("alerts", "alerts", told), (f"incidents/{incident}", "incident", "Next step:"),
+        ):  # fmt: skip
             visit.open(route, view)
-            visit.page.wait_for_timeout(300)
+            visit.page.wait_for_selector(f"text={text}")
             visit.keep(f"{view}-active-{name}")
             visit.width_fits()
             visit.accessible()

@@ -23,7 +23,17 @@ pytestmark = pytest.mark.slow
 TIMES = "\N{MULTIPLICATION SIGN}"
 # Each view: its address, and texts that it must show.
 VIEWS = {
-    "overview": ("", ["Overview", "What stands out", "What changed", "GET /orders", "SELECT order_lines"]),
+    "overview": (
+        "",
+        [
+            "Overview",
+            "What stands out",
+            "What changed",
+            "GET /orders",
+            "SELECT order_lines",
+            "Failing requests in shop",
+        ],
+    ),
     "endpoints": ("endpoints", ["GET /orders", "GET /rating", "POST /charges"]),
     "endpoint": ("endpoints/{orders}", ["GET /orders", "Where the time goes", "SELECT order_lines", "Slowest traces"]),
     "traces": ("traces", ["GET /orders", "POST /checkout", "900 ms"]),
@@ -44,6 +54,8 @@ VIEWS = {
     "metric": ("metrics?name=process.memory.usage&by=service.instance.id", ["process.memory.usage", "184 MB"]),
     "alerts": ("alerts", ["Thresholds", "Slow responses"]),
     "databases": ("databases", ["The hub asks no database yet", "PERFAGENT_SOURCES="]),
+    "objectives": ("objectives", ["Objectives", "PERFAGENT_SLO"]),
+    "compare": ("compare", ["Compare", "shop"]),
     "hub": ("hub", ["What it collects itself", "Spans", "Log records", "OTEL_EXPORTER_OTLP_ENDPOINT="]),
 }
 LOADED = {"trace-big": "trace", "trace-hostile": "trace", "metric": "metrics"}

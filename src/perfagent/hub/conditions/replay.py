@@ -67,8 +67,8 @@ class Outcome:
 
     @property
     def per_day(self) -> float:
-        """How many a day."""
-        return len(self.firings) / self.days if self.days else 0.0
+        """How many a day; less than a day of history counts as one, for a single time in ten minutes is not 144 a day."""
+        return len(self.firings) / max(self.days, 1.0)
 
     @property
     def minutes(self) -> int:

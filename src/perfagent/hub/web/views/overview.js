@@ -1,7 +1,7 @@
 /** Overview: is it healthy, what got slower, and why. */
 
 import { useData, useFilters } from '../core/data.js';
-import { bytes, count, duration, percent, rate } from '../core/format.js';
+import { ago, bytes, count, duration, percent, rate } from '../core/format.js';
 import { html, useState } from '../core/html.js';
 import { range, setRange } from '../core/range.js';
 import { link } from '../core/route.js';
@@ -12,7 +12,7 @@ import { Delta } from '../parts/figure.js';
 import { Changes, Findings } from '../parts/findings.js';
 import { Icon } from '../parts/icon.js';
 import { Endpoints, Queries } from '../parts/operations.js';
-import { Health } from '../parts/severity.js';
+import { Health, Severity } from '../parts/severity.js';
 import { FirstSteps, NothingHere } from '../parts/states.js';
 import { Panel, View } from '../parts/view.js';
 
@@ -29,6 +29,7 @@ function Content({ data }) {
       <p>Nothing was received in this range.</p></${NothingHere}>` : html`<${Nothing} />`;
   return html`
     <${State} data=${data} />
+    <${Incidents} />
     <${Young} series=${series} />
     <div class="golden"><${Signals} data=${data} saturation=${saturation} /></div>
     <div class="columns"><div>
@@ -76,6 +77,17 @@ function State({ data: { health, totals } }) {
     ${health.score !== null && html`<span class="score" title="Health score, of 100"><b>${Math.round(health.score)}</b>
           <span class="quiet">/100</span></span>`}
     <p>${reasons || fine}</p></div>`;
+}
+
+/** What lasts and people are told of, the most severe first; nothing where nothing does. */
+function Incidents() {
+  const { data } = useData('incidents', { service: useFilters().service, active_only: 'true', limit: 4 });
+  const items = (data?.items ?? []).filter((one) => ['warning', 'high', 'critical'].includes(one.severity));
+  if (!items.length) return null;
+  return html`<ul class="incidents" aria-label="Active incidents">${items.slice(0, 3).map((one) => html`<li key=${one.id}>
+    <${Severity} level=${one.severity} /> <a href=${link(['incidents', one.id])}>${line(one.title, 120)}</a>
+    <span class="quiet">${one.cause && `${line(one.cause, 160)} · `}since ${ago(one.since)}</span></li>`)}
+    ${data.items.length > 3 && html`<li><a href=${link(['alerts'])}>All incidents</a></li>`}</ul>`;
 }
 
 function Signals({ data: { series, totals, before, range: within }, saturation }) {
