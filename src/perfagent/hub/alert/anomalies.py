@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from perfagent.hub.alert.violation import Violation
 from perfagent.hub.analyse import words
@@ -177,7 +178,7 @@ class Episode:
             worst=self.worst,
             limit=None,
             unit=unit,
-            link=view + service,
+            link=view + quote(service),
             advice="look at what began at that moment: a release, a job, other users, a slower dependency",
             details={"expected": self.alert.expected, "kind": self.alert.kind},
         )

@@ -6,6 +6,7 @@ import logging
 import re
 from math import floor
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from perfagent.hub.alert.violation import Violation
 from perfagent.hub.api.facts import limits
@@ -105,7 +106,7 @@ def violation(found: Found, spell: Spell) -> Violation:
         limit=_scaled(spell.limit, found.unit),
         unit="ms" if found.unit == "s" else found.unit if found.unit in ("ms", "%") else "",
         cooldown_minutes=rule.cooldown_minutes,
-        link=f"#/overview?service={found.service}",
+        link=f"#/overview?service={quote(found.service)}",
         advice=rule.advice or (f"Read {rule.runbook}" if rule.runbook else ""),
         details=details,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from perfagent.hub.alert.violation import Violation
 from perfagent.hub.conditions.limits import Limits
@@ -87,6 +88,6 @@ def violation(threshold: Threshold, service: str, episode: Episode) -> Violation
         limit=episode.limit,
         unit=unit,
         cooldown_minutes=threshold.cooldown_minutes,
-        link=LINKS.get(threshold.name, "#/processes?service=") + service,
+        link=LINKS.get(threshold.name, "#/processes?service=") + quote(service),
         advice=ADVICE.get(threshold.name, ""),
     )
