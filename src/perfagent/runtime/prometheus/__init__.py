@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from time import monotonic, time
+from time import monotonic, thread_time, time
 
 from perfagent.runtime import companions, guard, metric, resource
 from perfagent.runtime.companions import Companion
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perfagent.settings import Settings
 
 INTERVAL = 1.0  # seconds between two looks at what there is to write; 1 ms for 50 histograms, 5 ms for 500
-SHARE = 200  # times as long as a write took, that the next one waits in addition: half a percent of a processor at most
+SHARE = 200  # times the CPU time of a write, that the next one waits in addition: half a percent of a processor at most
 UNMOVED = 15.0  # seconds after which vital signs alone are written again
 FRESH = 0.3  # seconds that an ask waits for the pipeline to measure what is waiting
 HANDED_ON = "_PERFAGENT_PROMETHEUS"
@@ -144,7 +144,7 @@ class Exposition(Companion):
         asked = self._asked
         if self._ended or (not asked and monotonic() < self._next):
             return []
-        began = monotonic()
+        began, spent = monotonic(), thread_time()
         self._next = began + INTERVAL
         self.snapshots.remember()
         if not self.server.listening:
@@ -158,7 +158,8 @@ class Exposition(Companion):
         if due:
             self._due = began + UNMOVED
             self._tell()
-            self._next += SHARE * (monotonic() - began)
+            # Not the time by the clock: on a loaded machine that is mostly waiting, which costs nobody anything.
+            self._next += min(SHARE * (thread_time() - spent), UNMOVED)
         if asked:
             self._asked = False
             if self._fresh.locked():
