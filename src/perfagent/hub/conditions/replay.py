@@ -67,7 +67,7 @@ class Outcome:
 
     @property
     def per_day(self) -> float:
-        """How many a day; less than a day of history counts as one, for a single time in ten minutes is not 144 a day."""
+        """How many a day; a history of less counts as a whole one, for once in ten minutes is not 144 a day."""
         return len(self.firings) / max(self.days, 1.0)
 
     @property
