@@ -238,9 +238,8 @@ def test_a_program_does_what_its_users_hub_asks_and_tells_what_came_of_it(
     ):  # fmt: skip
         assert hub.post(instance, command, value)["id"]
     results = hub.outcome(instance, 6)
-    assert {name: one["state"] for name, one in results.items()} == {
-        name: "done" for name in COMMANDS if name != "invalidate_tags"
-    }
+    of_our_caches = {"invalidate_tags", "cache_ttl"}
+    assert {name: one["state"] for name, one in results.items()} == dict.fromkeys({*COMMANDS} - of_our_caches, "done")
     assert results["sampling_ratio"]["result"] == {"before": 1.0, "now": 0.25}
     assert results["clear_cache"]["result"] == {"caches": 1, "entries": 1}
     told = results["report"]["result"]
@@ -251,12 +250,14 @@ def test_a_program_does_what_its_users_hub_asks_and_tells_what_came_of_it(
     hub.post(instance, "sampling_ratio", None)
     hub.post(instance, "clear_cache", "no.such")
     hub.post(instance, "invalidate_tags", ["prices"])
-    results = hub.outcome(instance, 9)
+    hub.post(instance, "cache_ttl", {"factors": {"": 4.0}})
+    results = hub.outcome(instance, 10)
     assert results["sampling_ratio"]["result"]["now"] == 1.0
-    assert results["clear_cache"]["state"] == results["invalidate_tags"]["state"] == "failed"
+    assert {results[name]["state"] for name in ("clear_cache", *of_our_caches)} == {"failed"}
     assert "no cache with tags" in results["invalidate_tags"]["result"]
+    assert "no cache of perfagent's" in results["cache_ttl"]["result"]
     actions = [entry["action"] for entry in home.get("audit", "admin")["items"]]
-    assert (actions.count("command.asked"), actions.count("command.answered")) == (9, 9)
+    assert (actions.count("command.asked"), actions.count("command.answered")) == (10, 10)
     home.kill()
 
 

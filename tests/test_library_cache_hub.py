@@ -114,7 +114,9 @@ def test_the_page_counts_what_the_program_has_counted_itself(
         assert whole[figure] == sum(item[figure] for item in items.values())
 
 
-def test_the_hub_clears_a_function_or_everything(home: Home, run_program: RunProgram, tmp_path: Path) -> None:
+def test_the_hub_clears_a_function_or_everything_and_has_values_kept_for_longer(
+    home: Home, run_program: RunProgram, tmp_path: Path
+) -> None:
     (tmp_path / "app.py").write_text(PROGRAM)
     pace = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
     program = run_program(
@@ -128,10 +130,11 @@ def test_the_hub_clears_a_function_or_everything(home: Home, run_program: RunPro
     instance = agents[0]["instance"]
     answers = []
     commands = (("clear_cache", "__main__.price"), ("invalidate_tags", ["stocks"]), ("clear_cache", None))
-    for command, value in (*commands, ("clear_cache", "no.such")):
+    longer = ("cache_ttl", {"factors": {"__main__.price": 4}})
+    for command, value in (*commands, longer, ("clear_cache", "no.such")):
         body = json.dumps({"command": command, "value": value}).encode()
         assert _post(home, f"agents/{instance}/commands", body) in (200, 201, 202)
-    while len(answers) < 4:
+    while len(answers) < 5:
         assert time.monotonic() < deadline + 20, answers
         time.sleep(0.2)
         items = home.get(f"agents/{instance}/commands", "operator")["items"]
@@ -139,7 +142,10 @@ def test_the_hub_clears_a_function_or_everything(home: Home, run_program: RunPro
     found = sorted((one["state"], str(one.get("result"))) for one in answers)
     assert ("done", "{'caches': 1, 'entries': 40}") in found
     assert [one["result"]["entries"] for one in answers if one["command"] == "invalidate_tags"] == [7]
-    assert [state for state, _ in found] == ["done", "done", "done", "failed"]
+    assert [one["result"] for one in answers if one["command"] == "cache_ttl"] == [
+        {"before": {"__main__.price": 1.0}, "now": {"__main__.price": 4.0}}
+    ]
+    assert [state for state, _ in found] == ["done", "done", "done", "done", "failed"]
     home.kill()
 
 

@@ -333,6 +333,7 @@ def test_under_the_agent_the_values_are_sent(receiver: Receiver, run_program: Ru
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # a ratio of times
 def test_the_batch_size_of_real_inserts_is_nearly_as_good_as_the_best_of_all(tmp_path: Path) -> None:
     rows = [(number, "x" * 20) for number in range(4000)]
 
@@ -358,10 +359,10 @@ def test_the_batch_size_of_real_inserts_is_nearly_as_good_as_the_best_of_all(tmp
         trials += 1
     found = int(optimizer.best()["batch_size"])
 
-    def typical(batch: int) -> float:
-        return min(insert(batch) for _ in range(3))
-
     assert trials <= 28
-    assert typical(20) > 2 * typical(found)
-    every = min(typical(batch) for batch in (50, 100, 200, 400, 800, 1600, 2800, 4000))
-    assert typical(found) < 1.5 * every
+    others = (50, 100, 200, 400, 800, 1600, 2800, 4000)
+    # In turns, so that a slow moment of the machine is one of all.
+    rounds = [{batch: insert(batch) for batch in {20, found, *others}} for _ in range(5)]
+    least = {batch: min(one[batch] for one in rounds) for batch in rounds[0]}
+    assert least[20] > 2 * least[found], least
+    assert least[found] < 1.5 * min(least.values()), least

@@ -265,6 +265,7 @@ def _while_buying(
     )
 
 
+@pytest.mark.alone  # a ratio of times
 def test_a_collector_killed_for_half_a_minute_under_load_loses_nothing_that_it_took(whole: Running) -> None:
     with Visitors(whole.shop) as before:
         time.sleep(15)
