@@ -70,6 +70,13 @@ class Alerts:
         return self._hub.store if self._hub.remote is None else self._hub.remote.window.keeper
 
     @property
+    def interval(self) -> float:
+        """Seconds between two looks; on Prometheus no fewer than between two readings of it, which bring what is new."""
+        settings = self._hub.settings
+        own = settings.alert_interval
+        return own if self._hub.remote is None else max(own, settings.remote_interval)
+
+    @property
     def took(self) -> float:
         """Seconds that the last look took."""
         return self._took
@@ -154,9 +161,8 @@ class Alerts:
         self._hand_on()
 
     def _run(self) -> None:
-        interval = self._hub.settings.alert_interval
         failing = ""
-        while not self._ended.wait(max(0.05, interval - self._took)):
+        while not self._ended.wait(max(0.05, self.interval - self._took)):
             try:
                 self.look()
                 failing = ""
