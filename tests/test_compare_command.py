@@ -12,22 +12,24 @@ import pytest
 
 from perfagent.cli import comparable, main
 from perfagent.hub.store import archive
+from tests.hub import ServedHub
 from tests.test_compare import send_version
 from tests.test_docs import blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytest_plugins = ["tests.hub"]
 
 
-@pytest.fixture
-def two(serve_hub: Any) -> Any:
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
     """A hub that saw 2.3.0, then a 2.4.0 that is half as slow again."""
-    hub = serve_hub()
-    send_version(hub, "2.3.0", 260)
-    send_version(hub, "2.4.0", 70, slower=1.5, lines=3, seed=2)
-    return hub
+    with ServedHub(tmp_path_factory.mktemp("two")) as hub:
+        send_version(hub, "2.3.0", 260)
+        send_version(hub, "2.4.0", 70, slower=1.5, lines=3, seed=2)
+        yield hub
 
 
 def where(hub: Any) -> list[str]:
