@@ -71,7 +71,7 @@ class Alerts:
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks; on Prometheus no fewer than between two readings of it, which bring what is new."""
+        """Seconds between two looks; on Prometheus no fewer than between two readings of it: nothing is new sooner."""
         settings = self._hub.settings
         own = settings.alert_interval
         return own if self._hub.remote is None else max(own, settings.remote_interval)
