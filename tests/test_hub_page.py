@@ -31,7 +31,6 @@ VIEWS = {
             "What changed",
             "GET /orders",
             "SELECT order_lines",
-            "Failing requests in shop",
         ],
     ),
     "endpoints": ("endpoints", ["GET /orders", "GET /rating", "POST /charges"]),
