@@ -8,10 +8,9 @@ from __future__ import annotations
 from types import MethodType
 
 from perfagent.instruments import asgi, wsgi
+from perfagent.instruments.answering import entry, unhandled
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard
-from perfagent.runtime.context import current
-from perfagent.runtime.http import ServerSpan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,10 +75,10 @@ def _resolving(resolve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _name(route: str, request: Any) -> None:
     """Names the route of the request being answered, below the application's root; the first name stays."""
-    entry = _entry()
-    if entry is not None and not entry.route:
-        root = entry.prefix or request.META.get("SCRIPT_NAME", "")
-        entry.route = f"{root}/{template(route)}"
+    span = entry()
+    if span is not None and not span.route:
+        root = span.prefix or request.META.get("SCRIPT_NAME", "")
+        span.route = f"{root}/{template(route)}"
 
 
 def template(pattern: str) -> str:
@@ -97,21 +96,10 @@ def template(pattern: str) -> str:
 
 def _handling(handle: Callable[..., Any]) -> Callable[..., Any]:
     def handle_uncaught_exception(request: Any, resolver: Any, exc_info: Any) -> Any:
-        try:
-            entry = _entry()
-            if entry is not None and exc_info[1] is not None and not entry.failure:
-                entry.fail(exc_info[1])
-        except Exception:
-            guard.failed("django")
+        unhandled(exc_info[1], "django")
         return handle(request, resolver, exc_info)
 
     return handle_uncaught_exception
-
-
-def _entry() -> ServerSpan | None:
-    span = current.get()
-    entry = None if span is None else span.entry
-    return entry if isinstance(entry, ServerSpan) else None
 
 
 instrument = Django()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from perfagent.instruments import wsgi
+from perfagent.instruments.answering import entry, unhandled
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard
-from perfagent.runtime.context import current
-from perfagent.runtime.http import ServerSpan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,15 +64,15 @@ def _name(rule: str, environ: wsgi.Environ) -> None:
     SCRIPT_NAME, from the server, a proxy's prefix or a DispatcherMiddleware. Without it the `/` of two applications
     side by side would be one endpoint. Mounted in an ASGI application, the mounts' templates say it better.
     """
-    entry = _entry()
-    if entry is not None and not entry.route:
-        root = environ.get("SCRIPT_NAME", "") if isinstance(entry, wsgi.WsgiSpan) else entry.prefix
-        entry.route = root + rule
+    span = entry()
+    if span is not None and not span.route:
+        root = environ.get("SCRIPT_NAME", "") if isinstance(span, wsgi.WsgiSpan) else span.prefix
+        span.route = root + rule
 
 
 def _handling(handle: Callable[[Any, Exception], Any]) -> Callable[[Any, Exception], Any]:
     def handle_exception(app: Any, e: Exception) -> Any:
-        _record(e)
+        unhandled(e, "flask")
         return handle(app, e)
 
     return handle_exception
@@ -82,26 +81,10 @@ def _handling(handle: Callable[[Any, Exception], Any]) -> Callable[[Any, Excepti
 def _logging(log: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def log_exception(app: Any, exc_info: Any) -> None:
         if exc_info:
-            _record(exc_info[1])
+            unhandled(exc_info[1], "flask")
         log(app, exc_info)
 
     return log_exception
-
-
-def _record(error: BaseException | None) -> None:
-    """Flask answers an unhandled exception by a response, so nobody above sees it."""
-    try:
-        entry = _entry()
-        if entry is not None and error is not None and not entry.failure:
-            entry.fail(error)
-    except Exception:
-        guard.failed("flask")
-
-
-def _entry() -> ServerSpan | None:
-    span = current.get()
-    entry = None if span is None else span.entry
-    return entry if isinstance(entry, ServerSpan) else None
 
 
 instrument = Flask()
