@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from perfagent.hub.alert.violation import Violation
 from perfagent.hub.analyse import words
-from perfagent.hub.detect.history import DAY, HOUR, Mean
+from perfagent.hub.detect.history import DAY, HOUR
 from perfagent.hub.detect.stream import Detector
 
 if TYPE_CHECKING:
@@ -187,20 +187,19 @@ class Episode:
 class Series:
     """One figure of one service."""
 
-    __slots__ = ("_detector", "_mean", "episodes", "last")
+    __slots__ = ("_detector", "episodes", "last")
 
     def __init__(self) -> None:
-        self._detector, self._mean = Detector(), Mean(HOUR / 4)
+        self._detector = Detector()
         self.last = 0.0
         self.episodes: list[Episode] = []
 
     def take(self, time: float, value: float) -> None:
         """Takes the reading of a minute."""
         self.last = time
-        mean = self._mean.add(time, value)
-        for episode in self._active():
-            episode.go_on(time, mean)
         alert = self._detector.add(time, value)
+        for episode in self._active():
+            episode.go_on(time, self._detector.recent)
         if alert is not None and not any(self._active()):
             # The rest of the quiet day tells nothing; so much is remembered of the past.
             self.episodes = [*self.episodes[-7:], Episode(alert, None, alert.mean, alert.mean)]

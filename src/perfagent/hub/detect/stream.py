@@ -57,6 +57,8 @@ class Detector:
         self._began: float | None = None
         self._last = self._refresh = 0.0
         self._count = 0
+        self.recent = 0.0
+        """The mean of the last 15 minutes."""
         self._silent_until = float("-inf")
         self._means = (Mean(HOUR / 4), Mean(HOUR), Mean(HOUR * 6))
         self._spread, self._departures = Spread(), Spread()
@@ -85,6 +87,7 @@ class Detector:
         self._bring_up_to_date(time, age)
         margin = MARGIN + EARLY / sqrt(max(age / HOUR, 1.0))
         means = [mean.add(time, value) for mean in self._means]
+        self.recent = means[0]
         ready = age >= WARM and self._count > FEWEST
         found = None
         if len(self._spread) >= KNOWN:
