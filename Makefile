@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RULES := --project collector/prometheus --directory collector/prometheus/rules --page http://localhost:4388
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo stack load-test test test-all check bench docs clean
+.PHONY: help env demo stack load-test test test-all nightly check bench docs clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -38,7 +38,12 @@ test: env ## the fast tests
 
 test-all: env ## every test, the slow ones and those of real servers too
 	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m pytest -m "not alone" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "not alone and not nightly" $(SIDE_BY_SIDE)
+
+nightly: env ## the matrices: suites of libraries, kinds of processes, neighbours, faults; writes docs/reference/matrices.md
+	rm -rf build/nightly
+	PERFAGENT_MATRIX_RESULTS=$(CURDIR)/build/nightly PERFAGENT_TESTS_FORBID_SKIP=1 $(BIN)/python -m pytest -m nightly
+	$(BIN)/python -m tools.matrices build/nightly
 
 check: env ## lint, types, the import contract
 	$(BIN)/ruff check .

@@ -99,12 +99,14 @@ class Day:
         end: its last moment, ns since the epoch.
         hours: how long it is.
         seed: of what happens.
+        ends_at: the hour of the day, 0 to 24, that its rhythm ends at; that of `end` unless given.
     """
 
     spans: int
     end: int
     hours: float = 24
     seed: int = 1
+    ends_at: float | None = None
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -124,8 +126,9 @@ class Day:
         mean_spans = sum(one.share * self._size(one) for one in ENDPOINTS)
         requests = self.spans / mean_spans
         moment = float(self.begin)
+        shift = 0.0 if self.ends_at is None else self.ends_at - self.end / HOUR
         while moment < self.end:
-            hour = moment / HOUR % 24
+            hour = (moment / HOUR + shift) % 24
             rhythm = 1 + 0.6 * math.sin((hour - 9) / 24 * 2 * math.pi)
             moment += self.random.expovariate(requests * rhythm / (self.end - self.begin))
             while next_points <= moment:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.hubs", "tests.servers", "tests.brokers", "tests.web", "tests.hub", "tests.browser"]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What is alone or nightly is slow, too."""
+    if item.get_closest_marker("alone") or item.get_closest_marker("nightly"):
+        item.add_marker("slow")
+
+
 class RunProgram(Protocol):
     """The type of the fixture `run_program`."""
 

@@ -32,7 +32,7 @@ class Known:
     def __init__(self, hub: ServedHub) -> None:
         self.hub = hub
         end = time.time_ns() // (120 * 10**9) * 120 * 10**9  # a whole step: the series then tells exactly the range
-        self.day = Day(SPANS, end, HOURS)
+        self.day = Day(SPANS, end, HOURS, ends_at=18)  # the same traffic at any hour of the test
         batches = list(self.day.batches())
         hub.hub.store.append(batches)
         self.spans = [row for batch in batches for row in batch.spans]

@@ -21,7 +21,7 @@ from perfagent.rum import page
 from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
-from tools import rest
+from tools import libraries, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -136,7 +136,7 @@ def _own(one: itself.Metric) -> str:
     return f"| {name} | {one.kind} | `{one.unit}` | {attributes} | {one.description} |"
 
 
-PAGES: dict[str, Callable[[], str]] = {"metrics.md": metrics, "rest.md": rest.page}
+PAGES: dict[str, Callable[[], str]] = {"metrics.md": metrics, "rest.md": rest.page, "libraries.md": libraries.page}
 
 
 def main(words: list[str]) -> int:

@@ -28,6 +28,8 @@ class Instrument:
     """The package whose version counts; "" for the standard library."""
     versions: tuple[str, str] = ("0", "9999")
     """The first version that works, and the first that does not any more."""
+    records = ""
+    """What it tells of the library, in a line of the page of libraries (docs/reference/libraries.md)."""
 
     def __init__(self) -> None:
         from perfagent import __version__

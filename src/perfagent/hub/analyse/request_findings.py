@@ -24,6 +24,7 @@ ENOUGH_BROKEN_DOWN = 10  # requests
 SERIAL = 0.5  # of a request's time in outgoing calls that overlap hardly
 SERIAL_CALLS = 2.5  # of them in one request
 SERIAL_MS = 50.0  # that side by side would save
+BEYOND = 5.0  # calls slower than a percentile of the last minutes, that it can be told
 
 
 def of_requests(facts: Facts) -> Iterator[Finding]:
@@ -169,9 +170,10 @@ def _slower(facts: Facts) -> Iterator[Finding]:
 def _now(facts: Facts, change: Change) -> float | None:
     """The figure of a change in the last minutes; None where too little happened in these."""
     recent = facts.recent.get(int(_number(change.link) or 0))
-    if recent is None or recent.durations.calls < ENOUGH_CALLS:
+    share = 0.95 if ": p95" in change.text else 0.5
+    if recent is None or recent.durations.calls * (1 - share) < BEYOND:
         return None
-    return recent.durations.quantile(0.95 if ": p95" in change.text else 0.5)
+    return recent.durations.quantile(share)
 
 
 def _lost(facts: Facts, change: Change) -> float:

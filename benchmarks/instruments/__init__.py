@@ -1,0 +1,6 @@
+"""What each instrument adds to one call of its library: a module a library, named as the instrument.
+
+A module has `server`, a function without arguments that gives a context manager of what the library connects to (its
+value must be JSON), or None; and `calls(address)`, a context manager of the call that is measured: a function, or a
+coroutine function. The call is what a program does most: one statement, one look-up, one request, one message.
+"""

@@ -1,0 +1,28 @@
+"""redis: one GET."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.servers import running_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """The URL of a Redis."""
+    with running_redis() as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def calls(address: str) -> Iterator[Callable[[], object]]:
+    """A look-up on one connection."""
+    import redis
+
+    with redis.Redis.from_url(address) as client:
+        client.set("key", "value")
+        yield lambda: client.get("key")

@@ -1,0 +1,40 @@
+"""The page of libraries: what each instrument records, of which versions, and what it adds to a call."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+from perfagent.instruments.registry import INSTRUMENTS
+
+OVERHEADS = Path(__file__).parent.parent / "docs" / "reference" / "overheads.json"
+HEAD = """\
+# Libraries
+
+What is measured without a change to the program, as soon as it imports the library. `perfagent doctor COMMAND` tells
+which are on in a program and why one is off; `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=redis,celery` turns some off.
+
+The overhead is CPU on the program's own thread, added to one call of the library, against the call alone:
+`python -m benchmarks.instruments` measures it, each side in its fastest round on a small shared machine.
+
+This page is made from the code by `python -m tools.reference`.
+
+| library | name | versions | what is recorded | overhead a call |
+|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page, a row an instrument."""
+    overheads = json.loads(OVERHEADS.read_text()) if OVERHEADS.exists() else {}
+    rows = []
+    for name, module, _ in INSTRUMENTS:
+        instrument = import_module(module).instrument
+        low, high = instrument.versions
+        versions = f"{low} to below {high}" if instrument.distribution else "Python's"
+        figure = overheads.get(module.rpartition(".")[2])
+        cost = f"{figure['added_us']:g} µs on {figure['bare_us']:g} µs" if figure else ""
+        library = instrument.distribution or "standard library"
+        rows.append(f"| {library} | `{name}` | {versions} | {instrument.records} | {cost} |")
+    return HEAD + "\n".join(rows) + "\n"
