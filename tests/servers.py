@@ -70,7 +70,7 @@ def running_postgres(*options: str) -> Iterator[tuple[str, Path]]:
     """The URL of a PostgreSQL of one's own, as in `postgres_url`, and its folder; `options` are such as "a=b"."""
     install = "apt-get install postgresql"
     initdb, postgres = find("initdb", install), find("postgres", install)
-    with _directory("postgres") as directory:
+    with directory_of("postgres") as directory:
         data, port = directory / "data", find_free_port()
         directory.run(initdb, "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         unsafe = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # its data live as long as the tests
@@ -80,7 +80,7 @@ def running_postgres(*options: str) -> Iterator[tuple[str, Path]]:
             import psycopg
 
             address = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}"
-            with _until_ready(lambda: psycopg.connect(f"{address}/postgres", autocommit=True), directory) as connection:
+            with until_ready(lambda: psycopg.connect(f"{address}/postgres", autocommit=True), directory) as connection:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
             yield f"{address}/{DATABASE}", directory.path
 
@@ -97,7 +97,7 @@ def running_mysql(*settings: str) -> Iterator[MysqlServer]:
     """The address of a MariaDB of one's own, as in `mysql_server`; `settings` are such as "a=b"."""
     install = "apt-get install mariadb-server"
     install_db, mariadbd = find("mariadb-install-db", install), find("mariadbd", install)
-    with _directory("mysql") as directory:
+    with directory_of("mysql") as directory:
         data = f"--datadir={directory / 'data'}"
         server = MysqlServer("127.0.0.1", find_free_port(), USER, PASSWORD, DATABASE)
         directory.run(install_db, "--no-defaults", data, "--skip-test-db")
@@ -120,7 +120,7 @@ def running_mysql(*settings: str) -> Iterator[MysqlServer]:
         with directory.serve(*command, stop="KILL"):
             import pymysql
 
-            _until_ready(lambda: pymysql.connect(**server._asdict()), directory).close()
+            until_ready(lambda: pymysql.connect(**server._asdict()), directory).close()
             yield server
 
 
@@ -135,14 +135,14 @@ def redis_url() -> Iterator[str]:
 def running_redis(*options: str) -> Iterator[tuple[str, Path]]:
     """The URL of a Redis of one's own and its folder; `options` are words of its command line."""
     redis_server = find("redis-server", "apt-get install redis-server")
-    with _directory("redis") as directory:
+    with directory_of("redis") as directory:
         port = find_free_port()
         command = (redis_server, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", directory.path, *options)
         with directory.serve(*command):
             import redis
 
             url = f"redis://127.0.0.1:{port}/0"
-            _until_ready(redis.Redis.from_url(url).ping, directory)
+            until_ready(redis.Redis.from_url(url).ping, directory)
             yield url, directory.path
 
 
@@ -150,10 +150,10 @@ def running_redis(*options: str) -> Iterator[tuple[str, Path]]:
 def memcached() -> Iterator[str]:
     """The address, `host:port`, of a running Memcached, empty at first."""
     program = find("memcached", "apt-get install memcached")
-    with _directory("memcache") as directory:
+    with directory_of("memcache") as directory:
         port = find_free_port()
         with directory.serve(program, "-l", "127.0.0.1", "-p", port, "-U", "0"):
-            _until_ready(lambda: socket.create_connection(("127.0.0.1", port), 1), directory).close()
+            until_ready(lambda: socket.create_connection(("127.0.0.1", port), 1), directory).close()
             yield f"127.0.0.1:{port}"
 
 
@@ -194,7 +194,7 @@ def _forbid_skip(report: Report) -> Report:
     return report
 
 
-def _until_ready(call: Callable[[], Value], directory: _Directory) -> Value:
+def until_ready(call: Callable[[], Value], directory: _Directory) -> Value:
     """The result of a call, repeated until it raises no more; raises with the server's log after 60 s."""
     deadline = time.monotonic() + 60
     while True:
@@ -208,7 +208,7 @@ def _until_ready(call: Callable[[], Value], directory: _Directory) -> Value:
 
 
 @contextlib.contextmanager
-def _directory(account: str) -> Iterator[_Directory]:
+def directory_of(account: str) -> Iterator[_Directory]:
     """A directory for a server; of `account`, or of nobody where that is unknown, when the tests are run by root."""
     path = Path(tempfile.mkdtemp(prefix="perfagent-"))
     owner = None
