@@ -1,7 +1,8 @@
 """Redis: one span for each command or pipeline of the sync, asyncio, cluster and Sentinel clients; hits and misses.
 
 No key and no value is kept, not even for a moment: a span holds a command's name and its number of arguments. What a
-client sends by itself when it connects, and messages that come by subscription, are not operations of the program.
+client sends by itself when it connects, and messages that come by subscription, are not operations of the program; nor
+is what Celery, RQ and Dramatiq ask their broker for by themselves, outside of any request or task.
 A command pays 1.3 us for it on its own thread, measured around an empty call.
 """
 
@@ -26,6 +27,7 @@ from perfagent.runtime.cache import Lookups
 from perfagent.runtime.context import current
 from perfagent.runtime.db import QuerySpan
 from perfagent.runtime.encoded import MOST
+from perfagent.runtime.plumbing import plumbing
 from perfagent.runtime.span import CLIENT, Scope, Span
 
 TYPE_CHECKING = False
@@ -140,7 +142,7 @@ def _open(client: Any, parent: Span | RemoteContext | None, query: Any) -> Redis
 def _command(call: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(client: Any, *args: Any, **options: Any) -> Any:
         parent = current.get()
-        if parent is not None and parent.kind == CLIENT:
+        if parent.kind == CLIENT if parent is not None else _is_plumbing(client):
             return call(client, *args, **options)
         try:
             span = _open(client, parent, (args[0], len(args)))
@@ -162,7 +164,7 @@ def _command(call: Callable[..., Any]) -> Callable[..., Any]:
 def _command_async(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def wrapper(client: Any, *args: Any, **options: Any) -> Any:
         parent = current.get()
-        if parent is not None and parent.kind == CLIENT:
+        if parent.kind == CLIENT if parent is not None else _is_plumbing(client):
             return await call(client, *args, **options)
         try:
             span = _open(client, parent, (args[0], len(args)))
@@ -179,6 +181,11 @@ def _command_async(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitab
         return reply
 
     return wrapper
+
+
+def _is_plumbing(client: Any) -> bool:
+    """Whether a queue's library talks to its broker, which nobody has asked it to: its pool is marked, or its code."""
+    return plumbing.get() or getattr(getattr(client, "connection_pool", None), "_perfagent_plumbing", False)
 
 
 def _answered(span: RedisSpan, args: Sequence[Any], reply: Any) -> None:
@@ -240,7 +247,7 @@ def _pipeline_async(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
 def _open_pipeline(pipeline: Any) -> tuple[RedisSpan, list[Sequence[Any]]] | None:
     """The span of a pipeline and the commands in it; None where nothing will be sent, or somebody speaks for it."""
     parent = current.get()
-    if parent is not None and parent.kind == CLIENT:
+    if parent.kind == CLIENT if parent is not None else _is_plumbing(pipeline):
         return None
     try:
         strategy = getattr(pipeline, "_execution_strategy", None)

@@ -1,0 +1,192 @@
+"""What the instruments of queues have in common: how a message's span begins, is current, and ends."""
+
+from __future__ import annotations
+
+from perfagent.runtime import clock, guard, propagation
+from perfagent.runtime.context import baggage, current
+from perfagent.runtime.messaging import Client, ProcessSpan, ReceiveSpan, SendSpan
+from perfagent.runtime.otlp import wire
+from perfagent.runtime.span import CONSUMER, Scope, Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+    from typing import Any
+
+    from perfagent.runtime.context import RemoteContext
+    from perfagent.runtime.messaging import Template
+
+    Header = Callable[[str], str | None]
+
+
+def ambient() -> Span | RemoteContext | None:
+    """The current span; none where it is that of a message which another thread or task has meanwhile ended."""
+    found = current.get()
+    if isinstance(found, ProcessSpan) and found.ended:
+        current.set(None)
+        return None
+    return found
+
+
+def received(scope: Scope, client: Client, topic: str, header: Header) -> tuple[ProcessSpan, str]:
+    """The span of a message that the program begins to work on, and the baggage that came with it.
+
+    Args:
+        scope: the instrument's.
+        client: who received it.
+        topic: where from.
+        header: looks up a header of the message.
+    """
+    above = ambient()
+    origin: RemoteContext | None = propagation.extract(header)
+    span = ProcessSpan(scope, CONSUMER, origin if above is None else above, client, topic, origin)
+    return begun(span), propagation.carried(header)
+
+
+def begun(span: ProcessSpan) -> ProcessSpan:
+    """The span as the entry of what is done for its message; nobody knows when that was made."""
+    span.made = -1
+    if span.entry is None:
+        span.entry = span
+    return span
+
+
+def text(value: object) -> str | None:
+    """A header's value, which may be text or bytes."""
+    if isinstance(value, str):
+        return value
+    return value.decode("latin-1") if isinstance(value, bytes) else None
+
+
+class Work:
+    """A message that the program works on until it asks for the next one, or lets go of who gave it this one.
+
+    Its span is current from now until `leave`.
+
+    Args:
+        span: the message's.
+        carried: the baggage that came with it, or "".
+    """
+
+    __slots__ = ("_baggage", "_token", "span")
+
+    def __init__(self, span: ProcessSpan, carried: str = "") -> None:
+        self.span = span
+        self._token: Token[Span | RemoteContext | None] = current.set(span)
+        self._baggage: Token[str] | None = baggage.set(carried) if carried else None
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Ends it; harmless where it has ended."""
+        span = self.span
+        if span.ended:
+            return
+        try:
+            # A span that the program has opened since stays current; `ambient` sees later that this one has ended.
+            if current.get() is span:
+                current.reset(self._token)
+            if self._baggage is not None:
+                baggage.reset(self._baggage)
+        except ValueError:  # begun in another context: a consumer that is handed from thread to thread
+            pass
+        if error is not None:
+            span.fail(error)
+        span.finish()
+
+    def __del__(self) -> None:
+        try:
+            self.leave()
+        except Exception:
+            guard.failed("messages")
+
+
+class BatchSpan(SendSpan):
+    """Several messages that are sent in one go, none of which can carry a context."""
+
+    __slots__ = ("size",)
+    size: int
+
+    def count(self, template: Template) -> None:
+        """Counts the messages."""
+        if getattr(self, "taken", False):
+            template.messages.record(self.size)
+
+    def batch(self) -> list[bytes]:
+        """How many they are."""
+        return [wire.key_value(9, "messaging.batch.message_count", self.size)]
+
+
+class GetSpan(ReceiveSpan):
+    """One message that the program asked for by itself."""
+
+    __slots__ = ()
+    operation = "get"
+
+
+def ends(span: Span, seconds: float) -> None:
+    """Ends a span that many seconds after its start: where others tell of the end later than it was."""
+    span.end(span.started + clock.offset + max(int(seconds * 1e9), 1))
+
+
+class Amqp:
+    """What spans of AMQP's messages add; to be mixed in. `topic` is exchange, routing key and queue until a background
+    thread makes a name of these.
+    """
+
+    __slots__ = ()
+
+    def template(self: Any) -> Template:
+        """What it shares with others."""
+        if type(self.topic) is tuple:
+            self.topic = destination(*self.topic)
+        found: Template = self.client.template(self.kind, self.operation, self.type, self.topic, self.failure)
+        return found
+
+    def batch(self: Any) -> list[bytes]:
+        """The routing key, besides what there is to tell anyway."""
+        parts: list[bytes] = super().batch()  # type: ignore[misc]
+        if self.routing_key:
+            parts.append(wire.key_value(9, "messaging.rabbitmq.destination.routing_key", self.routing_key))
+        return parts
+
+
+class Publishing(Amqp, SendSpan):
+    """A message on its way to an exchange."""
+
+    __slots__ = ("routing_key",)
+    operation = "publish"
+
+
+class Processing(Amqp, ProcessSpan):
+    """A message from a queue that the program works on."""
+
+    __slots__ = ("routing_key",)
+
+
+class Getting(Amqp, GetSpan):
+    """A message that the program asked a queue for."""
+
+    __slots__ = ("routing_key",)
+
+
+ANONYMOUS = "(anonymous)"
+
+
+def destination(exchange: str, routing_key: str, queue: str = "") -> str:
+    """`messaging.destination.name` by the conventions for RabbitMQ: the parts that there are, each once.
+
+    A queue that lives as long as one client has a name that nobody has seen before, so that is told as such.
+    """
+    parts = []
+    for part in (exchange, routing_key, queue):
+        named = ANONYMOUS if _is_anonymous(part) else part
+        if named and named not in parts:
+            parts.append(named)
+    return ":".join(parts)
+
+
+def _is_anonymous(name: str) -> bool:
+    if name.startswith(("amq.gen-", "amq.rabbitmq.reply-to", "amq_")):
+        return True
+    digits = name.replace("-", "")
+    return len(digits) == 32 and len(name) in (32, 36) and set(digits) <= set("0123456789abcdef")
