@@ -14,15 +14,14 @@ import importlib
 import inspect
 import json
 import os
-import pkgutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import benchmarks.instruments
 from benchmarks import sink
+from perfagent.instruments.registry import INSTRUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +41,9 @@ def main() -> int:
         name, address = options.in_process
         print(json.dumps(measured(name, json.loads(address))))
         return 0
-    names = options.names or [one.name for one in pkgutil.iter_modules(benchmarks.instruments.__path__)]
     figures: dict[str, dict[str, float]] = {}
     print(f"{'instrument':<22}{'bare us':>10}{'added us':>10}")
-    for name in sorted(set(names) - {"__main__"}):
+    for name in options.names or measurable():
         bare, added = compared(name)
         figures[name] = {"bare_us": round(bare, 1), "added_us": round(added, 1)}
         print(f"{name:<22}{bare:>10.1f}{added:>10.1f}", flush=True)
@@ -53,6 +51,12 @@ def main() -> int:
         known = json.loads(SAVED.read_text()) if SAVED.exists() else {}
         SAVED.write_text(json.dumps(dict(sorted({**known, **figures}.items())), indent=1) + "\n")
     return 0
+
+
+def measurable() -> list[str]:
+    """The instruments of which there is a call to measure."""
+    names = [module.rpartition(".")[2] for _, module, _ in INSTRUMENTS]
+    return [name for name in names if Path(__file__).with_name(f"{name}.py").exists()]
 
 
 def compared(name: str) -> tuple[float, float]:

@@ -37,6 +37,7 @@ class AiohttpClient(Instrument):
     name = "aiohttp-client"
     distribution = "aiohttp"
     versions = ("3.8", "5")
+    records = "a client span a request, trace context in its headers"
 
     def patch(self, module: ModuleType) -> None:
         """Patches connector, request and response."""

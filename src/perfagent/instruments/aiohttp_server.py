@@ -24,6 +24,7 @@ class AiohttpServer(Instrument):
     name = "aiohttp-server"
     distribution = "aiohttp"
     versions = ("3.8", "5")
+    records = "a server span a request with its route, `http.server.*` metrics"
 
     def patch(self, module: ModuleType) -> None:
         self.replace(module.RequestHandler, "_handle_request", self._handling)

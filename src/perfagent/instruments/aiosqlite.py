@@ -22,6 +22,7 @@ class Aiosqlite(Instrument):
     name = "aiosqlite"
     distribution = "aiosqlite"
     versions = ("0.15", "1")
+    records = "a span a statement in the task that waits for it"
 
     def patch(self, module: ModuleType) -> None:
         self.replace(module.core.Connection, "_execute", _carrying)

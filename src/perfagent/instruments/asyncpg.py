@@ -27,6 +27,7 @@ class Asyncpg(Instrument):
     name = "asyncpg"
     distribution = "asyncpg"
     versions = ("0.20", "1")
+    records = "a span a statement, prepared ones and cursors too"
 
     def patch(self, module: ModuleType) -> None:
         connection = module.connection.Connection

@@ -33,6 +33,7 @@ class Celery(Instrument):
     name = "celery"
     distribution = "celery"
     versions = ("5.0", "6")
+    records = "a span a task published and run, links, retries; survives prefork"
 
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "celery.app.amqp":

@@ -28,6 +28,7 @@ class Django(Instrument):
     name = "django"
     distribution = "django"
     versions = ("3.2", "7")
+    records = "the route of a request, its exception; look-ups in its caches"
 
     def patch(self, module: ModuleType) -> None:
         match module.__name__:

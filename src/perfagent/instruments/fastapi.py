@@ -21,6 +21,7 @@ class FastAPI(Instrument):
     name = "fastapi"
     distribution = "fastapi"
     versions = ("0.90", "1")
+    records = "the route of a request, its exception; one dependency tree, no span more"
 
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "fastapi.routing":

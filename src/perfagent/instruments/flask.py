@@ -22,6 +22,7 @@ class Flask(Instrument):
     name = "flask"
     distribution = "flask"
     versions = ("2.0", "4")
+    records = "the route of a request, its exception"
 
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "flask.app":

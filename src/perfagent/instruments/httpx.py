@@ -33,6 +33,7 @@ class Httpx(Instrument):
     name = "httpx"
     distribution = "httpx"
     versions = ("0.20", "3")
+    records = "a client span a request, sync and asyncio, trace context in its headers"
 
     def patch(self, module: ModuleType) -> None:
         """Patches both clients of httpx, or of httpx2."""

@@ -40,6 +40,7 @@ class KafkaPython(Instrument):
     name = "kafka"
     distribution = "kafka-python"
     versions = ("2.0.2", "4")
+    records = "a span a message sent, received, processed; links; waits"
 
     def patch(self, module: ModuleType) -> None:
         """Patches the producer or the consumer."""

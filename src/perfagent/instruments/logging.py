@@ -42,6 +42,7 @@ class Logging(Instrument):
     """Completes records as they are made and takes those that are severe enough."""
 
     name = "logging"
+    records = "trace and span of each record, warnings and errors as log records"
 
     def patch(self, module: ModuleType) -> None:
         """Wraps what the settings ask for."""

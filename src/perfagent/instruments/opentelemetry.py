@@ -23,6 +23,7 @@ class OpenTelemetry(Instrument):
     name = "opentelemetry"
     distribution = "opentelemetry-api"
     versions = ("1.20", "2")
+    records = "what the program tells through OpenTelemetry's API: spans, metrics, logs, baggage"
 
     def __init__(self) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ class Psycopg(Instrument):
     name = "psycopg"
     distribution = "psycopg"
     versions = ("3.0", "4")
+    records = "a span a statement, sync and asyncio; COPY and streams"
 
     def patch(self, module: ModuleType) -> None:
         driver = Driver(self, _target, _code)

@@ -27,6 +27,7 @@ class Psycopg2(Instrument):
     name = "psycopg2"
     distribution = "psycopg2"
     versions = ("2.7", "3")
+    records = "a span a statement, also with server-side cursors"
 
     def patch(self, module: ModuleType) -> None:
         self.replace(module, "_connect", _connecting)

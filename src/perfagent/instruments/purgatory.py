@@ -24,6 +24,7 @@ class Purgatory(Instrument):
     name = "purgatory"
     distribution = "purgatory"
     versions = ("2", "4")
+    records = "state and changes of circuit breakers"
 
     def patch(self, module: ModuleType) -> None:
         """Patches both kinds of buses, and the state `opened`."""

@@ -24,6 +24,7 @@ class Pybreaker(Instrument):
     name = "pybreaker"
     distribution = "pybreaker"
     versions = ("1", "2")
+    records = "state and changes of circuit breakers"
 
     def patch(self, module: ModuleType) -> None:
         """Patches `CircuitBreaker` and its open state."""

@@ -20,6 +20,7 @@ class PyMySQL(Instrument):
     name = "pymysql"
     distribution = "PyMySQL"
     versions = ("0.9", "2")
+    records = "a span a statement"
 
     def unsupported(self, module: ModuleType) -> str:
         """As every instrument's; since 1.2 its `__version__` is that of mysqlclient, which Django asks for."""

@@ -64,6 +64,7 @@ class Redis(Instrument):
     name = "redis"
     distribution = "redis"
     versions = ("4.3.2", "10")
+    records = "a span a command or pipeline, sync and asyncio; hits and misses"
 
     def patch(self, module: ModuleType) -> None:
         """Patches the clients of `redis` or of `redis.asyncio`."""

@@ -32,6 +32,7 @@ class Requests(Instrument):
     name = "requests"
     distribution = "requests"
     versions = ("2.20", "4")
+    records = "a client span a request with its redirects, trace context in its headers"
 
     def patch(self, module: ModuleType) -> None:
         """Patches the adapter and the session."""

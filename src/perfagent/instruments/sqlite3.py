@@ -37,6 +37,7 @@ class Sqlite3(Instrument):
     """Gives `sqlite3.connect` our connection."""
 
     name = "sqlite3"
+    records = "a span a statement, `db.client.operation.duration`"
 
     def patch(self, module: ModuleType) -> None:
         global _scope

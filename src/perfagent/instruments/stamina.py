@@ -19,6 +19,7 @@ class Stamina(Instrument):
     name = "stamina"
     distribution = "stamina"
     versions = ("23.2", "27")
+    records = "attempts of retried calls"
 
     def patch(self, module: ModuleType) -> None:
         """Patches stamina's core."""

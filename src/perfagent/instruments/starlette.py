@@ -26,6 +26,7 @@ class Starlette(Instrument):
     name = "starlette"
     distribution = "starlette"
     versions = ("0.20", "2")
+    records = "the route of a request, its exception"
 
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "starlette.applications":

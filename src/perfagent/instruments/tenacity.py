@@ -28,6 +28,7 @@ class Tenacity(Instrument):
     name = "tenacity"
     distribution = "tenacity"
     versions = ("8.3", "10")
+    records = "attempts of retried calls"
 
     def patch(self, module: ModuleType) -> None:
         """Patches `BaseRetrying`, and the end of blocks."""

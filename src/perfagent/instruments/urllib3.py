@@ -35,6 +35,7 @@ class Urllib3(Instrument):
     name = "urllib3"
     distribution = "urllib3"
     versions = ("1.24", "4")
+    records = "a client span a request, its retries, trace context in its headers"
 
     def patch(self, module: ModuleType) -> None:
         """Patches the connection pool."""

@@ -1,0 +1,33 @@
+"""asyncpg: one statement of one row."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.servers import running_postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """The URL of a PostgreSQL."""
+    with running_postgres() as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def calls(address: str) -> Iterator[Callable[[], Awaitable[object]]]:
+    """A statement on one connection."""
+    import asyncpg
+
+    connection = None
+
+    async def call() -> object:
+        nonlocal connection
+        connection = connection or await asyncpg.connect(address)
+        return await connection.fetch("select 1")
+
+    yield call

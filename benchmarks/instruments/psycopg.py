@@ -1,0 +1,27 @@
+"""psycopg: one statement of one row."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.servers import running_postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """The URL of a PostgreSQL."""
+    with running_postgres() as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def calls(address: str) -> Iterator[Callable[[], object]]:
+    """A statement on one connection."""
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        yield lambda: connection.execute("select 1").fetchall()

@@ -1,0 +1,19 @@
+"""stamina: one call that succeeds at once."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+server = None
+
+
+@contextlib.contextmanager
+def calls(address: None) -> Iterator[Callable[[], object]]:
+    """A call."""
+    import stamina
+
+    yield stamina.retry(on=ValueError)(lambda: 1)

@@ -1,0 +1,23 @@
+"""urllib3: one GET on a kept connection."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from benchmarks.instruments.hello import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+server = running
+
+
+@contextlib.contextmanager
+def calls(address: str) -> Iterator[Callable[[], object]]:
+    """A request to a small server."""
+    import urllib3
+
+    pool = urllib3.PoolManager()
+    yield lambda: pool.request("GET", address).data
