@@ -18,9 +18,10 @@ from perfagent.resilience import limits, replication
 from perfagent.resilience.budgets import budget
 from perfagent.resilience.deprecations import ledger
 from perfagent.rum import page
-from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, selfmetrics
+from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, rpc, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
+from perfagent.runtime.spool import measures as spooled
 from tools import libraries, rest
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ GROUPS = {
     "perfagent.middleware": "TimingMiddleware",
     "perfagent.db": "Databases",
     "perfagent.messaging": "Messages",
+    "perfagent.rpc": "Remote procedure calls",
     "perfagent.cache": "Caches of the library, and Redis",
     "perfagent.breaker": "Circuit breakers",
     "perfagent.retry": "Retries",
@@ -97,6 +99,7 @@ def declared() -> Iterable[Instrument]:
     """Every metric in the registry, once everything that declares some has."""
     assert http.server_duration in metric.registry.instruments.values()
     assert db.duration in metric.registry.instruments.values()
+    assert rpc.client_duration in metric.registry.instruments.values()
     profile.metrics("perfagent")
     middleware.duration()
     messaging.ages()
@@ -116,6 +119,7 @@ def declared() -> Iterable[Instrument]:
     page.counts()
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})
+    spooled.declare()
     made = list(metric.registry.instruments.values())
     unknown = {instrument.scope.name for instrument in made} - set(GROUPS)
     assert not unknown, f"{unknown} has no title in GROUPS"

@@ -92,11 +92,13 @@ class Examination:
         if not destination[0].ok:
             environ |= {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
         environ |= {"OTEL_SERVICE_NAME": SERVICE, "OTEL_TRACES_SAMPLER": "always_on", "PERFAGENT_QUIET": "true"}
+        environ.pop("PERFAGENT_SPOOL_DIR", None)  # a span that only asks whether it arrives is not worth keeping
         self.report = _probe(self.python, environ, sends=self.found is not None)
         self.steps += [self._interpreter(), self._agent(), self._libraries(), self._sampling(), *destination]
         self.delivery = _delivery(self.settings)
         self.steps.append(self._receiver())
         self.steps += self._remotes()
+        self.steps += self._spool()
         if self.found is not None:
             self.steps += [self._sent(), self._stored(self.found)]
 
@@ -191,6 +193,25 @@ class Examination:
             told = f"{one['url']}, answered {time.time() - answered:.0f} s ago" if answered else f"{one['url']}, never"
             steps.append(Step(f"{one['name'].lower()}", not one["problem"], told, one["problem"]))
         return steps
+
+    def _spool(self) -> list[Step]:
+        """Where what no receiver takes is kept, and how much of it is there, where it is kept at all."""
+        from perfagent.settings.spool import SpoolSettings
+
+        settings = SpoolSettings()
+        if not settings.folder:
+            return []
+        from perfagent.runtime.spool import folder
+
+        base = os.path.abspath(os.path.expanduser(settings.folder))
+        try:
+            waiting = folder.look(base)
+        except OSError as error:
+            remedy = "give the program's user a folder that it may write to"
+            return [Step("spool", False, f"{base}: {error.strerror}", remedy)]
+        files, size = len(waiting), sum(waiting) / 1e6
+        told = f"{files} file{'s' * (files != 1)}, {size:.1f} MB of {settings.size / 1e6:.0f} MB, waiting to be sent"
+        return [Step("spool", True, f"{base}: {told if files else 'nothing waits'}")]
 
     def _sent(self) -> Step:
         span = self.report.get("span")

@@ -58,6 +58,8 @@ def _start(settings: Settings) -> None:
 
         sdk.start(settings)
         sdk_serves = True
+        if settings.sets("PERFAGENT_SPOOL_DIR"):
+            settings.report("PERFAGENT_SPOOL_DIR is of no effect: the sdk pipeline keeps nothing on disk")
     else:
         lean(settings)
     watch_limits(settings)
@@ -120,12 +122,13 @@ def lean(settings: Settings) -> Pipeline:
         return pipeline
     from perfagent.instruments import load
     from perfagent.launch import lifecycle
-    from perfagent.runtime import configure, selfmetrics
+    from perfagent.runtime import configure, flight, selfmetrics
     from perfagent.runtime.pipeline import Pipeline
 
     configure.apply(settings)
     pipeline = Pipeline(settings)
     configure.connect(pipeline)
+    spool(pipeline, settings)
     if settings.rum:
         from perfagent.launch import pages
 
@@ -148,9 +151,29 @@ def lean(settings: Settings) -> Pipeline:
     elif settings.environ.get("PERFAGENT_HUB_PROGRAM") == str(os.getpid()):
         atexit.register(_tell_page, pipeline, settings)
     _count_errors(settings)
+    flight.install(settings, pipeline.say)
     lifecycle.install(pipeline, settings)
+    if not sys.orig_argv:  # Python is embedded in a program of another language
+        from perfagent.launch import uwsgi
+
+        if uwsgi.is_here():
+            uwsgi.wait_for_workers(settings)
     pipeline.start()
     return pipeline
+
+
+def spool(pipeline: Pipeline, settings: Settings) -> None:
+    """Keeps on disk what no receiver takes, where a folder for it is set."""
+    if not settings.sets("PERFAGENT_SPOOL_DIR"):
+        return
+    from perfagent.runtime import guard
+
+    try:
+        from perfagent.runtime.spool import delivery
+
+        delivery.start(pipeline)
+    except Exception:
+        guard.failed("spool")
 
 
 def count_deprecations() -> None:

@@ -29,6 +29,8 @@ commands: dict[str, Callable[[object], object]] = {}
 """What a hub may ask for that `control` cannot do by itself: each gets a command's value and returns the answer."""
 reports: dict[str, Callable[[], object]] = {}
 """What a report of this process tells beyond that, by its heading."""
+SIGNALS = {"traces": "span", "metrics": "metric", "logs": "log"}
+"""What one item of a signal is called, by OTLP's name of the signal."""
 drops: dict[tuple[str, str], int] = {}
 """Signals lost, by (signal, reason); exported as `perfagent.telemetry.dropped`."""
 
@@ -70,7 +72,7 @@ def drop(signal: str, reason: str, count: int) -> None:
 
     Args:
         signal: "span", "metric" or "log".
-        reason: why, in one word: queue_full, rejected, retry_exhausted, encode_error, exit_timeout.
+        reason: why, in one word: queue_full, rejected, encode_error, exit_timeout, spool_full, spool_damaged.
         count: how many.
     """
     key = (signal, reason)

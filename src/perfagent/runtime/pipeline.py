@@ -18,8 +18,10 @@ from perfagent.runtime.otlp.transport import Refused, Transport, Unavailable, de
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import LockType
+    from collections.abc import Callable
 
     from perfagent.runtime.span import Scope
+    from perfagent.runtime.spool.delivery import Delivery
     from perfagent.settings import Settings
 
 CHUNK = 256  # spans worked on before the program's threads get the interpreter: about 0.3 ms
@@ -57,6 +59,7 @@ class Pipeline:
         self.batch = settings.span_batch
         self.sources = outbox.sources
         self.sent: dict[str, int] = {}
+        self.spool: Delivery | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -71,7 +74,7 @@ class Pipeline:
         self._thread = 0
         self._deadline: float | None = None  # of a flush
         self._exit_by = 0.0
-        self._backlog: deque[Payload] = deque()
+        self.backlog: deque[Payload] = deque()
         self._encoded: dict[Scope, list[bytes]] = {}
         self._encoded_count = 0
         self._next_metrics = monotonic() + self.interval
@@ -124,6 +127,16 @@ class Pipeline:
     def stopping(self) -> bool:
         """Whether the process is about to end."""
         return self._stopping
+
+    @property
+    def halting(self) -> bool:
+        """Whether a fork is under way."""
+        return bool(self._halts)
+
+    @property
+    def pausing(self) -> bool:
+        """Whether the receiver could not be reached the last time, or asked to come back."""
+        return bool(self._pause)
 
     def _send_all(self, timeout: float) -> bool:
         self._not_before = 0.0
@@ -183,7 +196,7 @@ class Pipeline:
             self._deadline = monotonic() + timeout
             self._next_metrics = 0.0
             self._tick()
-            return not self._backlog
+            return not self.backlog and not (self.spool is not None and self._pause)
         finally:
             self._deadline = None
             self._working.release()
@@ -236,7 +249,7 @@ class Pipeline:
         """Whether there is more to send than the vital signs of a process that did nothing: those are not worth the
         20 ms that connecting would add to the end of `python -c pass`.
         """
-        if self.sent or outbox.pending or outbox.logs or self._backlog or self._encoded_count:
+        if self.sent or outbox.pending or outbox.logs or self.backlog or self._encoded_count:
             return True
         return any(
             series.touched or series.pending
@@ -255,7 +268,10 @@ class Pipeline:
         if monotonic() >= self._next_metrics:
             self._next_metrics = monotonic() + self.interval
             self._measure()
-        self._send()
+        if self.spool is None:
+            self._send()
+        else:
+            self.spool.deliver(self._exit_by if self._stopping else self._deadline)
         if self.transport.commanded is not None:
             self._obey()
 
@@ -303,50 +319,72 @@ class Pipeline:
         body, points = metrics.encode(self.encoded_resource(), preference)
         if points:
             if preference == "cumulative":  # a newer total makes an older one needless
-                self._backlog = deque(payload for payload in self._backlog if payload.signal != "metrics")
+                self.backlog = deque(payload for payload in self.backlog if payload.signal != "metrics")
             self._store(Payload("metrics", body, points))
 
     def _store(self, payload: Payload) -> None:
         """Appends to the backlog; the oldest payloads give way where it is full."""
-        backlog = self._backlog
-        backlog.append(payload)
+        self.backlog.append(payload)
+        if self.spool is not None and len(self.backlog) > 1 and self._is_full():
+            self.spool.spill()
+        while len(self.backlog) > 1 and self._is_full():
+            oldest = self.backlog[0]
+            if self.spool is not None and oldest is self.spool.in_flight:
+                oldest = self.backlog[1]
+            if self.took(oldest):
+                self.lose(oldest.signal, "queue_full", oldest.count)
+
+    def _is_full(self) -> bool:
         # Points are few and the newest of their kind alone; if they took room, the drops that they tell of would be
         # followed by some that they do not.
-        items = sum(waiting.count for waiting in backlog if waiting.signal != "metrics")
-        size = sum(len(waiting.body) for waiting in backlog)
-        while len(backlog) > 1 and (items > outbox.limit or size > BACKLOG_BYTES):
-            oldest = backlog.popleft()
-            items -= oldest.count if oldest.signal != "metrics" else 0
-            size -= len(oldest.body)
-            self._lose(oldest, "queue_full")
+        waiting = list(self.backlog)
+        items = sum(payload.count for payload in waiting if payload.signal != "metrics")
+        return items > outbox.limit or sum(len(payload.body) for payload in waiting) > BACKLOG_BYTES
 
-    def _lose(self, payload: Payload, reason: str, count: int | None = None) -> None:
-        lost = payload.count if count is None else count
-        outbox.drop({"traces": "span", "metrics": "metric", "logs": "log"}[payload.signal], reason, lost)
-        self._lost_while_down += lost
+    def lose(self, signal: str, reason: str, count: int) -> None:
+        """Counts items that no receiver will get, by OTLP's name of their signal."""
+        outbox.drop(outbox.SIGNALS[signal], reason, count)
+        self._lost_while_down += count
 
     def _send(self) -> None:
-        while self._backlog and monotonic() >= self._not_before and not self._halts:
-            deadline = self._exit_by if self._stopping else self._deadline
-            timeout = None if deadline is None else deadline - monotonic()
-            if timeout is not None and timeout <= 0:
+        while self.backlog and self.may_send():
+            if not self.hand_over(self.backlog[0], self.took):
                 return
-            payload = self._backlog[0]
-            try:
-                lost = self.transport.send(self.destinations[payload.signal], payload.body, timeout)
-            except Unavailable as error:
-                self._retreat(error)
-                return
-            except Refused as error:
-                if self._took(payload):
-                    self._lose(payload, "rejected")
-                self._say_down(str(error))
-                continue
-            self._took(payload)
-            self.sent[payload.signal] = self.sent.get(payload.signal, 0) + payload.count - lost
-            if lost:
-                self._lose(payload, "rejected", lost)
-            self._recover()
+
+    def may_send(self) -> bool:
+        """Whether the receiver may be asked now, and no fork waits."""
+        return monotonic() >= self._not_before and not self._halts
+
+    def hand_over(self, payload: Payload, took: Callable[[Payload], bool]) -> bool:
+        """Sends a payload and counts what becomes of it.
+
+        Args:
+            payload: what to send.
+            took: takes it from where it waits; false where it waits there no longer.
+
+        Returns:
+            False where it has to be tried again later.
+        """
+        deadline = self._exit_by if self._stopping else self._deadline
+        timeout = None if deadline is None else deadline - monotonic()
+        if timeout is not None and timeout <= 0:
+            return False
+        try:
+            lost = self.transport.send(self.destinations[payload.signal], payload.body, timeout)
+        except Unavailable as error:
+            self._retreat(error)
+            return False
+        except Refused as error:
+            if took(payload):
+                self.lose(payload.signal, "rejected", payload.count)
+            self._say_down(str(error))
+            return True
+        took(payload)
+        self.sent[payload.signal] = self.sent.get(payload.signal, 0) + payload.count - lost
+        if lost:
+            self.lose(payload.signal, "rejected", lost)
+        self._recover()
+        return True
 
     def _obey(self) -> None:
         """Asks the hub what it wants: in the background thread alone, and not while the process waits for that."""
@@ -358,13 +396,13 @@ class Pipeline:
 
     def waiting(self) -> dict[str, int]:
         """How much is encoded and not sent yet."""
-        backlog = list(self._backlog)
+        backlog = list(self.backlog)
         return {"requests": len(backlog), "bytes": sum(len(payload.body) for payload in backlog)}
 
-    def _took(self, payload: Payload) -> bool:
+    def took(self, payload: Payload) -> bool:
         """Takes what was sent off the backlog; false where the exit has given it up meanwhile."""
         try:
-            self._backlog.remove(payload)
+            self.backlog.remove(payload)
         except ValueError:
             return False
         return True
@@ -381,7 +419,10 @@ class Pipeline:
     def _say_down(self, reason: str) -> None:
         if not self.down:
             self.down = True
-            self.say(f"telemetry cannot be delivered: {reason}; the program is not affected, trying again in silence")
+            kept = "" if self.spool is None else f", what waits is kept in {self.spool.folder.path}"
+            self.say(
+                f"telemetry cannot be delivered: {reason}; the program is not affected, trying again in silence{kept}"
+            )
 
     def _recover(self) -> None:
         self._pause = 0.0
@@ -403,6 +444,8 @@ class Pipeline:
 
     def _give_up(self, reason: str) -> int:
         """Counts what is still here as lost and says so."""
+        if self.spool is not None:
+            self.spool.spill(everything=True)
         lost = self._encoded_count + sum(1 for span in list(outbox.pending) if span.flags & 1)
         if "traces" not in self.destinations:
             lost = 0
@@ -410,10 +453,10 @@ class Pipeline:
         waiting = len(outbox.logs) if "logs" in self.destinations else 0
         outbox.drop("log", reason, waiting) if waiting else None
         lost += waiting
-        while self._backlog:
-            payload = self._backlog.popleft()
+        while self.backlog:
+            payload = self.backlog.popleft()
             lost += payload.count
-            self._lose(payload, reason)
+            self.lose(payload.signal, reason, payload.count)
         if lost:
             self.say(f"{lost} items were not acknowledged before the exit and may be lost")
         return lost

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     Observation = tuple[float, dict[str, object]]
 
-SIGNALS = {"traces": "span", "metrics": "metric", "logs": "log"}
-
 
 def install(sent: Mapping[str, int]) -> None:
     """Registers `perfagent.telemetry.exported`, `perfagent.telemetry.dropped` and `perfagent.internal.errors`.
@@ -26,7 +24,7 @@ def install(sent: Mapping[str, int]) -> None:
 
     def exported() -> Iterator[Observation]:
         for signal, count in list(sent.items()):
-            yield count, {"signal": SIGNALS[signal]}
+            yield count, {"signal": outbox.SIGNALS[signal]}
 
     scope = Scope("perfagent")
     failures = Failures()

@@ -254,6 +254,16 @@ class Settings(Table):
     )
     quiet = Flag("PERFAGENT_QUIET", False, "Says nothing on standard error but errors.")
     strict = Flag("PERFAGENT_STRICT", False, "Raises perfagent's own failures instead of counting them; for our tests.")
+    flight = Flag(
+        "PERFAGENT_FLIGHT",
+        True,
+        "Keeps what this process is doing in a file in memory, so that it is told of when the process is killed.",
+    )
+    flight_directory = Text(
+        "PERFAGENT_FLIGHT_DIR",
+        "",
+        "Folder of these files; one in shared memory when left out. A container's is gone with it: give a volume.",
+    )
     namespace = Text("PERFAGENT_NAMESPACE", "perfagent", "Prefix of the metrics that bear one.")
     prometheus_host = Text("OTEL_EXPORTER_PROMETHEUS_HOST", "localhost", "Address that /metrics listens on.")
     prometheus_port = Whole("OTEL_EXPORTER_PROMETHEUS_PORT", 9464, "Port that /metrics listens on.", "", 0, 65_535)
@@ -396,6 +406,7 @@ SUBJECTS: dict[str, str] = {
     "exits": "ExitSettings",
     "deprecations": "DeprecationSettings",
     "sources": "SourceSettings",
+    "spool": "SpoolSettings",
 }
 """The tables of the library's subjects: each one's module in this package, and its class."""
 
