@@ -34,14 +34,15 @@ def urls(
         ("sync", "psycopg"): f"postgresql+psycopg://{server}",
         ("sync", "psycopg2"): f"postgresql+psycopg2://{server}",
         ("sync", "pymysql"): mysql_server.url.replace("mysql:", "mysql+pymysql:"),
+        ("sync", "mysqlclient"): mysql_server.url.replace("mysql:", "mysql+mysqldb:"),
         ("asynchronous", "sqlite3"): f"sqlite+aiosqlite:///{folder}/async.db",
         ("asynchronous", "psycopg"): f"postgresql+psycopg://{server}",
         ("asynchronous", "asyncpg"): f"postgresql+asyncpg://{server}",
     }
 
 
-SYNC = [("sync", driver) for driver in ("sqlite3", "psycopg", "psycopg2", "pymysql")]
-UNMEASURED = ("sqlite3", "psycopg2", "pymysql")
+SYNC = [("sync", driver) for driver in ("sqlite3", "psycopg", "psycopg2", "pymysql", "mysqlclient")]
+UNMEASURED = ("sqlite3", "psycopg2", "pymysql", "mysqlclient")
 ASYNC = [("asynchronous", driver) for driver in ("sqlite3", "psycopg", "asyncpg")]
 
 

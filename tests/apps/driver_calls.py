@@ -318,6 +318,58 @@ def pymysql() -> None:
     connection.close()
 
 
+def mysqlclient() -> None:
+    import MySQLdb
+    import MySQLdb.cursors
+
+    server = {name: os.environ[f"MYSQL_{name.upper()}"] for name in ("host", "user", "password", "database")}
+    port = int(os.environ["MYSQL_PORT"])
+    connection = MySQLdb.connect(**server, port=port, autocommit=True)
+    cursor = connection.cursor()
+    cursor.execute(TABLE)
+    with below("statements"):
+        print(cursor.execute("INSERT INTO users VALUES (%s, %s)", (1, "secret-a")), cursor.lastrowid, cursor.rowcount)
+        print(cursor.executemany("INSERT INTO users VALUES (%s, %s)", [(2, "secret-b"), (3, "secret-c")]))
+        print(cursor.executemany("UPDATE users SET name = %s WHERE id = %s", [("secret", 2), ("secret", 3)]))
+        print(cursor.executemany("INSERT INTO users VALUES (%s, %s)", []))
+        print(cursor.execute('SELECT * FROM users WHERE name = "secret-a"'), cursor.fetchall(), cursor.description)
+        print(cursor.execute(b"SELECT 'secret'"), cursor.fetchone())
+        print(cursor.callproc("twice", (21,)))
+        print(cursor.fetchall(), cursor.nextset())
+        connection.commit()
+        connection.rollback()
+    with below("classes"):
+        own = type("Own", (MySQLdb.cursors.Cursor,), {"execute": lambda self, *args: super(own, self).execute(*args)})
+        for kind in (MySQLdb.cursors.DictCursor, MySQLdb.cursors.SSCursor, MySQLdb.cursors.SSDictCursor, own):
+            with connection.cursor(kind) as other:
+                print(other.execute("SELECT 1 AS one"), other.fetchall(), type(other) is kind)
+    with below("failures"):
+        for query in (
+            "INSERT INTO users VALUES (1, 'secret-a')",
+            "SELECT * FROM nowhere WHERE name = 'secret'",
+            "SELECT 'it''s secret",
+        ):
+            print(attempt(lambda query=query: cursor.execute(query)))
+        print(attempt(lambda: cursor.execute("SELECT %s", ("secret", 2))))
+    with below("other database"):
+        connection.select_db("mysql")
+        print(cursor.execute("SELECT 1"))
+    options = os.environ["MYSQL_OPTIONS"]
+    with below("option file"), MySQLdb.connect(read_default_file=options, db="shop") as other:
+        print(other.cursor().execute("SELECT 1"))
+    with below("socket"), MySQLdb.connect(unix_socket=os.environ["MYSQL_SOCKET"], **_without(server, "host")) as other:
+        print(other.cursor().execute("SELECT 1"))
+    cursor.close()
+    print(attempt(lambda: cursor.execute("SELECT 1")), attempt(lambda: cursor.execute()))
+    connection.close()
+    wrong = attempt(lambda: MySQLdb.connect(**{**server, "password": "wrong"}, port=port))
+    print(type(connection), wrong, MySQLdb.connect.__name__, attempt(lambda: pickle.dumps(connection)))
+
+
+def _without(server: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in server.items() if key != name}
+
+
 def aiosqlite() -> None:
     asyncio.run(_aiosqlite())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The name as in OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, our module, and the modules whose import it waits for.
 INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("asgi", "perfagent.instruments.asgi", ("uvicorn.config", "hypercorn.app_wrappers")),
+    ("asgi", "perfagent.instruments.asgi", ("uvicorn.config", "hypercorn.app_wrappers", "granian.asgi")),
     ("starlette", "perfagent.instruments.starlette", ("starlette.applications", "starlette.routing")),
     (
         "fastapi",
@@ -14,8 +14,12 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "wsgi",
         "perfagent.instruments.wsgi",
-        ("gunicorn.workers.base", "werkzeug.serving", "wsgiref.handlers", "waitress.server"),
+        (
+            *("gunicorn.workers.base", "werkzeug.serving", "wsgiref.handlers", "waitress.server"),
+            *("hypercorn.app_wrappers", "granian.wsgi"),
+        ),
     ),
+    ("uwsgi", "perfagent.instruments.uwsgi", ("uwsgi",)),
     ("flask", "perfagent.instruments.flask", ("flask.ctx", "flask.app")),
     (
         "django",
@@ -31,11 +35,30 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("psycopg", "perfagent.instruments.psycopg", ("psycopg",)),
     ("psycopg2", "perfagent.instruments.psycopg2", ("psycopg2",)),
     ("pymysql", "perfagent.instruments.pymysql", ("pymysql",)),
+    ("mysqlclient", "perfagent.instruments.mysqlclient", ("MySQLdb", "MySQLdb.cursors", "MySQLdb.connections")),
     ("asyncpg", "perfagent.instruments.asyncpg", ("asyncpg",)),
     ("sqlalchemy", "perfagent.instruments.sqlalchemy", ("sqlalchemy",)),
     ("redis", "perfagent.instruments.redis", ("redis", "redis.asyncio")),
     ("kafka", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),
-    ("celery", "perfagent.instruments.celery", ("celery.app.amqp", "celery.app.trace")),
+    (
+        "confluent-kafka",
+        "perfagent.instruments.confluent_kafka",
+        ("confluent_kafka.cimpl", "confluent_kafka.aio._AIOConsumer"),
+    ),
+    ("aiokafka", "perfagent.instruments.aiokafka", ("aiokafka.producer.producer", "aiokafka.consumer.consumer")),
+    ("pika", "perfagent.instruments.pika", ("pika.channel", "pika.adapters.blocking_connection")),
+    ("aio-pika", "perfagent.instruments.aio_pika", ("aiormq.channel", "aio_pika.queue", "aio_pika.robust_queue")),
+    ("rq", "perfagent.instruments.rq", ("rq.queue", "rq.job", "rq.worker", "rq.scheduler")),
+    (
+        "dramatiq",
+        "perfagent.instruments.dramatiq",
+        ("dramatiq.worker", *(f"dramatiq.brokers.{name}" for name in ("redis", "rabbitmq", "stub"))),
+    ),
+    (
+        "celery",
+        "perfagent.instruments.celery",
+        ("celery.app.amqp", "celery.app.trace", "celery.backends.redis", "kombu.transport.redis"),
+    ),
     ("requests", "perfagent.instruments.requests", ("requests",)),
     ("urllib3", "perfagent.instruments.urllib3", ("urllib3",)),
     ("pybreaker", "perfagent.instruments.pybreaker", ("pybreaker",)),
@@ -44,10 +67,17 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("stamina", "perfagent.instruments.stamina", ("stamina",)),
     ("httpx", "perfagent.instruments.httpx", ("httpx", "httpx2")),
     ("aiohttp-client", "perfagent.instruments.aiohttp_client", ("aiohttp",)),
+    ("grpc_client", "perfagent.instruments.grpc_client", ("grpc._channel", "grpc.aio._call")),
+    ("grpc_server", "perfagent.instruments.grpc_server", ("grpc._server", "grpc.aio._server")),
     (
         "opentelemetry",
         "perfagent.instruments.opentelemetry",
         ("opentelemetry.trace", "opentelemetry.baggage", "opentelemetry.metrics", "opentelemetry._logs"),
     ),
     ("logging", "perfagent.instruments.logging", ("logging",)),
+    (
+        "threading",
+        "perfagent.instruments.threads",
+        ("threading", "concurrent.futures.thread", "multiprocessing.pool", "gevent"),
+    ),
 )  # fmt: skip

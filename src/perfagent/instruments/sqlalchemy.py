@@ -32,6 +32,7 @@ MEASURED = {
     "psycopg": "psycopg",
     "psycopg2": "psycopg2",
     "pymysql": "pymysql",
+    "mysqldb": "mysqlclient",
     "asyncpg": "asyncpg",
 }
 # SQLAlchemy's name of a database where the semantic conventions have another.
@@ -54,6 +55,7 @@ class SQLAlchemy(Instrument):
     name = "sqlalchemy"
     distribution = "sqlalchemy"
     versions = ("1.4", "3")
+    records = "what its pools have and who waits for a connection; the statements are those of the driver"
 
     def patch(self, module: ModuleType) -> None:
         self.replace(module.engine.base.Engine, "__init__", self._making)
