@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
+from perfagent.runtime.clock import now
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from perfagent.runtime.span import Span
 
 SAMPLED = 1
+LATE = 30_000_000_000
+"""Nanoseconds after the end of a span, within which work in another thread still belongs to it.
+
+The Collector's tail sampler decides on a trace after that time (its `decision_wait`): what comes later is cut off.
+"""
 
 
 class RemoteContext:
@@ -27,6 +34,7 @@ class RemoteContext:
     __slots__ = ("entry", "flags", "remote", "span_id", "state", "trace_id")
     kind = 0
     nobody = False  # whether it stands for no span at all
+    lapsed = False  # whether a span made under it is none of its children any more
 
     def __init__(self, trace_id: bytes, span_id: bytes, flags: int, state: str = "", remote: bool = True) -> None:
         self.trace_id = trace_id
@@ -35,6 +43,69 @@ class RemoteContext:
         self.state = state
         self.remote = remote
         self.entry: Span | None = None
+
+
+class Inherited(RemoteContext):
+    """What is current in a thread, or in a pool's thread for one piece of work: the span that it was started in.
+
+    A thread may outlive that span by days. So it belongs to it until LATE after its end, and at least that long after
+    its own beginning; the spans of a loop that goes on for longer are roots.
+
+    Args:
+        lender: the span that was current where the work was handed over.
+    """
+
+    __slots__ = ("lender", "until")
+    lender: Span | RemoteContext | None
+    """None once it has lapsed, so that nothing is kept alive."""
+
+    def __init__(self, lender: Span | RemoteContext) -> None:
+        self.trace_id = lender.trace_id
+        self.span_id = lender.span_id
+        self.flags = lender.flags
+        self.state = lender.state
+        self.remote = lender.remote
+        self.entry = lender.entry
+        self.lender = lender
+        self.until = now() + LATE
+
+    @property
+    def lapsed(self) -> bool:  # type: ignore[override]
+        """Whether it is too late for a child."""
+        lender = self.lender
+        if lender is None:
+            return True
+        if now() <= self.until or not _is_late(lender):
+            return False
+        self.lender = self.entry = None
+        return True
+
+    @property
+    def nobody(self) -> bool:  # type: ignore[override]
+        """Whether it has lapsed: then it is neither logged nor sent to others."""
+        return self.lapsed or self.lender is None or self.lender.nobody
+
+    @property
+    def kind(self) -> int:  # type: ignore[override]
+        """The lender's, for what is called on behalf of a client's call keeps still."""
+        return 0 if self.lapsed or self.lender is None else self.lender.kind
+
+
+def lent(span: Span | RemoteContext | None) -> Span | RemoteContext | None:
+    """What work that is started now inherits from the current span.
+
+    A timer that starts the next one, or a task that submits itself again, does not go on in the first one's trace.
+    """
+    if type(span) is not Inherited:
+        return span
+    lender = span.lender
+    return None if lender is None or _is_late(lender) else lender
+
+
+def _is_late(lender: Span | RemoteContext) -> bool:
+    """Whether a span has ended for LATE; of one of another process nobody knows, so it has."""
+    ended: int = getattr(lender, "ended", 2)
+    return ended > 1 and now() > ended + LATE  # 1 while it is ending
 
 
 current: ContextVar[Span | RemoteContext | None] = ContextVar("perfagent_current_span", default=None)

@@ -183,7 +183,7 @@ class QuerySpan(Span):
             self.span_id = _span_ids.pop()
         except IndexError:
             self.span_id = ids.span_id()
-        self._parent = _root() if parent is None else parent
+        self._parent = _root() if parent is None or parent.lapsed else parent
         self.started = now()
 
     @property

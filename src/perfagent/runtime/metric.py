@@ -218,7 +218,7 @@ class Instrument:
         series = self.of(attributes)
         series.record(value)
         span = current.get()
-        if span is not None and span.flags & 1 and exemplar_filter != "always_off":
+        if span is not None and span.flags & 1 and not span.nobody and exemplar_filter != "always_off":
             series.exemplify(value, now(), span.trace_id, span.span_id)
 
     def of(self, attributes: Mapping[str, object] | None = None) -> Series:

@@ -103,6 +103,7 @@ class Span:
     told: int  # on a request: the identity of the error that a query or call below it ended with last
     remote = False
     nobody = False
+    lapsed = False
 
     def __init__(self, scope: Scope, name: str, kind: int, parent: Span | RemoteContext | None) -> None:
         self.scope = scope
@@ -111,7 +112,7 @@ class Span:
         self.details: Details | None = None
         self.ended = 0
         self.span_id = ids.span_id()
-        if parent is None:
+        if parent is None or parent.lapsed:
             self.trace_id = ids.trace_id()
             self.parent_id: bytes | None = None
             self.parent_remote = False
