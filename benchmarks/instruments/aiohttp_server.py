@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
 server = None
+IS_REQUEST = True
 REQUEST = b"GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 server = None
+IS_REQUEST = True
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 server = None
+IS_REQUEST = True
 
 
 @contextlib.contextmanager
