@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import venv
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -257,3 +258,20 @@ def test_the_garbage_collector_is_set_when_asked_for_alone(
     told = run_program("perfagent", "run", "python", "-c", code, env=agent_env(receiver, **env)).check()
     default = bare.split(")")[0] + ")"  # another version of Python has other thresholds
     assert told == f"{shown}\n".replace("(700, 10, 10)", default)
+
+
+def test_a_module_that_python_has_built_in_can_be_waited_for_and_stays_as_it_is(
+    receiver: Receiver, run_program: RunProgram
+) -> None:
+    code = """
+        import sys
+        from importlib.machinery import BuiltinImporter
+        from perfagent.instruments import hook
+        name, other = [name for name in sys.builtin_module_names if name not in sys.modules][:2]
+        hook.when_imported(name, lambda module: print("arrived", module.__name__ == name))
+        module = __import__(name)
+        print(module.__loader__ is module.__spec__.loader is BuiltinImporter, bool(__import__(other)))
+    """
+    program = run_program("perfagent", "run", "python", "-c", dedent(code), env=agent_env(receiver))
+    assert program.check() == "arrived True\nTrue True\n"
+    assert program.stderr == ""

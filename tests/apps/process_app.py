@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
 
 
 def wsgi(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+    if environ["PATH_INFO"] == "/query":
+        query()
     start("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 
@@ -21,5 +25,15 @@ async def asgi(scope: dict[str, Any], receive: Callable[..., Any], send: Callabl
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+    if scope["path"] == "/query":
+        await asyncio.sleep(0.05)  # other requests come in between
+        query()
+        await asyncio.sleep(0.05)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+
+
+def query() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("select 1")
+    connection.close()

@@ -34,12 +34,15 @@ class Asgi(Instrument):
     """Wraps what a server is about to call."""
 
     name = "asgi"
+    records = "a server span a request, `http.server.*` metrics; under uvicorn, hypercorn and granian"
 
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "uvicorn.config":
             self.replace(module.Config, "load", self._uvicorn)
+        elif module.__name__ == "granian.asgi":
+            self.replace(module, "_callback_wrapper", self._granian)
         else:
-            self.replace(module, "ASGIWrapper", self._hypercorn)
+            self.replace(module.ASGIWrapper, "__init__", self._hypercorn)
 
     def _uvicorn(self, load: Callable[[Any], None]) -> Callable[[Any], None]:
         def wrapper(config: Any) -> None:
@@ -49,14 +52,17 @@ class Asgi(Instrument):
 
         return wrapper
 
-    def _hypercorn(self, wrapper_type: type) -> type:
-        scope = self.scope
+    def _hypercorn(self, init: Callable[[Any, Application], None]) -> Callable[[Any, Application], None]:
+        def wrapper(server: Any, app: Application) -> None:
+            init(server, Measured(app, self.scope))
 
-        class ASGIWrapper(wrapper_type):  # type: ignore[misc]
-            def __init__(self, app: Application) -> None:
-                super().__init__(Measured(app, scope))
+        return wrapper
 
-        return ASGIWrapper
+    def _granian(self, wrap: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(callback: Application, *arguments: Any, **options: Any) -> Any:
+            return wrap(Measured(callback, self.scope), *arguments, **options)
+
+        return wrapper
 
 
 class Measured:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any
 
     Callback = Callable[[ModuleType], None]
 
@@ -44,6 +45,9 @@ class Finder:
         run = getattr(loader, "exec_module", None)
         if run is None:
             return
+        if isinstance(loader, type):  # of modules in C that are linked in or frozen: one class for all of them
+            spec.loader = Once(loader, self)  # type: ignore[arg-type]
+            return
 
         def exec_module(module: ModuleType) -> None:
             try:
@@ -65,6 +69,31 @@ class Finder:
                 callback(module)
             except Exception:
                 guard.failed(f"instrument of {module.__name__}")
+
+
+class Once:
+    """A loader of one module that gives its place back to the real one before that runs.
+
+    Args:
+        loader: the real one.
+        finder: is told when the module has arrived.
+    """
+
+    def __init__(self, loader: Any, finder: Finder) -> None:
+        self.loader = loader
+        self.finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As the real loader does."""
+        return self.loader.create_module(spec)  # type: ignore[no-any-return]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Runs the module, and tells of it."""
+        module.__loader__ = self.loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        self.finder.arrived(module)
 
 
 finder = Finder()

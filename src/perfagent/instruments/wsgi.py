@@ -36,6 +36,7 @@ class Wsgi(Instrument):
     """Wraps what a server is about to call."""
 
     name = "wsgi"
+    records = "a server span a request, `http.server.*` metrics; under gunicorn, waitress, hypercorn, granian, werkzeug, wsgiref"
 
     def patch(self, module: ModuleType) -> None:
         name = module.__name__
@@ -47,12 +48,22 @@ class Wsgi(Instrument):
             self.replace(module.BaseWSGIServer, "__init__", self._keeping("app"))
         elif name == "waitress.server":
             self.replace(module.BaseWSGIServer, "__init__", self._keeping("application"))
+        elif name == "hypercorn.app_wrappers":
+            self.replace(module.WSGIWrapper, "__init__", self._keeping("app"))
+        elif name == "granian.wsgi":
+            self.replace(module, "_callback_wrapper", self._granian)
 
     def _gunicorn(self, load: Callable[[Any], None]) -> Callable[[Any], None]:
         def wrapper(worker: Any) -> None:
             load(worker)
             if any(parent.__module__ in GUNICORN_WORKERS for parent in type(worker).__mro__):
                 worker.wsgi = Measured(worker.wsgi, self.scope)
+
+        return wrapper
+
+    def _granian(self, wrap: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(callback: Application, *arguments: Any, **options: Any) -> Any:
+            return wrap(Measured(callback, self.scope), *arguments, **options)
 
         return wrapper
 

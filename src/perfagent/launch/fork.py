@@ -22,6 +22,7 @@ WARNS = sys.version_info >= (3, 12)
 _steps: list[tuple[Step, Step, Step]] = []
 _postponing: set[int] = set()  # threads in a fork after which they resume by themselves
 _unblocked: set[int] = set()  # threads for which SIGTERM waits while they fork
+_holding = 0  # the process that has no thread of ours because it forks without a word to Python
 
 
 def around(halt: Step, resume: Step, in_child: Step) -> None:
@@ -39,6 +40,25 @@ def around(halt: Step, resume: Step, in_child: Step) -> None:
     if WARNS:
         os.fork = _resuming_later(os.fork)
         os.forkpty = _resuming_later(os.forkpty)
+
+
+def hold() -> None:
+    """As before a fork, for a program in C that will fork without a word to Python; until `release`."""
+    global _holding
+    _holding = os.getpid()
+    for halt, _, _ in _steps:
+        halt()
+
+
+def release() -> None:
+    """As after a fork, or in the same process where the program has not forked after all; once for each `hold`."""
+    global _holding
+    held, _holding = _holding, 0
+    for _, resume, begin in _steps if held else ():
+        if held == os.getpid():
+            resume()
+        else:
+            begin()
 
 
 def _before() -> None:
@@ -63,6 +83,8 @@ def _resume() -> None:
 
 
 def _in_child() -> None:
+    global _holding
+    _holding = 0
     _postponing.clear()
     try:
         for _, _, begin in _steps:
