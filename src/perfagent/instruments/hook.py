@@ -46,7 +46,7 @@ class Finder:
         if run is None:
             return
         if isinstance(loader, type):  # of modules in C that are linked in or frozen: one class for all of them
-            spec.loader = Once(loader, self)  # type: ignore[arg-type]
+            spec.loader = Once(loader, self)
             return
 
         def exec_module(module: ModuleType) -> None:

@@ -36,7 +36,10 @@ class Wsgi(Instrument):
     """Wraps what a server is about to call."""
 
     name = "wsgi"
-    records = "a server span a request, `http.server.*` metrics; under gunicorn, waitress, hypercorn, granian, werkzeug, wsgiref"
+    records = (
+        "a server span a request, `http.server.*` metrics; "
+        "under gunicorn, waitress, hypercorn, granian, werkzeug, wsgiref"
+    )
 
     def patch(self, module: ModuleType) -> None:
         name = module.__name__
