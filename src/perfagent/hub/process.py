@@ -20,6 +20,7 @@ from perfagent import __version__
 from perfagent.hub import connection, journal
 from perfagent.hub.access import Access, secret
 from perfagent.hub.control.commands import Commands
+from perfagent.hub.deaths import Deaths
 from perfagent.hub.hub import Hub
 from perfagent.hub.journal import log
 from perfagent.hub.lock import Unavailable
@@ -222,6 +223,8 @@ class Service:
             self._place.tell(os.getpid())
         kept = hub.store if hub.remote is None else hub.remote.window.keeper
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(Upkeep(kept, hub.settings).run())]
+        if hub.remote is None:
+            tasks.append(asyncio.create_task(Deaths(hub).run()))
         hub.sources.start()
         if hub.remote is not None:
             hub.remote.start()

@@ -7,7 +7,7 @@ task that is called in place (`apply`, `task_always_eager`) belongs to its calle
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
-from perfagent.runtime import guard, propagation
+from perfagent.runtime import flight, guard, propagation
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.messaging import Client, MessageSpan, ProcessSpan, SendSpan
 from perfagent.runtime.span import CONSUMER, PRODUCER
@@ -170,6 +170,7 @@ def _received(scope: Scope, client: Client, name: str, request: Any) -> tuple[Pr
     delivery = request.get("delivery_info") or {}
     span = ProcessSpan(scope, CONSUMER, origin, client, str(delivery.get("routing_key") or ""), origin)
     span.name = f"process {name}"
+    flight.rename(span, name)
     span.made = -1  # a message of Celery's does not tell when it was made
     if span.entry is None:
         span.entry = span

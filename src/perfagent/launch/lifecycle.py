@@ -8,7 +8,7 @@ import sys
 
 from perfagent.instruments.base import disguise
 from perfagent.launch import fork, signals
-from perfagent.runtime import configure, guard
+from perfagent.runtime import configure, flight, guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def on_the_way_out(send: Callable[[], object], send_and_stay: Callable[[], objec
 
     def _exit(status: int) -> NoReturn:
         # multiprocessing, Celery and many servers end their children by os._exit, which runs no atexit handler.
+        if flight.recorder is not None:
+            flight.recorder.exit_status = status
         leave()
         exit_without_cleanup(status)
 
@@ -65,6 +67,7 @@ def on_the_way_out(send: Callable[[], object], send_and_stay: Callable[[], objec
     os._exit = disguise(_exit, exit_without_cleanup)
     os.execv = _executing(os.execv, send_and_stay or send)
     os.execve = _executing(os.execve, send_and_stay or send)
+    os.waitpid = disguise(_noticing(os.waitpid), os.waitpid)
     signals.install(leave)
 
 
@@ -91,11 +94,34 @@ def _executing(execute: Callable[..., NoReturn], send: Callable[[], object]) -> 
 
     def wrapper(*arguments: Any, **options: Any) -> NoReturn:
         _guarded(send)
-        execute(*arguments, **options)
+        recorder = flight.recorder
+        if recorder is None:
+            execute(*arguments, **options)
+        else:
+            recorder.replaced(True)
+            try:
+                execute(*arguments, **options)
+            finally:
+                recorder.replaced(False)
 
     wrapper = disguise(wrapper, execute)
     if execute in os.supports_fd:
         os.supports_fd.add(wrapper)
+    return wrapper
+
+
+def _noticing(wait: Callable[[int, int], tuple[int, int]]) -> Callable[[int, int], tuple[int, int]]:
+    """Tells the flight recorder of a child that a signal ended: nobody but its parent knows which one."""
+
+    def wrapper(pid: int, options: int, /) -> tuple[int, int]:
+        found = wait(pid, options)
+        try:
+            if found[1] & 0x7F and flight.recorder is not None:
+                flight.recorder.child_ended(*found)
+        except Exception:
+            guard.failed("flight recorder")
+        return found
+
     return wrapper
 
 

@@ -11,6 +11,7 @@ from perfagent.runtime import callers, clock, guard, ids, metric, outbox, span
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import RemoteContext
 from perfagent.runtime.encoded import MOST
+from perfagent.runtime.flight import running
 from perfagent.runtime.http import SCHEMA
 from perfagent.runtime.metric import DB_SECONDS, FOLD_AT, HISTOGRAM, registry
 from perfagent.runtime.otlp import wire
@@ -183,7 +184,13 @@ class QuerySpan(Span):
             self.span_id = _span_ids.pop()
         except IndexError:
             self.span_id = ids.span_id()
-        self._parent = _root() if parent is None or parent.lapsed else parent
+        if parent is None or parent.lapsed:
+            self._parent = _root()
+        else:
+            self._parent = parent
+            entry = parent.entry
+            if entry is not None and entry.slot >= 0:
+                running[entry.slot] = self
         self.started = now()
 
     @property
@@ -229,6 +236,15 @@ class QuerySpan(Span):
         if span.sampler.parent_based:
             return parent.flags & 1
         return span.sampler.decide(parent.trace_id, parent.state)[0]
+
+    def summary(self) -> str:
+        """The statement without its literals; where that takes the driver to tell, the database's kind alone."""
+        query, system = self.query, str(self.database.attributes["db.system.name"])
+        if type(query) is not str:
+            return system
+        self.database.statement(query)  # what finds out how this database reads it
+        describe = self.database.describe
+        return system if describe is None else describe(query).text
 
     def finish(self) -> None:
         """As every span's; now and then, and whenever the call was slow, with a look at who made it."""

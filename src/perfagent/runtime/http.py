@@ -6,7 +6,7 @@ templates kept for each combination of method, route and status.
 
 from __future__ import annotations
 
-from perfagent.runtime import headers, metric
+from perfagent.runtime import flight, headers, metric
 from perfagent.runtime.encoded import MOST, Encoded
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, UP_DOWN_COUNTER, registry
 from perfagent.runtime.otlp import wire
@@ -104,7 +104,7 @@ class ServerSpan(Span):
 
     __slots__ = (
         "active", "agent", "client", "failure", "headers", "host", "method", "path", "prefix", "profile", "query",
-        "response_headers", "route", "scheme", "size", "status", "version",
+        "response_headers", "route", "scheme", "size", "slot", "status", "version",
     )  # fmt: skip
 
     profile: Measurement  # while requests are profiled
@@ -141,6 +141,8 @@ class ServerSpan(Span):
         active = _active.get((method, scheme)) or _active_series(method, scheme)
         active.record(1)
         self.active = active
+        begin = flight.begin
+        self.slot = -1 if begin is None else begin(self, method, path)
 
     def finish(self) -> None:
         """Ends the request: once, whoever comes first."""
@@ -149,6 +151,9 @@ class ServerSpan(Span):
             if self.prefix and not self.route:
                 self.route = self.prefix + "/{path}"
             super().finish()
+            slot, self.slot = self.slot, -1
+            if slot >= 0:
+                flight.end(slot, self, self.status)
 
     def fail(self, error: BaseException) -> None:
         """Records the exception that left the program; without a response the server will answer 500.
@@ -297,6 +302,10 @@ class ClientSpan(Span):
         for secret, shown in _secrets(str(self.url)):
             for key in ("exception.message", "exception.stacktrace"):
                 recorded[key] = str(recorded.get(key)).replace(secret, shown)
+
+    def summary(self) -> str:
+        """What is asked for, without query, user name and password."""
+        return f"{self.method} {_public(str(self.url)).partition('?')[0]}"
 
     def measure(self) -> None:
         """Adds the span to the metrics of its kind."""

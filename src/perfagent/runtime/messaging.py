@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 
 from perfagent import settings
-from perfagent.runtime import clock, guard, metric, propagation
+from perfagent.runtime import clock, flight, guard, metric, propagation
 from perfagent.runtime.attributes import Limits
 from perfagent.runtime.clock import now
 from perfagent.runtime.encoded import MOST, Encoded
@@ -285,9 +285,31 @@ class ProcessSpan(MessageSpan):
     `made` is when the message was made, in Unix ms; below 0 where unknown.
     """
 
-    __slots__ = ("made",)
+    __slots__ = ("made", "slot")
     operation = type = "process"
     made: int
+
+    def __init__(
+        self,
+        scope: Scope,
+        kind: int,
+        parent: Span | RemoteContext | None,
+        client: Client,
+        topic: str,
+        origin: RemoteContext | None = None,
+        partition: int = -1,
+        offset: int = -1,
+    ) -> None:
+        super().__init__(scope, kind, parent, client, topic, origin, partition, offset)
+        begin = flight.begin
+        self.slot = -1 if begin is None else begin(self, "process", topic)
+
+    def finish(self) -> None:
+        """Ends it, once."""
+        super().finish()
+        slot, self.slot = self.slot, -1
+        if slot >= 0:
+            flight.end(slot, self, 0)
 
     def count(self, template: Template) -> None:
         """Counts the message and tells its age, when it was received and now that it is done with."""

@@ -11,6 +11,7 @@ from struct import Struct
 from perfagent.runtime import clock, ids, outbox
 from perfagent.runtime.attributes import Limits, merge, put, text_of
 from perfagent.runtime.clock import now
+from perfagent.runtime.flight import running
 from perfagent.runtime.otlp import wire
 from perfagent.runtime.sampler import Sampler
 
@@ -100,6 +101,7 @@ class Span:
         "told",
         "trace_id",
     )
+    slot = -1  # of a request in the flight recorder
     told: int  # on a request: the identity of the error that a query or call below it ended with last
     remote = False
     nobody = False
@@ -126,7 +128,9 @@ class Span:
                 self.flags, self.state = parent.flags & 1, parent.state
             else:
                 self.flags, self.state = sampler.decide(parent.trace_id, parent.state)
-            self.entry = parent.entry
+            entry = self.entry = parent.entry
+            if entry is not None and entry.slot >= 0:
+                running[entry.slot] = self
         self.started = now()
 
     def finish(self) -> None:
@@ -148,6 +152,10 @@ class Span:
     def set(self, key: str, value: object) -> None:
         """Sets an attribute of a span that we made: key and value are known to be good."""
         self._more().attributes[key] = value
+
+    def summary(self) -> str:
+        """What it does, without anything secret, for who asks while it runs."""
+        return self.name
 
     def _more(self) -> Details:
         details = self.details

@@ -108,6 +108,17 @@ class Process:
     internal_errors: float = 0.0
 
 
+class Died(NamedTuple):
+    """A process that ended without a word; what its flight recorder left behind."""
+
+    service: str
+    time: float  # its last sign of life, seconds since the epoch
+    text: str
+    answering: str  # the oldest request that was under way, "" where there was none
+    out_of_memory: bool
+    trace_id: bytes | None
+
+
 class Retried(NamedTuple):
     """A call that was tried again and again within single requests, mostly in vain, in a sample of traces."""
 
@@ -169,6 +180,7 @@ class Facts:
     repeated: Sequence[Repeated] = ()
     causes: Sequence[Cause] = ()
     processes: Sequence[Process] = ()
+    died: Sequence[Died] = ()
     caches: Sequence[Cache] = ()
     deprecated: Sequence[Deprecated] = ()
     changes: Sequence[Change] = ()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfagent.hub.analyse import words
-from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, Finding, Process, severity, sure
+from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, Died, Finding, Process, severity, sure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 BLOCKED_LOOP = (100.0, 250.0, 500.0, 2000.0)
 
@@ -36,6 +36,30 @@ def of_process(one: Process) -> Iterator[Finding]:
     if one.memory is not None:
         yield _memory(one, one.memory, link)
     yield from _lost(one, link)
+
+
+def of_died(died: Sequence[Died]) -> Iterator[Finding]:
+    """A finding for each service whose processes died."""
+    for service in dict.fromkeys(one.service for one in died):
+        its = [one for one in died if one.service == service]
+        last = max(its, key=lambda one: one.time)
+        starved = any(one.out_of_memory for one in its)
+        lost = sum(1 for one in its if one.answering)
+        same = {one.answering.split(",")[0] for one in its if one.answering}
+        again = len(its) >= 3 and lost == len(its) and len(same) == 1
+        yield Finding(
+            "process_died", "anomaly", "critical" if len(its) >= 3 else "high",
+            f"processes of {service} die" if len(its) > 1 else f"a process of {service} died",
+            last.text + (f"; {len(its)} died in this range, {lost} while they answered" if len(its) > 1 else ""),
+            "requests under way got no answer, and their work may be half done",
+            f"find out why {same.pop()} ends its process: it did each time" if again
+            else "give it more memory, or find what takes it: `perfagent memory`" if starved
+            else "look for who killed it (the kernel's log, the supervisor, a limit), or for a native crash: "
+            "PYTHONFAULTHANDLER=1 prints its stack",
+            0.99, service, "#/processes", {"died": float(len(its)), "answering": float(lost)}, subject=service,
+            traces=tuple(one.trace_id.hex() for one in its if one.trace_id)[:5],
+            first_seen=min(one.time for one in its), last_seen=last.time,
+        )  # fmt: skip
 
 
 def _loop(one: Process, link: str) -> Iterator[Finding]:

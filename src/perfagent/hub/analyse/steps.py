@@ -34,6 +34,12 @@ STEPS: dict[str, tuple[str, ...]] = {
         "the likely causes of the overview name the span that takes the extra time",
     ),
     "memory_growth": advice.STEPS["memory_leak"],
+    "process_died": (
+        "see what it was answering, for how long, and how much memory it had: the log record tells",
+        "look for who ended it: `dmesg | grep -i oom`, the supervisor's log, the container's last state",
+        "a native crash: run with PYTHONFAULTHANDLER=1, and repeat the request",
+        "keep one request from taking the others with it: a limit of time and of memory for each",
+    ),
     "unused_index": (
         "look whether a replica or a job that runs once a month needs it",
         "drop it: DROP INDEX CONCURRENTLY",
@@ -74,7 +80,7 @@ EFFORTS = {
     **advice.EFFORT, "heavy_query": "low", "slow_call": "medium", "retries": "low", "serial_calls": "medium",
     "release": "low", "slower": "medium", "memory_growth": "high", "unused_index": "low", "dead_tuples": "low",
     "missing_index": "low", "long_transaction": "medium", "connections": "medium", "deprecation": "low",
-    "dropped": "low", "internal_errors": "low", "slow_endpoint": "medium",
+    "dropped": "low", "internal_errors": "low", "slow_endpoint": "medium", "process_died": "medium",
 }  # fmt: skip
 
 CATEGORIES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING
@@ -174,6 +175,7 @@ def gather(store: Store, read: Read, whole: finding.Facts | None = None) -> find
         repeated=repeating,
         causes=failed if failed else [],
         processes=_processes(read),
+        died=_died(store, within, service),
         caches=[cache for cache, ratios in caches if sum(ratio is not None for ratio in ratios) >= IN_USE],
         deprecated=[
             finding.Deprecated(
@@ -206,6 +208,24 @@ def _retried(store: Store, sampled: Range, called: Mapping[int, Calls]) -> list[
         for row in store.rows("samples/retried", begin_ns=sampled.begin_ns, end_ns=sampled.end_ns)
         if row["endpoint"] in called and row["operation"] in called
     ]  # fmt: skip
+
+
+def _died(store: Store, within: Range, service: str | None) -> list[finding.Died]:
+    found = []
+    for row in store.rows("processes/died", begin_ns=within.begin_ns, end_ns=within.end_ns, service=service):
+        told = json.loads(row["attributes"])
+        requests = told.get("perfagent.process.requests") or [""]
+        found.append(
+            finding.Died(
+                str(told.get("service.name") or row["service"]),
+                row["time"] / 1e9,
+                row["body"],
+                str(requests[0]) if isinstance(requests, list) else "",
+                bool(told.get("perfagent.process.out_of_memory")),
+                row["trace_id"],
+            )
+        )
+    return found
 
 
 FULL_FOR = 300.0  # s that a pool's use is averaged over
