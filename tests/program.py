@@ -42,7 +42,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env=clean_environment(env),
+                env=clean_environment({"PERFAGENT_FLIGHT_DIR": str(directory), **(env or {})}),
                 cwd=cwd or directory,
                 start_new_session=True,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from time import perf_counter_ns, time
 
@@ -42,8 +41,7 @@ def _is_ours(place: str, make: bool) -> bool:
     try:
         if make:
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(place, 0o700)
+            _make(place)
         found = os.lstat(place)
     except OSError:
         return False
@@ -51,6 +49,13 @@ def _is_ours(place: str, make: bool) -> bool:
     return (
         found.st_uid == os.geteuid() and private and os.access(place, os.W_OK) and found.st_mode & 0o170000 == 0o040000
     )
+
+
+def _make(place: str) -> None:
+    try:
+        os.mkdir(place, 0o700)
+    except FileExistsError:
+        pass
 
 
 def name() -> str:
@@ -143,8 +148,10 @@ def is_forgotten(path: str) -> bool:
 
 def remove(path: str) -> None:
     """Removes a file, if it is still there."""
-    with contextlib.suppress(OSError):
+    try:
         os.unlink(path)
+    except OSError:
+        pass
 
 
 def of(place: str, pid: int) -> str:
