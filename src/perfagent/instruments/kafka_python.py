@@ -65,7 +65,7 @@ class KafkaClient(Client):
     __slots__ = ("carries", "inside", "loop")
 
     def __init__(self, config: dict[str, Any]) -> None:
-        host, port = _first(config.get("bootstrap_servers"))
+        host, port = first_server(config.get("bootstrap_servers"))
         super().__init__("kafka", host, port, str(config.get("client_id") or ""), str(config.get("group_id") or ""))
         self.carries = (config.get("api_version") or WITH_HEADERS) >= WITH_HEADERS
         self.inside = False
@@ -79,7 +79,7 @@ def _client(owner: Any) -> KafkaClient:
     return client
 
 
-def _first(servers: Any) -> tuple[str, int]:
+def first_server(servers: Any) -> tuple[str, int]:
     """Host and port of the first server of `bootstrap_servers`: a text with commas, or a list."""
     if isinstance(servers, (list, tuple)):
         servers = servers[0] if servers else ""

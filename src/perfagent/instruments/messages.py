@@ -29,6 +29,13 @@ def ambient() -> Span | RemoteContext | None:
     return found
 
 
+def answers(above: Span | RemoteContext | None) -> bool:
+    """Whether that span is part of a request or a message: a further message is then not what the program works on."""
+    if above is None:
+        return False
+    return above.entry is not None or getattr(above.kind, "name", "") in ("SERVER", "CONSUMER")  # OpenTelemetry's kinds
+
+
 def received(scope: Scope, client: Client, topic: str, header: Header) -> tuple[ProcessSpan, str]:
     """The span of a message that the program begins to work on, and the baggage that came with it.
 
