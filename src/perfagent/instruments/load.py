@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from perfagent.instruments import hook, urls
+from perfagent.instruments import contrib, hook, urls
 from perfagent.instruments.registry import INSTRUMENTS
-from perfagent.runtime import outbox
+from perfagent.runtime import guard, outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,16 +29,24 @@ def install(settings: Settings) -> None:
         if name not in disabled:
             for awaited in waits_for:
                 hook.when_imported(awaited, _Loader(name, module))
+    try:
+        contrib.install(disabled)
+    except Exception:
+        guard.failed("contrib")
 
 
 def states() -> dict[str, str]:
-    """Each instrument that the program's imports have brought: `on`, or why it is off."""
-    return {name: f"off: {found.reason}" if found.reason else "on" for name, found in sorted(loaded.items())}
+    """Each instrument that the program's imports have brought: `on`, or why it is off; `contrib:` before one of
+    OpenTelemetry's.
+    """
+    ours = {name: f"off: {found.reason}" if found.reason else "on" for name, found in sorted(loaded.items())}
+    return ours | dict(sorted(contrib.states.items()))
 
 
 def uninstall() -> None:
     """Puts every library back as it was."""
     hook.remove()
+    contrib.uninstall()
     for instrument in reversed(list(loaded.values())):
         instrument.unpatch()
     loaded.clear()
@@ -57,3 +65,5 @@ class _Loader:
             module = __import__(self.module, fromlist=["instrument"])
             instrument = loaded[self.name] = module.instrument
         instrument.apply(imported)
+        if instrument.reason:
+            contrib.take_over(self.name)

@@ -23,12 +23,11 @@ class PerfagentDistro(BaseDistro):
         """Nothing: the configurator, which comes next, starts perfagent."""
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
-        """Leaves out what the lean pipeline measures itself."""
+        """Leaves out what the lean pipeline measures itself, and what it loads when the program imports the library."""
         if choice.pipeline(options.current()) == "lean":
-            from perfagent.instruments.registry import INSTRUMENTS
+            from perfagent.instruments import contrib
 
-            ours = {name for name, _module, _waits_for in INSTRUMENTS}
-            if entry_point.name in ours or entry_point.name == "dbapi":
+            if contrib.is_left_to_us(entry_point.name):
                 return
         super().load_instrumentor(entry_point, **kwargs)
 

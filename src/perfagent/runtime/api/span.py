@@ -12,7 +12,7 @@ from perfagent.runtime.api import identity
 from perfagent.runtime.attributes import Limits, merge
 from perfagent.runtime.context import RemoteContext
 from perfagent.runtime.otlp import wire
-from perfagent.runtime.span import Span
+from perfagent.runtime.span import CLIENT, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.span import Scope
 
 _KINDS = {kind: b"0" + wire.varint(kind.value + 1) for kind in SpanKind}
+_KINDS[CLIENT] = _KINDS[SpanKind.CLIENT]  # an instrumentor's
 _CODES = (StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR)
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -43,7 +44,7 @@ class ProgramSpan(Span):
     """A span that the program made by its tracer.
 
     Its kind is OpenTelemetry's SpanKind, which equals none of ours: a CLIENT span of the program's own never makes an
-    instrument think that somebody else measures the call.
+    instrument think that somebody else measures the call. One of an instrumentor of OpenTelemetry's does, for it does.
 
     Args:
         scope: the tracer's.

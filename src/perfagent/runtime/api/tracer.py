@@ -15,6 +15,7 @@ from perfagent.runtime.api.scopes import MOST, Scopes
 from perfagent.runtime.api.span import ProgramSpan, failure
 from perfagent.runtime.context import current
 from perfagent.runtime.decorated import within
+from perfagent.runtime.span import CLIENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from perfagent.runtime.span import Scope
 
     Function = TypeVar("Function", bound=Callable[..., Any])
+
+INSTRUMENTORS = ("opentelemetry.instrumentation.", "openinference.instrumentation.")
+"""How the tracers of instrumentors are named: their CLIENT spans stand for all that a library does below them."""
 
 
 class TracerProvider(trace.TracerProvider):
@@ -99,6 +103,7 @@ class Tracer(trace.Tracer):
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self._measures = scope.name.startswith(INSTRUMENTORS)
 
     def become(self, successor: trace.Tracer) -> None:
         """Makes spans by another tracer from now on."""
@@ -119,6 +124,8 @@ class Tracer(trace.Tracer):
     ) -> trace.Span:
         """See opentelemetry.trace.Tracer."""
         parent = parent_above() if context is None else parent_in(context)
+        if self._measures and kind is SpanKind.CLIENT:
+            kind = CLIENT
         span = ProgramSpan(self.scope, name, kind, parent, record_exception, set_status_on_exception)
         if attributes or links or start_time is not None:
             try:
