@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -47,7 +50,7 @@ def test_a_collector_that_recovers_gets_everything(
 ) -> None:
     receiver.fault = fault
     program = start_busy(run_program, receiver, 3.5)
-    time.sleep(0.5)
+    program.wait_for_output("cannot be delivered")
     receiver.fault = otlp.ok()
     program.check()
     ids = [span.span_id for span in receiver.spans]
@@ -83,11 +86,10 @@ def test_what_is_refused_for_good_is_counted_and_not_tried_again(receiver: Recei
 
 
 def test_a_partial_success_is_counted_as_what_was_rejected(receiver: Receiver, run_program: RunProgram) -> None:
-    receiver.fault = otlp.partial(3, "too many")
-    receiver.fault = otlp.partial(3, "too many", times=1, path="/v1/traces")
+    receiver.fault = otlp.partial(1, "too many", times=1, path="/v1/traces")
     program = start_busy(run_program, receiver, 1.5)
     program.check()
-    assert receiver.total("perfagent.telemetry.dropped", signal="span", reason="rejected").value == 3
+    assert receiver.total("perfagent.telemetry.dropped", signal="span", reason="rejected").value == 1
 
 
 def test_a_collector_that_hangs_does_not_keep_the_program_from_ending(
@@ -212,3 +214,36 @@ def test_an_old_jaeger_address_becomes_otlp_on_the_same_host_with_one_warning(
     settings = Settings({"JAEGER_ENDPOINT": old, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://own:1"})
     assert transport.destinations(settings)["traces"].url == "http://own:1/v1/traces"
     assert capsys.readouterr().err == ""
+
+
+def test_a_receiver_of_spans_that_is_away_does_not_keep_metrics_from_theirs(
+    receiver: Receiver, run_program: RunProgram, free_port: int
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port}/v1/traces"
+    program = start_busy(run_program, receiver, 30, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=nobody)
+    program.wait_for_output("cannot be delivered")
+    receiver.wait_for_metric("db.client.operation.duration")
+    program.terminate()
+    assert receiver.spans == []
+
+
+@pytest.mark.parametrize("answer", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["a byte at a time", "100 Continue"])
+def test_an_answer_that_comes_too_slowly_is_none(answer: bytes) -> None:
+    stopped = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            while not stopped.wait(0.05):
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        to = transport.Destination(f"http://127.0.0.1:{server.getsockname()[1]}/v1/traces", {})
+        try:
+            with pytest.raises(transport.Unavailable, match=r"did not come in time|timed out"):
+                transport.Transport(Settings({"OTEL_EXPORTER_OTLP_TIMEOUT": "300"})).send(to, b"")
+        finally:
+            stopped.set()
+            thread.join()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable
 
+    from perfagent.runtime.otlp.transport import Destination
     from perfagent.runtime.span import Scope
     from perfagent.runtime.spool.delivery import Delivery
     from perfagent.settings import Settings
@@ -42,6 +43,15 @@ class Payload:
         self.count = count
 
 
+class Pause:
+    """How long a receiver that could not be reached is left alone: seconds, and until when by the monotonic clock."""
+
+    __slots__ = ("seconds", "until")
+
+    def __init__(self) -> None:
+        self.seconds = self.until = 0.0
+
+
 class Pipeline:
     """What happens to signals after the program is done with them.
 
@@ -60,6 +70,7 @@ class Pipeline:
         self.sources = outbox.sources
         self.sent: dict[str, int] = {}
         self.spool: Delivery | None = None
+        self._down: set[str] = set()
         self.reset()
 
     def reset(self) -> None:
@@ -78,8 +89,7 @@ class Pipeline:
         self._encoded: dict[Scope, list[bytes]] = {}
         self._encoded_count = 0
         self._next_metrics = monotonic() + self.interval
-        self._not_before = 0.0
-        self._pause = 0.0
+        self._pauses: dict[str, Pause] = {}  # by the receivers' addresses
         self._lost_while_down = 0
         companions.reset()
 
@@ -135,11 +145,12 @@ class Pipeline:
 
     @property
     def pausing(self) -> bool:
-        """Whether the receiver could not be reached the last time, or asked to come back."""
-        return bool(self._pause)
+        """Whether a receiver could not be reached the last time, or asked to come back."""
+        return any(pause.seconds for pause in self._pauses.values())
 
     def _send_all(self, timeout: float) -> bool:
-        self._not_before = 0.0
+        for pause in self._pauses.values():  # the last chance
+            pause.until = 0.0
         if self._running:
             self.wake()
             if not self._ended(timeout + 0.05):
@@ -196,7 +207,7 @@ class Pipeline:
             self._deadline = monotonic() + timeout
             self._next_metrics = 0.0
             self._tick()
-            return not self.backlog and not (self.spool is not None and self._pause)
+            return not self.backlog and not (self.spool is not None and self.pausing)
         finally:
             self._deadline = None
             self._working.release()
@@ -347,13 +358,14 @@ class Pipeline:
         self._lost_while_down += count
 
     def _send(self) -> None:
-        while self.backlog and self.may_send():
-            if not self.hand_over(self.backlog[0], self.took):
-                return
+        for payload in list(self.backlog):
+            if self.may_send(payload.signal):
+                self.hand_over(payload, self.took)
 
-    def may_send(self) -> bool:
-        """Whether the receiver may be asked now, and no fork waits."""
-        return monotonic() >= self._not_before and not self._halts
+    def may_send(self, signal: str) -> bool:
+        """Whether the receiver of a signal may be asked now, and no fork waits."""
+        pause = self._pauses.get(self.destinations[signal].authority)
+        return not self._halts and (pause is None or monotonic() >= pause.until)
 
     def hand_over(self, payload: Payload, took: Callable[[Payload], bool]) -> bool:
         """Sends a payload and counts what becomes of it.
@@ -369,21 +381,22 @@ class Pipeline:
         timeout = None if deadline is None else deadline - monotonic()
         if timeout is not None and timeout <= 0:
             return False
+        to = self.destinations[payload.signal]
         try:
-            lost = self.transport.send(self.destinations[payload.signal], payload.body, timeout)
+            lost = self.transport.send(to, payload.body, timeout)
         except Unavailable as error:
-            self._retreat(error)
+            self._retreat(to, error)
             return False
         except Refused as error:
             if took(payload):
                 self.lose(payload.signal, "rejected", payload.count)
-            self._say_down(str(error))
+            self._say_down(to, str(error))
             return True
         took(payload)
         self.sent[payload.signal] = self.sent.get(payload.signal, 0) + payload.count - lost
         if lost:
             self.lose(payload.signal, "rejected", lost)
-        self._recover()
+        self._recover(to)
         return True
 
     def _obey(self) -> None:
@@ -407,27 +420,30 @@ class Pipeline:
             return False
         return True
 
-    def _retreat(self, error: Unavailable) -> None:
-        self._say_down(str(error))
-        self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+    def _retreat(self, to: Destination, error: Unavailable) -> None:
+        self._say_down(to, str(error))
+        pause = self._pauses.setdefault(to.authority, Pause())
+        pause.seconds = min(max(pause.seconds * 2, FIRST_PAUSE), LONGEST_PAUSE)
         jitter = 0.5 + ids.span_id()[0] / 256  # 0.5 to 1.5: a fleet must not come back in step
-        wait = self._pause * jitter if error.retry_after is None else error.retry_after
-        self._not_before = monotonic() + wait
+        pause.until = monotonic() + (pause.seconds * jitter if error.retry_after is None else error.retry_after)
 
-    down = False
+    @property
+    def down(self) -> bool:
+        """Whether a receiver does not take what it is sent."""
+        return bool(self._down)
 
-    def _say_down(self, reason: str) -> None:
-        if not self.down:
-            self.down = True
+    def _say_down(self, to: Destination, reason: str) -> None:
+        if to.authority not in self._down:
+            self._down.add(to.authority)
             kept = "" if self.spool is None else f", what waits is kept in {self.spool.folder.path}"
             self.say(
                 f"telemetry cannot be delivered: {reason}; the program is not affected, trying again in silence{kept}"
             )
 
-    def _recover(self) -> None:
-        self._pause = 0.0
-        if self.down:
-            self.down = False
+    def _recover(self, to: Destination) -> None:
+        self._pauses.pop(to.authority, None)
+        if to.authority in self._down:
+            self._down.discard(to.authority)
             self.say(f"telemetry is delivered again; {self._lost_while_down} items were dropped meanwhile")
             self._lost_while_down = 0
 

@@ -150,14 +150,17 @@ class Transport:
             path: there.
             body: of the request.
             headers: all of them.
-            timeout: as of `send`.
+            timeout: as of `send`; for all of the answer, however slowly it comes.
 
         Raises:
             Unavailable: no answer.
         """
+        from perfagent.runtime.otlp import answering
+
         for fresh in (False, True):
             connection, reused = self._connection(to, fresh, timeout)
             try:
+                connection.response_class = answering.within(connection.timeout)  # type: ignore[assignment]
                 connection.request(method, path, body, headers)
                 response = connection.getresponse()
                 content = response.read(LARGEST_ANSWER)
@@ -188,6 +191,7 @@ class Transport:
         seconds = self.timeout if timeout is None else max(min(timeout, self.timeout), 0.05)
         known = self.connections.get(key)
         if known is not None and known.sock is not None and not fresh and self._is_ours(known):
+            known.timeout = seconds
             known.sock.settimeout(seconds)
             return known, True
         self._forget(to)

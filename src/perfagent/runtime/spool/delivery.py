@@ -69,7 +69,8 @@ class Delivery(companions.Companion):
             until: when the caller must be done, by the monotonic clock; None where it has time.
         """
         pipeline = self.pipeline
-        if pipeline.may_send() and self._ended(0) and (pipeline.backlog or self._finds()):
+        may_send = any(map(pipeline.may_send, pipeline.destinations))
+        if may_send and self._ended(0) and (pipeline.backlog or self._finds()):
             self._start()
         stopping = pipeline.stopping
         until = monotonic() + BUSY if until is None else until - (RESERVE if stopping else 0.0)
@@ -140,51 +141,53 @@ class Delivery(companions.Companion):
     def _run(self, done: LockType) -> None:
         self._thread = get_native_id()
         try:
-            if self._send_files():
-                self._send_memory()
+            self._send_files()
+            self._send_memory()
         except Exception:
             guard.failed("spool")
         finally:
             self.in_flight = None
             done.release()
 
-    def _send_files(self) -> bool:
-        """Sends what is on disk; false where the receiver does not take it now."""
+    def _send_files(self) -> None:
+        """Sends what is on disk; each file stays for as long as there is something in it."""
         for file in self.folder.files():
             try:
-                if not self._send_file(file):
-                    return False
+                if self._send_file(file):
+                    file.remove()
             except OSError as error:  # a disk that fails to be read
                 self._failed(error)
-                continue
-            file.remove()
-        return True
 
     def _send_file(self, file: Segment) -> bool:
+        """Whether nothing is left in it."""
+        pipeline, left = self.pipeline, False
         for record in file.waiting():
-            if not self.pipeline.may_send():
-                return False
-            payload = file.read(record)
-            if payload is None:
-                self.pipeline.lose(record.signal, "spool_damaged", record.count)
-            elif payload.signal not in self.pipeline.destinations:  # they are not sent any more
-                self.pipeline.lose(record.signal, "rejected", record.count)
+            signal = record.signal
+            if signal not in pipeline.destinations:  # these are not sent any more
+                pipeline.lose(signal, "rejected", record.count)
+            elif not pipeline.may_send(signal):
+                left = True
+                continue
+            elif (payload := file.read(record)) is None:
+                pipeline.lose(signal, "spool_damaged", record.count)
             else:
-                before = self.pipeline.sent.get(record.signal, 0)
-                if not self.pipeline.hand_over(payload, lambda _payload: True):
-                    return False
-                taken = self.pipeline.sent.get(record.signal, 0) - before
-                self.sent[record.signal] = self.sent.get(record.signal, 0) + taken
+                before = pipeline.sent.get(signal, 0)
+                if not pipeline.hand_over(payload, lambda _payload: True):
+                    left = True
+                    continue
+                self.sent[signal] = self.sent.get(signal, 0) + pipeline.sent.get(signal, 0) - before
             file.done(record)
-        return True
+        return not left
 
     def _send_memory(self) -> None:
-        pipeline = self.pipeline
-        while pipeline.may_send():
+        while True:
             with self._turn:
-                payload = self.in_flight = pipeline.backlog[0] if pipeline.backlog else None
-            if payload is None or not pipeline.hand_over(payload, pipeline.took):
+                waiting = (payload for payload in self.pipeline.backlog if self.pipeline.may_send(payload.signal))
+                payload = self.in_flight = next(waiting, None)
+            if payload is None:
                 return
+            if not self.pipeline.hand_over(payload, self.pipeline.took) and self.pipeline.may_send(payload.signal):
+                return  # there is no time left
 
     def tell(self) -> dict[str, object]:
         """For a report of this process."""
