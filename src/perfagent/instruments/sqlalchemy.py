@@ -34,6 +34,7 @@ MEASURED = {
     "pymysql": "pymysql",
     "mysqldb": "mysqlclient",
     "asyncpg": "asyncpg",
+    "duckdb_engine": "duckdb",
 }
 # SQLAlchemy's name of a database where the semantic conventions have another.
 SYSTEMS = {
