@@ -79,7 +79,9 @@ def runtime() -> dict[str, float]:
     histogram = metric.registry.make(scope, metric.HISTOGRAM, "benchmark.duration", "s")
     series = histogram.of({"route": "/hello"})
     counter = metric.registry.make(scope, metric.COUNTER, "benchmark.count")
+    recorded = _recorded()
     return {
+        "request, written by the flight recorder": recorded,
         "span, made and finished": fastest(lambda: Span(scope, "x", INTERNAL, root).finish(), empty),
         "query span, made and finished": fastest(query, empty),
         "query span, measured (background)": fastest(finished.measure),
@@ -87,6 +89,31 @@ def runtime() -> dict[str, float]:
         "histogram, recorded on a bound series": fastest(lambda: series.record(0.01)),
         "counter, added with two attributes": fastest(lambda: counter.add(1, {"a": "b", "c": "d"})),
     }
+
+
+def _recorded() -> float:
+    """What the flight recorder adds to a request: its begin and its end."""
+    from tempfile import TemporaryDirectory
+
+    from perfagent.runtime import flight
+    from perfagent.runtime.http import ServerSpan
+    from perfagent.runtime.span import Scope
+    from perfagent.settings import Settings
+
+    span = ServerSpan(Scope("benchmark"), None, "GET", "http", "/items/42", "1.1", b"localhost", b"", None)
+
+    def request() -> None:
+        assert flight.begin is not None
+        slot = flight.begin(span, "GET", "/items/42")
+        flight.end(slot, span, 200)
+
+    with TemporaryDirectory() as place:
+        flight.install(Settings({"PERFAGENT_FLIGHT_DIR": place}), print)
+        request()
+        took = fastest(request)
+        if flight.recorder is not None:
+            flight.recorder.stop()
+    return took
 
 
 def instruments() -> dict[str, float]:

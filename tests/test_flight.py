@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from perfagent.flight import death, files, layout
 from perfagent.settings import Settings
@@ -99,6 +101,10 @@ def test_a_killed_process_is_told_of_by_the_next_start_with_its_request_and_the_
     program.process.kill()
     program.wait()
     assert not [one for one in serve.receiver.logs if one.event_name == death.EVENT]
+    asked = {"PERFAGENT_FLIGHT_DIR": str(serve.place), "OTEL_EXPORTER_OTLP_ENDPOINT": serve.receiver.url}
+    doctor = serve.run_program("perfagent", "doctor", sys.executable, env=asked)
+    doctor.wait(60)
+    assert f"process {pid} of tested was killed or crashed while it answered GET /report" in doctor.stdout
 
     again = serve()
     (told,) = deaths(serve.receiver)
@@ -358,3 +364,18 @@ def test_memory_that_ran_out_is_told(tmp_path: Path) -> None:
         "process 4711 of shop was ended by SIGKILL while no request was under way; memory 1.9 GB. Out of memory: the "
         "kernel killed a process for it"
     )
+
+
+def test_the_page_tells_the_attributes_and_limits_as_they_are() -> None:
+    text = (APP.parent.parent.parent / "docs/how-to/flight-recorder.md").read_text()
+    page = " ".join(text.split())
+    found = death.Death({"pid": "1"}, 0, 0, "")
+    found.exit_code = 0
+    for name in found.attributes():
+        assert f"`{name}`" in page or name in ("service.name", "perfagent.process.started"), name
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert yaml.safe_load(example)["env"][0]["name"] == next(
+        one.name for one in Settings.options() if one.attribute == "flight_directory"
+    )
+    assert f"more than {layout.SLOTS} requests" in page
+    assert f"{round(layout.SIZE / 1024) // 8 * 8} KB" in page

@@ -99,6 +99,7 @@ class Examination:
         self.steps.append(self._receiver())
         self.steps += self._remotes()
         self.steps += self._spool()
+        self.steps += self._died()
         if self.found is not None:
             self.steps += [self._sent(), self._stored(self.found)]
 
@@ -212,6 +213,14 @@ class Examination:
         files, size = len(waiting), sum(waiting) / 1e6
         told = f"{files} file{'s' * (files != 1)}, {size:.1f} MB of {settings.size / 1e6:.0f} MB, waiting to be sent"
         return [Step("spool", True, f"{base}: {told if files else 'nothing waits'}")]
+
+    def _died(self) -> list[Step]:
+        """The processes that died and that nobody has told of yet: the next start of their service will."""
+        from perfagent.flight import death, files
+
+        place = files.folder(self.settings, make=False) if self.settings.flight else ""
+        found = [one for path in sorted(files.dead(place)) if (one := death.read(path))] if place else []
+        return [Step("died", True, str(one)) for one in found[-5:]]
 
     def _sent(self) -> Step:
         span = self.report.get("span")
