@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.kafka_python import first_server
-from perfagent.instruments.messages import BatchSpan, Work, ambient, answers, begun, ends, text
+from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, begun, ends, text
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
@@ -420,12 +420,7 @@ def _awaiting(
 
 
 def _header(headers: Any, name: str) -> str | None:
-    if isinstance(headers, dict):
-        return text(headers.get(name))
-    for pair in headers:
-        if isinstance(pair, tuple) and len(pair) == 2 and pair[0] == name and pair[1]:
-            return text(pair[1])
-    return None
+    return text(headers.get(name)) if isinstance(headers, dict) else among(headers, name)
 
 
 instrument = ConfluentKafka()

@@ -10,7 +10,7 @@ from perfagent.runtime.span import CONSUMER, Scope, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextvars import Token
     from typing import Any
 
@@ -64,6 +64,14 @@ def text(value: object) -> str | None:
     if isinstance(value, str):
         return value
     return value.decode("latin-1") if isinstance(value, bytes) else None
+
+
+def among(headers: Iterable[Any], name: str) -> str | None:
+    """The first header of that name among pairs; what is no pair is for the library to refuse."""
+    for pair in headers:
+        if isinstance(pair, tuple) and len(pair) == 2 and pair[0] == name and pair[1]:
+            return text(pair[1])
+    return None
 
 
 class Work:
