@@ -120,7 +120,16 @@ _LISTS = tuple(  # letters in classes: a set to start with is searched three tim
         (rf"""({_VALUES} ?{_ROW})(?: ?, ?{_ROW})+(?: ?,[^)"'`]*\Z)?""", r"\1"),
     )
 )
+_INSERT = re.compile(r"\binsert\s+into\b", re.IGNORECASE)
+_FORMAT = re.compile(r"""(?is)(?:'[^'\\]*(?:\\.[^'\\]*)*'|[^f']|(?<=\w)f|f(?!ormat\s+\w))*?\bformat\s+\w+""")
 _compiled: dict[tuple[bool, bool | None], Pattern[str]] = {}
+
+
+def without_data(sql: str) -> str:
+    """A statement of ClickHouse without the rows that may follow an INSERT's format, which are no SQL."""
+    insert = _INSERT.search(sql, 0, READ * LIMIT)
+    found = insert and _FORMAT.match(sql, insert.end(), READ * LIMIT)
+    return sql[: found.end()] if found else sql
 
 
 def _compile(double_quotes_are_strings: bool, backslash_escapes: bool | None) -> Pattern[str]:
