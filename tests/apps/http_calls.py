@@ -92,7 +92,61 @@ class WithAiohttp:
         await self.session.close()
 
 
+class WithUrllib:
+    def __init__(self) -> None:
+        import urllib.request
+
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    async def call(self, method: str, url: str, headers: Any = None, timeout: float = 10) -> int:
+        from urllib.error import HTTPError
+        from urllib.request import Request
+
+        request = Request(url.replace("user:secret@", ""), None, headers or {}, method=method.upper())
+        before = dict(vars(request))
+        try:
+            with self.opener.open(request, timeout=timeout) as response:
+                return len(response.read()) and int(response.status)
+        except HTTPError as error:
+            with error:
+                return error.code
+        finally:
+            changed = sorted(key for key in vars(request) if before.get(key, self) != vars(request)[key])
+            print(changed, sorted(request.headers))
+
+    async def close(self) -> None:
+        print(sorted(self.opener.addheaders))
+        self.opener.close()
+
+
+class WithTornado:
+    client: Any = None
+
+    async def call(self, method: str, url: str, headers: Any = None, timeout: float = 10) -> int:
+        from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+
+        self.client = self.client or AsyncHTTPClient()
+        request = HTTPRequest(
+            url.replace("user:secret@", ""), method.upper(), headers, request_timeout=timeout,
+            allow_nonstandard_methods=True,
+        )  # fmt: skip
+        try:
+            response = await self.client.fetch(request)
+        except HTTPClientError as error:
+            if error.code == 599:
+                raise
+            return int(error.code)
+        assert response.request is request
+        return len(response.body) and int(response.code)
+
+    async def close(self) -> None:
+        print(sorted(self.client.defaults))
+        self.client.close()
+
+
 CLIENTS = {
+    "urllib": WithUrllib,
+    "tornado": WithTornado,
     "requests": WithRequests,
     "urllib3": WithUrllib3,
     "httpx": WithHttpx,

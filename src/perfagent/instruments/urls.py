@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from perfagent.settings import Settings
 
-FRAMEWORKS = ("fastapi", "starlette", "flask", "django")
+FRAMEWORKS = ("fastapi", "starlette", "flask", "django", "tornado")
 
 excluded: Pattern[str] | None = None
 """What the address of a request to this server is searched for; None, which costs nothing, where nothing is left out.
@@ -33,7 +33,7 @@ def excluded_by(client: str) -> Pattern[str] | None:
     """What an HTTP client leaves out of the addresses that it calls.
 
     Args:
-        client: as in the name of its option: "requests", "urllib3", "httpx", "aiohttp_client".
+        client: as in the name of its option: "requests", "urllib", "urllib3", "httpx", "aiohttp_client", "tornado_client".
     """
     if _settings is None:
         return None

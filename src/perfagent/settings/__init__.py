@@ -184,11 +184,16 @@ class Settings(Table):
     starlette_excluded_urls = Words("OTEL_PYTHON_STARLETTE_EXCLUDED_URLS", (), "The same for Starlette, in its place.")
     flask_excluded_urls = Words("OTEL_PYTHON_FLASK_EXCLUDED_URLS", (), "The same for Flask, in its place.")
     django_excluded_urls = Words("OTEL_PYTHON_DJANGO_EXCLUDED_URLS", (), "The same for Django, in its place.")
+    tornado_excluded_urls = Words("OTEL_PYTHON_TORNADO_EXCLUDED_URLS", (), "The same for Tornado, in its place.")
     requests_excluded_urls = Words("OTEL_PYTHON_REQUESTS_EXCLUDED_URLS", (), "The same for requests, in its place.")
+    urllib_excluded_urls = Words("OTEL_PYTHON_URLLIB_EXCLUDED_URLS", (), "The same for urllib, in its place.")
     urllib3_excluded_urls = Words("OTEL_PYTHON_URLLIB3_EXCLUDED_URLS", (), "The same for urllib3, in its place.")
     httpx_excluded_urls = Words("OTEL_PYTHON_HTTPX_EXCLUDED_URLS", (), "The same for httpx, in its place.")
     aiohttp_client_excluded_urls = Words(
         "OTEL_PYTHON_AIOHTTP_CLIENT_EXCLUDED_URLS", (), "The same for aiohttp's client, in its place."
+    )
+    tornado_client_excluded_urls = Words(
+        "OTEL_PYTHON_TORNADO_CLIENT_EXCLUDED_URLS", (), "The same for Tornado's client, in its place."
     )
     capture_request_headers = Words(
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", (), "Request headers kept on server spans."
@@ -209,6 +214,14 @@ class Settings(Table):
     )
     capture_query = Flag(
         "PERFAGENT_CAPTURE_URL_QUERY", False, "Keeps the query part of URLs, values included, on spans."
+    )
+    scrub = Flag(
+        "PERFAGENT_SCRUB",
+        True,
+        "Replaces passwords, tokens, card numbers and the like in exceptions and log records by [REDACTED].",
+    )
+    scrub_pattern = Text(
+        "PERFAGENT_SCRUB_PATTERN", "", "A regular expression of what else is replaced there, such as `cust-[0-9]{6}`."
     )
     log_correlation = Flag(
         "OTEL_PYTHON_LOG_CORRELATION", True, "Puts otelTraceID, otelSpanID and otelServiceName on every log record."
