@@ -58,7 +58,10 @@ def _connecting(connect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitab
         except BaseException as error:
             _failed(span, error, req)
             raise
-        connection._perfagent = span
+        try:
+            connection._perfagent = span
+        except AttributeError:  # a connector of the program's own, whose connections have slots
+            guard.failed("aiohttp-client")
         return connection
 
     return wrapper
@@ -69,7 +72,7 @@ def _sending(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any
         try:
             return await send(request, conn)
         except BaseException as error:
-            span = getattr(conn, "_perfagent", None)
+            span = _span_of(conn)
             if span is not None:
                 _failed(span, error, request)
             raise
@@ -79,7 +82,7 @@ def _sending(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any
 
 def _starting(start: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def wrapper(response: Any, connection: Any) -> Any:
-        span = getattr(connection, "_perfagent", None)
+        span = _span_of(connection)
         if span is None or span.ended:
             return await start(response, connection)
         try:
@@ -91,6 +94,13 @@ def _starting(start: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
         return result
 
     return wrapper
+
+
+def _span_of(connection: Any) -> ClientSpan | None:
+    try:
+        return connection._perfagent  # type: ignore[no-any-return]
+    except Exception:  # one that was made before us, or of a request that is left out
+        return None
 
 
 def _open(request: Any, traces: Any) -> ClientSpan | None:

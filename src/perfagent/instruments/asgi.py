@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from perfagent import settings
 from perfagent.instruments import urls
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard, http, propagation
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.http import ServerSpan
@@ -47,8 +47,11 @@ class Asgi(Instrument):
     def _uvicorn(self, load: Callable[[Any], None]) -> Callable[[Any], None]:
         def wrapper(config: Any) -> None:
             load(config)
-            if not isinstance(config.loaded_app, Measured):
-                config.loaded_app = Measured(config.loaded_app, self.scope)
+            try:
+                if not isinstance(config.loaded_app, Measured):
+                    config.loaded_app = Measured(config.loaded_app, self.scope)
+            except Exception:
+                guard.failed("asgi")
 
         return wrapper
 
@@ -84,6 +87,7 @@ class Measured:
         return getattr(self.app, name)
 
 
+@passed_over
 async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
     """Calls `app` with a server span around it."""
     try:

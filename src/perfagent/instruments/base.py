@@ -10,9 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
-    from typing import Any
+    from typing import Any, TypeVar
+
+    Function = TypeVar("Function", bound=Any)
 
 MISSING = object()
+OURS = __file__[: -len("instruments/base.py")]
+"""Our own files' folder."""
+PASSED_OVER = " (passed over as importlib._bootstrap)"
+"""What follows our file's name where a frame of ours is not to be counted; the start tells whose it is."""
 
 
 class Instrument:
@@ -108,13 +114,34 @@ def disguise(wrapper: Any, original: Any) -> Any:
             setattr(wrapper, attribute, value)
     if isinstance(wrapper, type):
         return wrapper
-    for attribute in ("__annotations__", "__type_params__"):
-        # Read from the function's own dict of 3.14 lazily evaluated annotations would be read too early.
-        if sys.version_info < (3, 14) and hasattr(original, attribute):
-            setattr(wrapper, attribute, getattr(original, attribute))
+    if getattr(wrapper, "__code__", None) is not None:
+        passed_over(wrapper)
+        if not hasattr(original, "__module__"):  # a method of a class in C
+            wrapper.__module__ = getattr(original, "__objclass__", type(original)).__module__
+    if sys.version_info >= (3, 14):  # evaluated when somebody asks, as functools.update_wrapper leaves them
+        wrapper.__annotate__ = getattr(original, "__annotate__", None)
+    else:
+        wrapper.__annotations__ = getattr(original, "__annotations__", {})
+    if hasattr(original, "__type_params__"):
+        wrapper.__type_params__ = original.__type_params__
     wrapper.__dict__.update(getattr(original, "__dict__", {}))
     wrapper.__wrapped__ = original
     return wrapper
+
+
+def passed_over(function: Function) -> Function:
+    """Makes the frame of a function one that `stacklevel` does not count: in `warnings`, from 3.11 on in `logging`, too.
+
+    So what a library blames its caller for is told of the program's line, which filters judge by, and not of ours. Both
+    pass over the import system's frames, which they know by two words in the file's name.
+
+    Args:
+        function: one that calls what the program called; it is changed and returned.
+    """
+    code = function.__code__
+    if code.co_filename.startswith(OURS) and not code.co_filename.endswith(PASSED_OVER):
+        function.__code__ = code.replace(co_filename=code.co_filename + PASSED_OVER)
+    return function
 
 
 def _is_coroutine_function(function: Any) -> bool:

@@ -45,7 +45,7 @@ class Celery(Instrument):
         scope = self.scope
 
         def _create_task_sender(amqp: Any) -> Send:
-            send, queues = create(amqp), Tasks(amqp.app)
+            send, queues = create(amqp), Tasks(getattr(amqp, "app", None))
 
             def send_task_message(producer: Any, name: str, message: Any, *args: Any, **options: Any) -> Any:
                 try:
@@ -82,8 +82,12 @@ class Celery(Instrument):
             trace = build(name, task, *args, **options)
             if options.get("eager"):
                 return trace
-            app = options.get("app")
-            return _traced(scope, trace, Tasks(task.app if app is None else app).of(name), name)
+            try:
+                app = options.get("app")
+                return _traced(scope, trace, Tasks(task.app if app is None else app).of(name), name)
+            except Exception:
+                guard.failed("celery")
+                return trace
 
         return build_tracer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard
 from perfagent.runtime.context import current
 from perfagent.runtime.db import QuerySpan, database
@@ -78,7 +79,12 @@ class Driver:
 
         def make(original: Call) -> Call:
             def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
-                span = self.open(owner, statement(owner, args, options), size(args, many))
+                try:
+                    query = statement(owner, args, options)
+                except Exception:
+                    guard.failed(self.name)
+                    query = None
+                span = self.open(owner, query, size(args, many))
                 if span is None:
                     return original(owner, *args, **options)
                 token = current.set(span) if inner else None
@@ -106,10 +112,20 @@ class Driver:
             def checked(owner: Any, *args: Any, **options: Any) -> Awaitable[Any]:
                 # What it raises before there is a coroutine, it raises before anybody awaits one.
                 awaitable = original(owner, *args, **options)
-                return self._open_and_await(owner, statement(owner, args, options), size(args, many), awaitable, inner)
+                try:
+                    query = statement(owner, args, options)
+                except Exception:
+                    guard.failed(self.name)
+                    return awaitable
+                return self._open_and_await(owner, query, size(args, many), awaitable, inner)
 
             async def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
-                span = self.open(owner, statement(owner, args, options), size(args, many))
+                try:
+                    query = statement(owner, args, options)
+                except Exception:
+                    guard.failed(self.name)
+                    query = None
+                span = self.open(owner, query, size(args, many))
                 if span is None:
                     return await original(owner, *args, **options)
                 return await self._await(span, original(owner, *args, **options), inner)
@@ -118,10 +134,12 @@ class Driver:
 
         return make
 
+    @passed_over
     async def _open_and_await(self, owner: Any, query: Any, batch: int, awaitable: Awaitable[Any], inner: bool) -> Any:
         span = self.open(owner, query, batch)
         return await (awaitable if span is None else self._await(span, awaitable, inner))
 
+    @passed_over
     async def _await(self, span: QuerySpan, awaitable: Awaitable[Any], inner: bool) -> Any:
         token = current.set(span) if inner else None
         try:

@@ -97,7 +97,7 @@ def template(pattern: str) -> str:
 
 def _handling(handle: Callable[..., Any]) -> Callable[..., Any]:
     def handle_uncaught_exception(request: Any, resolver: Any, exc_info: Any) -> Any:
-        unhandled(exc_info[1], "django")
+        unhandled(exc_info, "django")
         return handle(request, resolver, exc_info)
 
     return handle_uncaught_exception

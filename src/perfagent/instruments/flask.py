@@ -81,8 +81,7 @@ def _handling(handle: Callable[[Any, Exception], Any]) -> Callable[[Any, Excepti
 
 def _logging(log: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def log_exception(app: Any, exc_info: Any) -> None:
-        if exc_info:
-            unhandled(exc_info[1], "flask")
+        unhandled(exc_info, "flask")
         log(app, exc_info)
 
     return log_exception

@@ -73,18 +73,21 @@ def _correlating(service: str) -> Callable[[Any], Any]:
             func: Any = None, extra: Any = None, sinfo: Any = None,
         ) -> Any:  # fmt: skip
             record = original(logger, name, level, fn, lno, msg, args, exc_info, func, extra, sinfo)
-            fields = record.__dict__
-            if "otelTraceID" in fields:  # the program's own, by `extra`
-                return record
-            span = current.get()
-            if span is None or span.nobody:
-                fields["otelTraceID"] = fields["otelSpanID"] = "0"
-                fields["otelTraceSampled"] = False
-            else:
-                fields["otelTraceID"] = span.trace_id.hex()
-                fields["otelSpanID"] = span.span_id.hex()
-                fields["otelTraceSampled"] = bool(span.flags & 1)
-            fields["otelServiceName"] = service
+            try:
+                fields = record.__dict__
+                if "otelTraceID" in fields:  # the program's own, by `extra`
+                    return record
+                span = current.get()
+                if span is None or span.nobody:
+                    fields["otelTraceID"] = fields["otelSpanID"] = "0"
+                    fields["otelTraceSampled"] = False
+                else:
+                    fields["otelTraceID"] = span.trace_id.hex()
+                    fields["otelSpanID"] = span.span_id.hex()
+                    fields["otelTraceSampled"] = bool(span.flags & 1)
+                fields["otelServiceName"] = service
+            except Exception:  # what a record factory of the program's made
+                guard.failed("logging")
             return record
 
         return _as_logging(makeRecord)
@@ -98,8 +101,11 @@ def _sending(least: int) -> Callable[[Any], Any]:
             if log.written:
                 log.written.discard(get_ident())
             original(logger, record)
-            if record.levelno >= least and not (log.written and get_ident() in log.written):
-                send(record)
+            try:
+                if record.levelno >= least and not (log.written and get_ident() in log.written):
+                    send(record)
+            except Exception:
+                guard.failed("logging")
 
         return _as_logging(callHandlers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from contextvars import ContextVar
 
+from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard, headers, propagation
 from perfagent.runtime.http import ClientSpan
 from perfagent.runtime.span import CLIENT, Scope
@@ -65,6 +66,7 @@ def open_span(
     return ClientSpan(scope, parent, method, url)
 
 
+@passed_over
 def silently(send: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Calls `send` for a request that is left out."""
     token = left_out.set(True)

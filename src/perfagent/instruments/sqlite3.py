@@ -10,11 +10,11 @@ import _sqlite3
 import sqlite3
 import sys
 
-from perfagent.instruments.base import Instrument, disguise
+from perfagent.instruments.base import Instrument, disguise, passed_over
 from perfagent.instruments.dbapi import Subclasses, size
 from perfagent.runtime import guard
 from perfagent.runtime.context import current
-from perfagent.runtime.db import Database, QuerySpan, database
+from perfagent.runtime.db import QuerySpan, database
 from perfagent.runtime.span import CLIENT, Scope
 
 TYPE_CHECKING = False
@@ -119,7 +119,6 @@ class Connection(sqlite3.Connection):
     """A connection whose cursors are timed."""
 
     __slots__ = ("_perfagent",)
-    _perfagent: Database
 
     def cursor(self, factory: Any = Cursor) -> Any:
         """As sqlite3.Connection.cursor."""
@@ -143,6 +142,10 @@ class Connection(sqlite3.Connection):
 
 for _ours in (Cursor, Connection):
     disguise(_ours, _ours.__mro__[1])
+    for _name, _member in vars(_ours).copy().items():
+        if _name.startswith(("cursor", "execute")):
+            disguise(_member, getattr(_ours.__mro__[1], _name))
+passed_over(_timed)
 
 _cursors = Subclasses(Cursor)
 _connections = Subclasses(Connection)
@@ -164,13 +167,22 @@ class Connect:
             args = (*args[:FACTORY], _subclass(_connections, args[FACTORY]), *args[FACTORY + 1 :])
         else:
             options["factory"] = _subclass(_connections, options.get("factory", Connection))
-        connection: Any = self.connect(*args, **options)
+        connection = self.connect(*args, **options)
         if isinstance(connection, Connection):
+            told: Any = connection  # its slot has no annotation, which `typing.get_type_hints` would find
             try:
-                connection._perfagent = database("sqlite", _namespace(args[0] if args else options["database"]))
+                told._perfagent = database("sqlite", _namespace(args[0] if args else options["database"]))
             except Exception:
                 guard.failed("sqlite3")
         return connection
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self.connect)  # what `inspect` asks, whose answer is a built-in function
+
+    @property
+    def __text_signature__(self) -> str | None:
+        return self.connect.__text_signature__  # type: ignore[attr-defined, no-any-return]
 
     def __reduce__(self) -> str:
         return "connect"

@@ -6,7 +6,7 @@ from types import MethodType
 
 from perfagent.instruments import asgi
 from perfagent.instruments.base import Instrument, disguise
-from perfagent.runtime import http
+from perfagent.runtime import guard, http
 from perfagent.runtime.context import current
 
 TYPE_CHECKING = False
@@ -41,17 +41,24 @@ class Starlette(Instrument):
         instrument = self.scope
 
         async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
-            if scope["type"] == "lifespan" or type(send) is asgi.Response:
-                await call(app, scope, receive, send)
-            else:
+            try:
+                measured = scope["type"] != "lifespan" and type(send) is not asgi.Response
+            except Exception:  # no ASGI: what the application makes of it is its own business
+                measured = False
+            if measured:
                 await asgi.call(instrument, MethodType(call, app), scope, receive, send)
+            else:
+                await call(app, scope, receive, send)
 
         return __call__
 
 
 def _naming(handle: Asgi) -> Asgi:
     async def wrapper(route: Any, scope: Any, receive: Any, send: Any) -> None:
-        asgi.route(route.path)
+        try:
+            asgi.route(route.path)
+        except Exception:
+            guard.failed("starlette")
         await handle(route, scope, receive, send)
 
     return wrapper
@@ -59,7 +66,10 @@ def _naming(handle: Asgi) -> Asgi:
 
 def _mounting(handle: Asgi) -> Asgi:
     async def wrapper(mount: Any, scope: Any, receive: Any, send: Any) -> None:
-        asgi.mount(mount.path)
+        try:
+            asgi.mount(mount.path)
+        except Exception:
+            guard.failed("starlette")
         await handle(mount, scope, receive, send)
 
     return wrapper

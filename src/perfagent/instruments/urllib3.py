@@ -114,11 +114,14 @@ def _retrying(increment: Callable[..., Any]) -> Callable[..., Any]:
         try:
             found = increment(retry, method, url, response, error, _pool, _stacktrace)
         except Exception:
-            if retry.history:  # else nothing was to be tried again in the first place
+            if getattr(retry, "history", ()):  # else nothing was to be tried again in the first place
                 _count(_pool, retries.GAVE_UP)
             raise
-        if error is not None or response is None or not response.get_redirect_location():
-            _count(_pool, retries.RETRY)
+        try:
+            if error is not None or response is None or not response.get_redirect_location():
+                _count(_pool, retries.RETRY)
+        except Exception:
+            guard.failed("urllib3")
         return found
 
     return wrapper

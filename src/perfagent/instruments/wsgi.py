@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from perfagent import settings
 from perfagent.instruments import urls
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, passed_over
 from perfagent.instruments.wsgi_body import measured
 from perfagent.runtime import guard, headers, http, propagation
 from perfagent.runtime.context import baggage, current
@@ -110,6 +110,7 @@ class Measured:
         return getattr(self.app, name)
 
 
+@passed_over
 def call(instrument: Scope, app: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Calls `app` with a server span around it that ends when the response has been sent.
 

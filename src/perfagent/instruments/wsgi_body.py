@@ -33,9 +33,11 @@ def measured(span: WsgiSpan, body: Any, environ: dict[str, Any]) -> Iterable[byt
         sized.span = span
         return sized
     wrapper = environ.get("wsgi.file_wrapper")
-    if wrapper is not None and isinstance(wrapper, type) and isinstance(body, wrapper):
+    if (wrapper is not None and isinstance(wrapper, type) and isinstance(body, wrapper)) or (
+        getattr(body, "streaming", None) is False  # a response of Django's, whose bytes are there: no step to measure
+    ):
         _end_when_closed(span, body)
-        return body  # type: ignore[return-value]
+        return body  # type: ignore[no-any-return]
     if not hasattr(kind, "__iter__") or hasattr(kind, "__len__") or hasattr(kind, "read"):
         # A server's own mark such as gunicorn's ALREADY_HANDLED, complete bytes, or a file that uWSGI recognises by its
         # identity: they pass as they are, and the request has ended as far as anybody can tell.
@@ -153,20 +155,41 @@ class Carrying(Body):
 def _end_when_closed(span: WsgiSpan, body: Any) -> None:
     """Ends the request at the `close()` of a body that must stay the object it is."""
     close = getattr(body, "close", None)
-    own = getattr(body, "__dict__", {}).get("close")
-
-    def closing() -> None:
-        if own is None:
-            del body.close  # with it goes the cycle from the body to its own method and back
-        else:
-            body.close = own
-        try:
-            if close is not None:
-                close()
-        finally:
-            span.finish()
-
     try:
-        body.close = closing
+        body.close = Closing(span, body, close)
     except AttributeError:  # a C type
         span.finish()
+
+
+class Closing:
+    """The `close` of one body: closes it, and ends the request; as the last reference to it does.
+
+    Args:
+        span: the request's span.
+        body: what is closed.
+        close: how, if at all.
+    """
+
+    __slots__ = ("body", "close", "own", "span")
+
+    def __init__(self, span: WsgiSpan, body: Any, close: Callable[[], object] | None) -> None:
+        self.span = span
+        self.body = body
+        self.close = close
+        self.own = getattr(body, "__dict__", {}).get("close")
+
+    def __call__(self) -> None:
+        """As the body's own."""
+        body = self.body
+        if self.own is None:
+            del body.close  # with it goes the cycle from the body to its own method and back
+        else:
+            body.close = self.own
+        try:
+            if self.close is not None:
+                self.close()
+        finally:
+            self.span.finish()
+
+    def __del__(self) -> None:
+        self.span.finish()
