@@ -130,7 +130,7 @@ def disguise(wrapper: Any, original: Any) -> Any:
 
 
 def passed_over(function: Function) -> Function:
-    """Makes the frame of a function one that `stacklevel` does not count: in `warnings`, from 3.11 on in `logging`, too.
+    """Makes the frame of a function one that `stacklevel` does not count: in `warnings`, and from 3.11 on in `logging`.
 
     So what a library blames its caller for is told of the program's line, which filters judge by, and not of ours. Both
     pass over the import system's frames, which they know by two words in the file's name.
