@@ -52,7 +52,8 @@ def environment(version: str, *requirements: str) -> Path:
             assert interpreter is not None, version
             _run(str(interpreter), "-m", "venv", "--clear", "--without-pip", str(folder))
             pip = (sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check")
-            _run(*pip, "install", "--quiet", *requirements)
+            if requirements:
+                _run(*pip, "install", "--quiet", *requirements)
             (folder / "ready").write_text("\n".join(requirements))
     return python
 

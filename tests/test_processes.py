@@ -211,6 +211,36 @@ def test_a_child_that_leaves_through_its_parents_request_does_not_send_it_too(ru
     assert set(active.values()) == {0}
 
 
+def test_a_fork_while_we_import_something_leaves_no_child_that_waits_for_it_for_good(
+    run: Run, receiver: Receiver
+) -> None:
+    program = run.start("""
+        import os, sys, time
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if name == "http.client":
+                    importing.append(name)
+                    time.sleep(0.5)
+        importing = []
+        sys.meta_path.insert(0, Slow())
+        query()
+        while not importing:
+            time.sleep(0.001)
+        child = os.fork()
+        if not child:
+            import http.client
+            query()
+            sys.exit(0)
+        deadline = time.monotonic() + 20
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        print(ended[1], importing)
+    """, OTEL_BSP_SCHEDULE_DELAY="20")  # fmt: skip
+    assert program.check() == "0 ['http.client']\n"
+    assert sorted(once(receiver).values()) == [1, 1]
+
+
 WAYS_OUT = {
     "the end": "",
     "sys.exit": "import sys; sys.exit(3)",

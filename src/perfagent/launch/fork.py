@@ -8,6 +8,7 @@ import sys
 from _thread import get_ident
 
 from perfagent.instruments.base import disguise
+from perfagent.runtime import companions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def hold() -> None:
     """As before a fork, for a program in C that will fork without a word to Python; until `release`."""
     global _holding
     _holding = os.getpid()
-    for halt, _, _ in _steps:
-        halt()
+    _halt()
 
 
 def release() -> None:
@@ -65,8 +65,13 @@ def _before() -> None:
     # A SIGTERM to the child must not arrive before the child has a pipe of its own to hear it by.
     if _signal.SIGTERM not in _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,)):
         _unblocked.add(get_ident())
+    _halt()
+
+
+def _halt() -> None:
     for halt, _, _ in _steps:
         halt()
+    companions.finish_imports()  # of a thread that has not ended in time
 
 
 def _in_parent() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import _frozen_importlib
 import _signal
 import os
-from _thread import start_new_thread
+from _thread import get_ident, start_new_thread
 from time import monotonic, sleep
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 GONE_WAIT = 0.05  # seconds; a thread that has nothing left to do is gone after some us
+IMPORT_WAIT = 2.0  # seconds that a fork waits at most for an import; http.client takes 0.03 on an idle machine
 
 
 class Companion:
@@ -33,6 +35,7 @@ class Companion:
 
 
 all_of_them: list[Companion] = []
+_ours: set[int] = set()  # the threads that `start_thread` has started
 
 
 def halt() -> None:
@@ -51,6 +54,7 @@ def resume() -> None:
 
 def reset() -> None:
     """In a forked child."""
+    _ours.clear()
     for companion in all_of_them:
         companion.reset()
 
@@ -75,9 +79,35 @@ def start_thread(run: Callable[..., object], *arguments: Any) -> None:
     """
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, DEAF_TO)
     try:
-        start_new_thread(run, arguments)
+        start_new_thread(_run, (run, arguments))
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def _run(run: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    thread = get_ident()
+    _ours.add(thread)
+    try:
+        run(*arguments)
+    finally:
+        _ours.discard(thread)
+
+
+def finish_imports() -> None:
+    """Before a fork: waits while a thread of ours imports something.
+
+    Python leaves a module's lock in the hands of a thread that the child does not have: whoever imported that module
+    there would wait for good.
+    """
+    if not _ours:
+        return
+    deadline = monotonic() + IMPORT_WAIT
+    locks = getattr(_frozen_importlib, "_module_locks", {})
+    while monotonic() < deadline:
+        held = (getattr(found(), "owner", None) for found in list(locks.values()))
+        if not any(owner in _ours for owner in held):
+            return
+        sleep(0.0005)
 
 
 def wait_until_gone(thread: int) -> None:
