@@ -19,10 +19,41 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 PUBLISHED = frozenset(
-    """aio-pika aiohttp-client aiohttp-server aiokafka aiopg asgi asyncpg boto3sqs botocore cassandra celery click
-    confluent-kafka django falcon fastapi flask grpc httpx jinja2 kafka-python logging mysql mysqlclient openai-v2 pika
-    psycopg psycopg2 pymemcache pymongo pymssql pymysql pyramid redis remoulade requests sqlalchemy sqlite3 starlette
-    threading tornado tortoiseorm urllib3 wsgi""".split()
+    (
+        "aio-pika",
+        "aiohttp-client",
+        "aiohttp-server",
+        "aiokafka",
+        "asyncpg",
+        "botocore",
+        "celery",
+        "confluent-kafka",
+        "django",
+        "fastapi",
+        "flask",
+        "grpc",
+        "httpx",
+        "kafka-python",
+        "logging",
+        "mysqlclient",
+        "openai-v2",
+        "pika",
+        "psycopg",
+        "psycopg2",
+        "pymemcache",
+        "pymongo",
+        "pymysql",
+        "redis",
+        "requests",
+        "sqlalchemy",
+        "sqlite3",
+        "starlette",
+        "threading",
+        "tornado",
+        "urllib3",
+        "wsgi",
+        "asgi",
+    )
 )
 """OpenTelemetry's instrumentors, as their packages are named."""
 FALCON = """

@@ -25,6 +25,7 @@ NAMESPACES = ("opentelemetry.instrumentation", "openinference.instrumentation")
 """Where instrumentors are, as they are named by who makes them."""
 IMPORTED = {
     "aws_lambda": (),  # is given its handler by the layer that it is part of
+    "botocore": ("aiobotocore",),  # the other one of its folder, botocore itself, is ours
     "cassandra": ("cassandra.cluster",),
     "google_genai": ("google.genai",),
     "mysql": ("mysql.connector",),
@@ -35,7 +36,6 @@ IMPORTED = {
 }
 """The modules that an instrumentor waits for, where that is not one of its own name."""
 OURS = {
-    "aiobotocore": "botocore",
     "boto3": "botocore",
     "grpc_aio_client": "grpc_client",
     "grpc_aio_server": "grpc_server",
@@ -64,7 +64,7 @@ def install(disabled: Collection[str]) -> None:
         return
     own = ours()
     for name in _folders:
-        if name not in own and name not in VITALS:
+        if (name not in own or name in IMPORTED) and name not in VITALS:
             for awaited in IMPORTED.get(name, (name,)):
                 hook.when_imported(awaited, _Loader(name))
 

@@ -44,11 +44,17 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "perfagent.instruments.clickhouse_connect",
         ("clickhouse_connect.driver.httpclient", "clickhouse_connect.driver.asyncclient"),
     ),
+    ("pymongo", "perfagent.instruments.pymongo", ("pymongo.monitoring", "pymongo.pool")),
+    (
+        "elasticsearch",
+        "perfagent.instruments.elasticsearch",
+        ("elastic_transport", "elasticsearch._otel", "elasticsearch.transport", "elasticsearch._async.transport"),
+    ),
     ("sqlalchemy", "perfagent.instruments.sqlalchemy", ("sqlalchemy",)),
     ("redis", "perfagent.instruments.redis", ("redis", "redis.asyncio")),
     ("kafka", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),
     (
-        "confluent-kafka",
+        "confluent_kafka",
         "perfagent.instruments.confluent_kafka",
         ("confluent_kafka.cimpl", "confluent_kafka.aio._AIOConsumer"),
     ),
