@@ -44,7 +44,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "perfagent.instruments.clickhouse_connect",
         ("clickhouse_connect.driver.httpclient", "clickhouse_connect.driver.asyncclient"),
     ),
-    ("pymongo", "perfagent.instruments.pymongo", ("pymongo.monitoring", "pymongo.pool")),
+    ("pymongo", "perfagent.instruments.pymongo", ("pymongo.monitoring",)),
     (
         "elasticsearch",
         "perfagent.instruments.elasticsearch",
@@ -86,6 +86,8 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "perfagent.instruments.tornado_client",
         ("tornado.simple_httpclient", "tornado.curl_httpclient"),
     ),
+    ("openai", "perfagent.instruments.openai", ("openai._base_client", "openai._streaming")),
+    ("anthropic", "perfagent.instruments.anthropic", ("anthropic._base_client", "anthropic._streaming")),
     ("botocore", "perfagent.instruments.botocore", ("botocore.client",)),
     ("grpc_client", "perfagent.instruments.grpc_client", ("grpc._channel", "grpc.aio._call")),
     ("grpc_server", "perfagent.instruments.grpc_server", ("grpc._server", "grpc.aio._server")),
@@ -95,6 +97,9 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("opentelemetry.trace", "opentelemetry.baggage", "opentelemetry.metrics", "opentelemetry._logs"),
     ),
     ("logging", "perfagent.instruments.logging", ("logging",)),
+    ("neighbours", "perfagent.instruments.neighbours", ("sentry_sdk.transport", "elasticapm.transport.http")),
+    ("structlog", "perfagent.instruments.structlog", ("structlog._base",)),
+    ("loguru", "perfagent.instruments.loguru", ("loguru._logger",)),
     (
         "threading",
         "perfagent.instruments.threads",
