@@ -108,7 +108,7 @@ def test_a_loops_body_is_a_span_below_the_producers_in_other_tasks_too(run: Call
 
 def test_no_context_outlives_its_message(run: Callable[[str], Run]) -> None:
     looping = run("looping")
-    for mark in ("before", "after_stop", "after_batch"):
+    for mark in ("before", "after_break", "after_stop", "after_batch"):
         assert looping.query(mark).parent_id == "", mark
 
 

@@ -52,7 +52,7 @@ def test_a_message_sent_is_a_producers_span_until_the_broker_has_it(run: Callabl
     sending = run("sending")
     topic = f"{sending.name}-sent"
     span = sending.named(f"send {topic}")[0]
-    assert (span.kind, span.scope.name) == ("PRODUCER", "perfagent.confluent-kafka")
+    assert (span.kind, span.scope.name) == ("PRODUCER", "perfagent.confluent_kafka")
     assert span.attributes == {
         "messaging.operation.name": "send",
         "messaging.operation.type": "send",

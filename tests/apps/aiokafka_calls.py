@@ -112,6 +112,7 @@ async def looping() -> None:
             query(f"body_{record.offset}")
             if record.offset == 2:
                 break
+        query("after_break")
     query("after_stop")
     async with consumer_of(topic, "others") as consumer:
         with tracer.start_as_current_span("request", kind=trace.SpanKind.SERVER):

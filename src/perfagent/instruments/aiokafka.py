@@ -1,16 +1,16 @@
 """aiokafka: a span for each message that is sent, and for each that a task works on; one for each batch.
 
 A message is worked on from when `getone` or a loop over the consumer gives it until the same consumer is asked for the
-next one or is stopped; in a request or in another message's work, where nobody can tell that, it is received and no
-more. What a message holds is not looked at. A message that is sent costs 10 us, its acknowledgement included
-(`python -m benchmarks.instruments aiokafka`).
+next one or is stopped, or the loop is left; in a request or in another message's work, where nobody can tell that, it
+is received and no more. What a message holds is not looked at. A message that is sent costs 10 us, its acknowledgement
+included (`python -m benchmarks.instruments aiokafka`).
 """
 
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.kafka_python import WITH_HEADERS, first_server
-from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, begun
+from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, begun, leave, looping
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
@@ -46,6 +46,7 @@ class AioKafka(Instrument):
             self.replace(module.AIOKafkaProducer, "send", _sending)
             self.replace(module.AIOKafkaProducer, "send_batch", _batching)
             return
+        self.replace(module.AIOKafkaConsumer, "__aiter__", looping)
         self.replace(module.AIOKafkaConsumer, "getone", _getting)
         self.replace(module.AIOKafkaConsumer, "getmany", _polling)
         self.replace(module.AIOKafkaConsumer, "stop", _stopping)
@@ -160,7 +161,7 @@ def _open(
 
 def _getting(getone: Call) -> Call:
     async def wrapper(consumer: Any, *partitions: Any) -> Any:
-        _leave(consumer)
+        leave(consumer)
         began = now()
         record = await getone(consumer, *partitions)
         _begin(consumer, began, record)
@@ -171,7 +172,7 @@ def _getting(getone: Call) -> Call:
 
 def _polling(getmany: Call) -> Call:
     async def wrapper(consumer: Any, *partitions: Any, **options: Any) -> Any:
-        _leave(consumer)
+        leave(consumer)
         began = now()
         batches = await getmany(consumer, *partitions, **options)
         if batches:  # a poll in vain is no operation: programs do many of these
@@ -183,20 +184,10 @@ def _polling(getmany: Call) -> Call:
 
 def _stopping(stop: Call) -> Call:
     async def wrapper(consumer: Any) -> Any:
-        _leave(consumer)
+        leave(consumer)
         return await stop(consumer)
 
     return wrapper
-
-
-def _leave(consumer: Any) -> None:
-    """Ends what the last message was doing."""
-    try:
-        work: Work | None = consumer.__dict__.pop("_perfagent_work", None)
-        if work is not None:
-            work.leave()
-    except Exception:
-        guard.failed("aiokafka")
 
 
 def _begin(consumer: Any, began: int, record: Any) -> None:

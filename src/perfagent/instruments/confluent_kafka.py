@@ -42,7 +42,7 @@ _scope: Scope
 class ConfluentKafka(Instrument):
     """Puts classes of ours in the places of the types of C, and patches what awaits them."""
 
-    name = "confluent-kafka"
+    name = "confluent_kafka"  # as OpenTelemetry calls it
     distribution = "confluent-kafka"
     versions = ("1.9", "3")
     records = "a span a message sent, processed or received; librdkafka's own time until it is acknowledged"
@@ -121,7 +121,7 @@ class Waiting:
         try:
             self.end()
         except Exception:
-            guard.failed("confluent-kafka")
+            guard.failed("confluent_kafka")
 
 
 _all: WeakSet[Waiting] = WeakSet()
@@ -141,7 +141,7 @@ def _initialise(original: Any, owner: Any, args: tuple[Any, ...], options: dict[
     try:
         owner._perfagent = KafkaClient({**(args[0] if args and isinstance(args[0], dict) else {}), **options})
     except Exception:
-        guard.failed("confluent-kafka")
+        guard.failed("confluent_kafka")
 
 
 def _producer(original: Any) -> Any:
@@ -155,7 +155,7 @@ def _producer(original: Any) -> Any:
             try:
                 span, given, named = _open(self, args, options)
             except Exception:
-                guard.failed("confluent-kafka")
+                guard.failed("confluent_kafka")
                 return original.produce(self, *args, **options)
             try:
                 result = original.produce(self, *given, **named)
@@ -188,7 +188,7 @@ def _wait(producer: Any, span: Sending) -> None:
             waiting = producer._perfagent_waiting = Waiting()
         waiting.add(span)
     except Exception:
-        guard.failed("confluent-kafka")
+        guard.failed("confluent_kafka")
 
 
 def _client(owner: Any) -> KafkaClient:
@@ -255,7 +255,7 @@ class Sending(SendSpan):
             else:
                 ends(self, took)
         except Exception:
-            guard.failed("confluent-kafka")
+            guard.failed("confluent_kafka")
         hears, self.hears = self.hears, None
         if hears is not None:
             hears(error, message)
@@ -268,7 +268,7 @@ class Sending(SendSpan):
             if type(inner).__name__ == "KafkaError":
                 self.failure = inner.name()  # type: ignore[union-attr]
         except Exception:
-            guard.failed("confluent-kafka")
+            guard.failed("confluent_kafka")
         self.finish()
 
 
@@ -278,7 +278,7 @@ def _batching(produce_batch: Callable[..., Any]) -> Callable[..., Any]:
             topic = args[0] if args else options.get("topic", "")
             span = BatchSpan(_scope, PRODUCER, current.get(), _client(producer), str(topic))
         except Exception:
-            guard.failed("confluent-kafka")
+            guard.failed("confluent_kafka")
             return produce_batch(producer, *args, **options)
         span.size = 0
         try:
@@ -342,7 +342,7 @@ def _leave(consumer: Any) -> None:
             consumer._perfagent_work = None
             work.leave()
     except Exception:
-        guard.failed("confluent-kafka")
+        guard.failed("confluent_kafka")
 
 
 def _begin(consumer: Any, began: int, message: Any) -> None:
@@ -367,7 +367,7 @@ def _begin(consumer: Any, began: int, message: Any) -> None:
         span.tombstone = message.value() is None
         consumer._perfagent_work = Work(span, carried)
     except Exception:
-        guard.failed("confluent-kafka")
+        guard.failed("confluent_kafka")
 
 
 def _receive(consumer: Any, began: int, messages: Sequence[Any]) -> None:
@@ -391,7 +391,7 @@ def _receive(consumer: Any, began: int, messages: Sequence[Any]) -> None:
             span.partition = partitions.pop()
         span.finish()
     except Exception:
-        guard.failed("confluent-kafka")
+        guard.failed("confluent_kafka")
 
 
 def _awaiting(
@@ -406,7 +406,7 @@ def _awaiting(
                 _client(inner).awaited = True
                 _leave(inner)
             except Exception:
-                guard.failed("confluent-kafka")
+                guard.failed("confluent_kafka")
                 return await call(consumer, *args, **options)
             began = now()
             found = await call(consumer, *args, **options)

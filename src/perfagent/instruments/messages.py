@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from perfagent.runtime import clock, guard, propagation
 from perfagent.runtime.context import baggage, current
+from perfagent.runtime.encoded import MOST
 from perfagent.runtime.messaging import Client, ProcessSpan, ReceiveSpan, SendSpan
 from perfagent.runtime.otlp import wire
 from perfagent.runtime.span import CONSUMER, Scope, Span
@@ -115,6 +118,59 @@ class Work:
             guard.failed("messages")
 
 
+WORK = "_perfagent_work"
+"""Where an object that gives messages keeps what the last one is doing."""
+
+
+def leave(giver: Any) -> None:
+    """Ends what the last message that an object gave is doing."""
+    try:
+        work: Work | None = giver.__dict__.pop(WORK, None)
+        if work is not None:
+            work.leave()
+    except Exception:
+        guard.failed("messages")
+
+
+class Loop:
+    """The iterator of one `async for`, in the place of the object that gives messages.
+
+    When the loop is left, by `break`, `return` or an exception, nobody holds this object any more, and what the last
+    message was doing has ended.
+    """
+
+    __slots__ = ("_giver",)
+
+    def __init__(self, giver: Any) -> None:
+        self._giver = giver
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """That of what it stands for."""
+        return self._giver.__class__
+
+    def __aiter__(self) -> Loop:
+        return self
+
+    def __anext__(self) -> Any:
+        return self._giver.__anext__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._giver, name)
+
+    def __del__(self) -> None:
+        leave(self._giver)
+
+
+def looping(iterate: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """An `__aiter__` whose loop tells when it is left."""
+
+    def wrapper(giver: Any) -> Any:
+        return Loop(iterate(giver))
+
+    return wrapper
+
+
 class BatchSpan(SendSpan):
     """Several messages that are sent in one go, none of which can carry a context."""
 
@@ -132,10 +188,14 @@ class BatchSpan(SendSpan):
 
 
 class GetSpan(ReceiveSpan):
-    """One message that the program asked for by itself."""
+    """One message that the program asked for by itself; nobody knows when it was made."""
 
     __slots__ = ()
     operation = "get"
+
+    def count(self, template: Template) -> None:
+        """Counts the message."""
+        template.messages.record(1)
 
 
 def ends(span: Span, seconds: float) -> None:
@@ -144,18 +204,9 @@ def ends(span: Span, seconds: float) -> None:
 
 
 class Amqp:
-    """What spans of AMQP's messages add; to be mixed in. `topic` is exchange, routing key and queue until a background
-    thread makes a name of these.
-    """
+    """What spans of AMQP's messages add: the routing key. To be mixed in."""
 
     __slots__ = ()
-
-    def template(self: Any) -> Template:
-        """What it shares with others."""
-        if type(self.topic) is tuple:
-            self.topic = destination(*self.topic)
-        found: Template = self.client.template(self.kind, self.operation, self.type, self.topic, self.failure)
-        return found
 
     def batch(self: Any) -> list[bytes]:
         """The routing key, besides what there is to tell anyway."""
@@ -169,6 +220,7 @@ class Publishing(Amqp, SendSpan):
     """A message on its way to an exchange."""
 
     __slots__ = ("routing_key",)
+    routing_key: str
     operation = "publish"
 
 
@@ -176,17 +228,20 @@ class Processing(Amqp, ProcessSpan):
     """A message from a queue that the program works on."""
 
     __slots__ = ("routing_key",)
+    routing_key: str
 
 
 class Getting(Amqp, GetSpan):
     """A message that the program asked a queue for."""
 
     __slots__ = ("routing_key",)
+    routing_key: str
 
 
 ANONYMOUS = "(anonymous)"
 
 
+@lru_cache(MOST)
 def destination(exchange: str, routing_key: str, queue: str = "") -> str:
     """`messaging.destination.name` by the conventions for RabbitMQ: the parts that there are, each once.
 
