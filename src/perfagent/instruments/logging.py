@@ -50,7 +50,7 @@ class Logging(Instrument):
         if settings.log_correlation:
             self.replace(logging.Logger, "makeRecord", _correlating(service_name(settings)))
         if settings.log_level != "off" and "otlp" in settings.logs_exporter:
-            log.connect()
+            log.listen(settings.log_level)
             self.replace(logging.Logger, "callHandlers", _sending(getattr(logging, settings.log_level.upper())))
 
 
@@ -102,7 +102,7 @@ def _sending(least: int) -> Callable[[Any], Any]:
                 log.written.discard(get_ident())
             original(logger, record)
             try:
-                if record.levelno >= least and not (log.written and get_ident() in log.written):
+                if record.levelno >= least and not log.is_sent_by_another():
                     send(record)
             except Exception:
                 guard.failed("logging")
@@ -115,6 +115,7 @@ def _sending(least: int) -> Callable[[Any], Any]:
         nonlocal least, now
         before, now = now, str(level or options.current().log_level)
         least = logging.CRITICAL * 1000 if now == "off" else getattr(logging, now.upper())
+        log.listen(now)
         return {"before": before, "now": now}
 
     outbox.commands["log_level"] = change

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
+
 from perfagent.runtime import outbox
 
 TYPE_CHECKING = False
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
 
 written: set[int] = set()
 """Threads that wrote by the API since `logging` last looked: so does a handler of OpenTelemetry's with its record."""
+above: set[int] = set()
+"""Threads in which a library above `logging` sends the record that they are busy with."""
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50, "off": 50_000}
+least = LEVELS["off"]
+"""The level, in the numbers of `logging`, from which records are sent."""
 
 
 class LogRecord:
@@ -73,6 +80,19 @@ def emit(record: LogRecord) -> None:
     outbox.logs.append(record)
     if waiting >= outbox.CROWDED:
         outbox.wake()
+
+
+def is_sent_by_another() -> bool:
+    """Whether the record that this thread is about to send through `logging` is sent by somebody else."""
+    thread = get_ident()
+    return thread in written or thread in above
+
+
+def listen(level: str) -> None:
+    """Sends records from a level on, a key of LEVELS; called again where that changes."""
+    global least
+    least = LEVELS[level.lower()]
+    connect()
 
 
 def connect() -> None:

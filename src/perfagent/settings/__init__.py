@@ -224,7 +224,10 @@ class Settings(Table):
         "PERFAGENT_SCRUB_PATTERN", "", "A regular expression of what else is replaced there, such as `cust-[0-9]{6}`."
     )
     log_correlation = Flag(
-        "OTEL_PYTHON_LOG_CORRELATION", True, "Puts otelTraceID, otelSpanID and otelServiceName on every log record."
+        "OTEL_PYTHON_LOG_CORRELATION",
+        True,
+        "Puts otelTraceID, otelSpanID and otelServiceName on every log record; trace_id, span_id and trace_flags on what "
+        "structlog and loguru write.",
     )
     query_callers = Choice(
         "PERFAGENT_QUERY_CALLERS",
