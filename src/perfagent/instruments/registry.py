@@ -30,6 +30,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     ("aiohttp-server", "perfagent.instruments.aiohttp_server", ("aiohttp.web_protocol",)),
+    ("quart", "perfagent.instruments.quart", ("quart.app", "quart.ctx")),
     ("tornado", "perfagent.instruments.tornado", ("tornado.web",)),
     ("sqlite3", "perfagent.instruments.sqlite3", ("sqlite3",)),
     ("aiosqlite", "perfagent.instruments.aiosqlite", ("aiosqlite",)),
@@ -51,6 +52,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("elastic_transport", "elasticsearch._otel", "elasticsearch.transport", "elasticsearch._async.transport"),
     ),
     ("sqlalchemy", "perfagent.instruments.sqlalchemy", ("sqlalchemy",)),
+    ("pymemcache", "perfagent.instruments.pymemcache", ("pymemcache.client.base",)),
     ("redis", "perfagent.instruments.redis", ("redis", "redis.asyncio")),
     ("kafka", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),
     (
@@ -65,7 +67,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "dramatiq",
         "perfagent.instruments.dramatiq",
-        ("dramatiq.worker", *(f"dramatiq.brokers.{name}" for name in ("redis", "rabbitmq", "stub"))),
+        ("dramatiq.broker", "dramatiq.worker", *(f"dramatiq.brokers.{name}" for name in ("redis", "rabbitmq", "stub"))),
     ),
     (
         "celery",
@@ -97,7 +99,11 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("opentelemetry.trace", "opentelemetry.baggage", "opentelemetry.metrics", "opentelemetry._logs"),
     ),
     ("logging", "perfagent.instruments.logging", ("logging",)),
-    ("neighbours", "perfagent.instruments.neighbours", ("sentry_sdk.transport", "elasticapm.transport.http")),
+    (
+        "neighbours",
+        "perfagent.instruments.neighbours",
+        ("sentry_sdk.transport", "elasticapm.transport.http", "elasticapm.utils.cloud"),
+    ),
     ("structlog", "perfagent.instruments.structlog", ("structlog._base",)),
     ("loguru", "perfagent.instruments.loguru", ("loguru._logger",)),
     (

@@ -7,7 +7,7 @@ import os
 import sys
 
 from perfagent.instruments.base import disguise
-from perfagent.launch import fork, signals
+from perfagent.launch import environment, fork, signals
 from perfagent.runtime import configure, flight, guard
 
 TYPE_CHECKING = False
@@ -94,6 +94,13 @@ def _executing(execute: Callable[..., NoReturn], send: Callable[[], object]) -> 
 
     def wrapper(*arguments: Any, **options: Any) -> NoReturn:
         _guarded(send)
+        try:
+            if len(arguments) > 2:
+                arguments = (*arguments[:2], environment.with_us_first(arguments[2]))
+            elif "env" not in options:
+                environment.stay_first(os.environ)
+        except Exception:
+            guard.failed("environment")
         recorder = flight.recorder
         if recorder is None:
             execute(*arguments, **options)
