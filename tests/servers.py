@@ -149,6 +149,13 @@ def running_redis(*options: str) -> Iterator[tuple[str, Path]]:
 @pytest.fixture(scope="session")
 def memcached() -> Iterator[str]:
     """The address, `host:port`, of a running Memcached, empty at first."""
+    with running_memcached() as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running_memcached() -> Iterator[str]:
+    """The address of a Memcached of one's own, as in `memcached`."""
     program = find("memcached", "apt-get install memcached")
     with directory_of("memcache") as directory:
         port = find_free_port()

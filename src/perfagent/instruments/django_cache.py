@@ -1,4 +1,4 @@
-"""Django's caches: hits and misses by alias, whatever the backend; those in Redis are counted by its instrument."""
+"""Django's caches: hits and misses by alias, whatever the backend; those of redis and pymemcache are counted below."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from perfagent.instruments.base import Instrument
 
-LEFT_OUT = ("redis", "dummy")
-"""Words in the name of a backend that is not counted: the one is counted below, the other finds nothing by design."""
+LEFT_OUT = ("redis", "pymemcache", "dummy")
+"""Words in the name of a backend that is not counted: two are counted below, the third finds nothing by design."""
 _caches: WeakKeyDictionary[Any, Lookups] = WeakKeyDictionary()
 _inside: ContextVar[bool] = ContextVar("perfagent_django_cache", default=False)
 _absent = object()

@@ -67,7 +67,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "dramatiq",
         "perfagent.instruments.dramatiq",
-        ("dramatiq.broker", "dramatiq.worker", *(f"dramatiq.brokers.{name}" for name in ("redis", "rabbitmq", "stub"))),
+        ("dramatiq.worker", *(f"dramatiq.brokers.{name}" for name in ("redis", "rabbitmq", "stub"))),
     ),
     (
         "celery",
@@ -99,11 +99,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("opentelemetry.trace", "opentelemetry.baggage", "opentelemetry.metrics", "opentelemetry._logs"),
     ),
     ("logging", "perfagent.instruments.logging", ("logging",)),
-    (
-        "neighbours",
-        "perfagent.instruments.neighbours",
-        ("sentry_sdk.transport", "elasticapm.transport.http", "elasticapm.utils.cloud"),
-    ),
+    ("neighbours", "perfagent.instruments.neighbours", ("sentry_sdk.transport", "elasticapm.transport.http")),
     ("structlog", "perfagent.instruments.structlog", ("structlog._base",)),
     ("loguru", "perfagent.instruments.loguru", ("loguru._logger",)),
     (

@@ -226,8 +226,8 @@ class Settings(Table):
     log_correlation = Flag(
         "OTEL_PYTHON_LOG_CORRELATION",
         True,
-        "Puts otelTraceID, otelSpanID and otelServiceName on every log record; trace_id, span_id and trace_flags on what "
-        "structlog and loguru write.",
+        "Puts otelTraceID, otelSpanID and otelServiceName on every record; trace_id, span_id and trace_flags on "
+        "what structlog and loguru write.",
     )
     query_callers = Choice(
         "PERFAGENT_QUERY_CALLERS",

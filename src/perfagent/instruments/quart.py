@@ -1,0 +1,70 @@
+"""Quart: its applications are measured whoever calls them, its rules name the spans, its unhandled errors are told."""
+
+from __future__ import annotations
+
+from types import MethodType
+
+from perfagent.instruments import asgi
+from perfagent.instruments.answering import unhandled
+from perfagent.instruments.base import Instrument
+from perfagent.runtime import guard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import ModuleType
+    from typing import Any
+
+    Asgi = Callable[[Any, Any, Any, Any], Awaitable[None]]
+
+
+class Quart(Instrument):
+    """Patches `Quart.__call__`, the matching of rules, and where an unhandled exception is answered."""
+
+    name = "quart"
+    distribution = "quart"
+    versions = ("0.18", "2")
+    records = "the route of a request, its exception; websockets"
+
+    def patch(self, module: ModuleType) -> None:
+        if module.__name__ == "quart.app":
+            self.replace(module.Quart, "__call__", self._application)
+            self.replace(module.Quart, "handle_exception", _handling)
+            self.replace(module.Quart, "handle_websocket_exception", _handling)
+        else:
+            self.replace(module._BaseRequestWebsocketContext, "match_request", _matching)
+
+    def _application(self, call: Asgi) -> Asgi:
+        instrument = self.scope
+
+        async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
+            if scope["type"] == "lifespan" or type(send) is asgi.Response:
+                await call(app, scope, receive, send)
+            else:
+                await asgi.call(instrument, MethodType(call, app), scope, receive, send)
+
+        return __call__
+
+
+def _matching(match: Callable[[Any], None]) -> Callable[[Any], None]:
+    def match_request(context: Any) -> None:
+        match(context)
+        try:
+            rule = context.request_websocket.url_rule
+            if rule is not None:  # else 404, 405 or a redirect to the rule's own spelling
+                asgi.route(rule.rule)
+        except Exception:
+            guard.failed("quart")
+
+    return match_request
+
+
+def _handling(handle: Callable[[Any, Exception], Awaitable[Any]]) -> Callable[[Any, Exception], Awaitable[Any]]:
+    async def wrapper(app: Any, error: Exception) -> Any:
+        unhandled(error, "quart")
+        return await handle(app, error)
+
+    return wrapper
+
+
+instrument = Quart()
