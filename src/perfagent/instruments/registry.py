@@ -31,6 +31,11 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("aiohttp-server", "perfagent.instruments.aiohttp_server", ("aiohttp.web_protocol",)),
     ("quart", "perfagent.instruments.quart", ("quart.app", "quart.ctx")),
+    (
+        "sanic",
+        "perfagent.instruments.sanic",
+        ("sanic.server.protocols.http_protocol", "sanic.router", "sanic.handlers.error"),
+    ),
     ("tornado", "perfagent.instruments.tornado", ("tornado.web",)),
     ("sqlite3", "perfagent.instruments.sqlite3", ("sqlite3",)),
     ("aiosqlite", "perfagent.instruments.aiosqlite", ("aiosqlite",)),
