@@ -32,6 +32,10 @@ def apply(settings: Settings) -> None:
     propagation.carry_baggage = "baggage" in settings.propagators
     http.capture_query = settings.capture_query
     headers.configure(settings)
+    if not settings.scrub or settings.scrub_pattern:
+        from perfagent.runtime import scrub
+
+        scrub.configure(settings)
     if settings.profiling:
         from perfagent.runtime import profile
 

@@ -23,9 +23,12 @@ def failed(place: str) -> None:
         raise
     count = failures[place] = failures.get(place, 0) + 1
     if count == 1:
+        from perfagent.runtime import scrub
+
         error = sys.exc_info()[1]
+        said = scrub.text(str(error))
         print(
-            f"perfagent: its own {place} failed ({type(error).__name__}: {error}); the program is not affected, "
+            f"perfagent: its own {place} failed ({type(error).__name__}: {said}); the program is not affected, "
             "further failures of this kind are only counted",
             file=sys.stderr,
             flush=True,

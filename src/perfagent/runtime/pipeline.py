@@ -450,7 +450,9 @@ class Pipeline:
     def say(self, message: str) -> None:
         """One line on standard error, unless PERFAGENT_QUIET."""
         if not self.settings.quiet:
-            print(f"perfagent: {message}", file=sys.stderr, flush=True)
+            from perfagent.runtime import scrub
+
+            print(f"perfagent: {scrub.text(message)}", file=sys.stderr, flush=True)
 
     def encoded_resource(self) -> bytes:
         """The content of an OTLP Resource message, made when first needed."""

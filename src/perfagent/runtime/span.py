@@ -359,6 +359,8 @@ def _encode_details(details: Details) -> bytes:
     for name, time, attributes, lost in details.events:
         event = wire.fixed64(1, time) + wire.text(2, name) + wire.attributes(3, attributes)
         parts.append(wire.message(11, event + wire.integer(4, lost) if lost else event))
+        if name == "exception":
+            attributes = _scrubbed(attributes)
     if details.lost_events:
         parts.append(wire.integer(12, details.lost_events))
     for trace_id, span_id, state, flags, attributes, lost in details.links:
@@ -368,12 +370,25 @@ def _encode_details(details: Details) -> bytes:
     if details.lost_links:
         parts.append(wire.integer(14, details.lost_links))
     if details.status:
-        status = wire.text(2, details.message) if details.message else b""
+        status = b""
+        if details.message:
+            from perfagent.runtime import scrub
+
+            status = wire.text(2, scrub.text(str(details.message)))
         parts.append(wire.message(15, status + wire.integer(3, details.status)))
     return b"".join(parts)
 
 
 def type_name(error: BaseException) -> str:
     """The name of an exception's type, with its module unless that is `builtins`."""
+def _scrubbed(attributes: dict[str, object]) -> dict[str, object]:
+    """What an exception says, without secrets that it quotes."""
+    from perfagent.runtime import scrub
+
+    said = ("exception.message", "exception.stacktrace")
+    return {key: scrub.text(value) if key in said and isinstance(value, str) else value
+            for key, value in attributes.items()}  # fmt: skip
+
+
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

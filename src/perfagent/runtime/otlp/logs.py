@@ -24,25 +24,28 @@ def encode(resource: bytes, records: Iterable[LogRecord]) -> tuple[bytes, int]:
     count = 0
     for record in records:
         try:
-            by_scope.setdefault(record.scope, []).append(wire.message(2, _record(record)))
+            encoded = wire.message(2, _record(record))
+            by_scope.setdefault(record.scope, []).append(encoded)
             count += 1
         except Exception:
             outbox.drop("log", "encode_error", 1)
             guard.failed("encoder")
     parts = [wire.message(1, resource)]
-    for scope, encoded in by_scope.items():
+    for scope, of_scope in by_scope.items():
         schema = wire.text(3, scope.schema_url) if scope.schema_url else b""
-        parts.append(wire.message(2, b"".join((wire.message(1, scope.encoded), *encoded, schema))))
+        parts.append(wire.message(2, b"".join((wire.message(1, scope.encoded), *of_scope, schema))))
     return wire.message(1, b"".join(parts)), count
 
 
 def _record(record: LogRecord) -> bytes:
+    from perfagent.runtime import scrub
+
     parts = [
         wire.fixed64(1, record.time) if record.time else b"",
         wire.integer(2, record.severity) if record.severity else b"",
         wire.text(3, record.level) if record.level else b"",
-        wire.message(5, wire.any_value(record.body)),
-        wire.attributes(6, record.attributes),
+        wire.message(5, wire.any_value(scrub.values(record.body))),
+        wire.attributes(6, scrub.values(record.attributes)),
         wire.integer(7, record.lost) if record.lost else b"",
         wire.fixed32(8, record.flags) if record.flags else b"",
     ]

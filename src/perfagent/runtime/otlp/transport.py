@@ -82,9 +82,16 @@ def destinations(settings: Settings) -> dict[str, Destination]:
             found[signal] = Destination(url, headers)
         except ValueError as error:
             settings.report(
-                f"OTEL_EXPORTER_OTLP_ENDPOINT={url!r} is not accepted: {error}; {signal} go nowhere until it is one"
+                f"OTEL_EXPORTER_OTLP_ENDPOINT={_shown(url)!r} is not accepted: {_shown(str(error))}; "
+                f"{signal} go nowhere until it is one"
             )
     return found
+
+
+def _shown(text: str) -> str:
+    from perfagent.runtime import scrub
+
+    return scrub.text(text)
 
 
 def _from_jaeger(settings: Settings) -> str:
@@ -95,7 +102,8 @@ def _from_jaeger(settings: Settings) -> str:
     host = rest.partition("/")[0].rpartition("@")[2]
     name = host[: host.rindex(":")] if host.rpartition(":")[2].isdecimal() else host
     url = f"{scheme or 'http'}://{name}:4318"
-    settings.report(f"JAEGER_ENDPOINT={settings.jaeger_endpoint!r} is of a protocol that is gone; sending to {url}")
+    given = _shown(settings.jaeger_endpoint)
+    settings.report(f"JAEGER_ENDPOINT={given!r} is of a protocol that is gone; sending to {url}")
     return url
 
 
@@ -283,9 +291,9 @@ def _retry_after(header: str | None) -> float | None:
 
         try:
             seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError, IndexError):
             return None
-    return min(max(seconds, 0.0), 300.0)
+    return min(max(seconds, 0.0), 300.0) if seconds == seconds else None  # not where it is NaN
 
 
 def rejected(response: bytes) -> int:

@@ -5,7 +5,7 @@ Rules: https://protobuf.dev/programming-guides/encoding/ and opentelemetry/proto
 
 from __future__ import annotations
 
-from struct import Struct
+from struct import Struct, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,8 +73,11 @@ def fixed32(field: int, value: int) -> bytes:
 
 
 def double(field: int, value: float) -> bytes:
-    """A double field."""
-    return tag(field, FIXED64) + _double(value)
+    """A double field; a whole number beyond all doubles becomes infinite."""
+    try:
+        return tag(field, FIXED64) + _double(value)
+    except error:
+        return tag(field, FIXED64) + _double(float("inf") if value > 0 else float("-inf"))
 
 
 def any_value(value: object, depth: int = 0) -> bytes:  # noqa: C901 - one branch a type of the protocol
@@ -89,7 +92,7 @@ def any_value(value: object, depth: int = 0) -> bytes:  # noqa: C901 - one branc
     if isinstance(value, int):
         if -(1 << 63) <= value < 1 << 63:
             return integer(3, value)
-        return text(1, str(value)[:LONGEST])
+        return text(1, _digits(value))
     if isinstance(value, float):
         return double(4, value)
     if isinstance(value, bytes):
@@ -102,6 +105,14 @@ def any_value(value: object, depth: int = 0) -> bytes:  # noqa: C901 - one branc
         if hasattr(value, "items"):
             return message(6, b"".join(key_value(1, str(key), part, depth + 1) for key, part in value.items()))
     return text(1, str(value)[:LONGEST])
+
+
+def _digits(value: int) -> str:
+    """A number in decimal digits, or in hexadecimal ones where Python refuses to make these of so many."""
+    try:
+        return str(value)[:LONGEST]
+    except ValueError:
+        return hex(value)[:LONGEST]
 
 
 _keys: dict[str, bytes] = {}
