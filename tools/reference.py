@@ -18,7 +18,7 @@ from perfagent.resilience import limits, replication
 from perfagent.resilience.budgets import budget
 from perfagent.resilience.deprecations import ledger
 from perfagent.rum import page
-from perfagent.runtime import breaker, db, http, messaging, metric, profile, retries, rpc, selfmetrics
+from perfagent.runtime import breaker, db, genai, http, messaging, metric, profile, retries, rpc, selfmetrics
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
 from perfagent.runtime.spool import measures as spooled
@@ -37,6 +37,7 @@ GROUPS = {
     "perfagent.db": "Databases",
     "perfagent.messaging": "Messages",
     "perfagent.rpc": "Remote procedure calls",
+    "perfagent.genai": "Language models",
     "perfagent.cache": "Caches of the library, and Redis",
     "perfagent.breaker": "Circuit breakers",
     "perfagent.retry": "Retries",
@@ -100,6 +101,7 @@ def declared() -> Iterable[Instrument]:
     assert http.server_duration in metric.registry.instruments.values()
     assert db.duration in metric.registry.instruments.values()
     assert rpc.client_duration in metric.registry.instruments.values()
+    assert genai.duration in metric.registry.instruments.values()
     profile.metrics("perfagent")
     middleware.duration()
     messaging.ages()

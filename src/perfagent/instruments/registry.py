@@ -68,11 +68,11 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("aiokafka", "perfagent.instruments.aiokafka", ("aiokafka.producer.producer", "aiokafka.consumer.consumer")),
     ("pika", "perfagent.instruments.pika", ("pika.channel", "pika.adapters.blocking_connection")),
     ("aio-pika", "perfagent.instruments.aio_pika", ("aiormq.channel", "aio_pika.queue", "aio_pika.robust_queue")),
-    ("rq", "perfagent.instruments.rq", ("rq.queue", "rq.job", "rq.worker", "rq.scheduler")),
+    ("rq", "perfagent.instruments.rq", ("rq.queue", "rq.job", "rq.worker", "rq.scheduler", "rq.suspension")),
     (
         "dramatiq",
         "perfagent.instruments.dramatiq",
-        ("dramatiq.worker", *(f"dramatiq.brokers.{name}" for name in ("redis", "rabbitmq", "stub"))),
+        ("dramatiq.broker", "dramatiq.worker", *(f"dramatiq.brokers.{name}" for name in ("redis", "rabbitmq", "stub"))),
     ),
     (
         "celery",
@@ -104,7 +104,11 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("opentelemetry.trace", "opentelemetry.baggage", "opentelemetry.metrics", "opentelemetry._logs"),
     ),
     ("logging", "perfagent.instruments.logging", ("logging",)),
-    ("neighbours", "perfagent.instruments.neighbours", ("sentry_sdk.transport", "elasticapm.transport.http")),
+    (
+        "neighbours",
+        "perfagent.instruments.neighbours",
+        ("sentry_sdk.transport", "elasticapm.transport.http", "elasticapm.utils.cloud"),
+    ),
     ("structlog", "perfagent.instruments.structlog", ("structlog._base",)),
     ("loguru", "perfagent.instruments.loguru", ("loguru._logger",)),
     (
