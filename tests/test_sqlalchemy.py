@@ -11,6 +11,7 @@ from tests.agent import agent_env
 from tests.queries import ROOT, Run
 
 if TYPE_CHECKING:
+    from tests.conftest import RunText
     from pathlib import Path
 
     from tests.conftest import RunProgram
@@ -163,3 +164,17 @@ def pool(point: Point) -> str:
 
 def operations(run: Run, parent: str) -> list[object]:
     return [span.attributes["db.operation.name"] for span in run.below(parent)]
+
+
+def test_an_engine_takes_all_the_options_that_it_takes_without_us(run_text: RunText) -> None:
+    """SQLAlchemy reads in the code of `Engine.__init__` which options are an engine's."""
+    run_text(
+        """
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(
+            "sqlite://", echo=False, execution_options={"a": 1}, logging_name="x", hide_parameters=True
+        )
+        assert (engine.get_execution_options()["a"], engine.logging_name, engine.hide_parameters) == (1, "x", True)
+        """
+    )

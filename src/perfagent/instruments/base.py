@@ -144,6 +144,25 @@ def passed_over(function: Function) -> Function:
     return function
 
 
+def with_parameters_of(original: Any, wrapper: Any) -> Any:
+    """A function that calls `wrapper` and has the parameters of `original` in its code, too.
+
+    For a library that reads them there by itself, as SQLAlchemy does to learn which options an engine takes: `disguise`
+    shows the original's to `inspect.signature`, not to who looks at `__code__`. It costs a call more.
+
+    Args:
+        original: a function; where it is none, or has `*` or `/` among its parameters, `wrapper` comes back as it is.
+        wrapper: takes any arguments.
+    """
+    code = getattr(original, "__code__", None)
+    if code is None or code.co_flags & 0x0C or code.co_kwonlyargcount or code.co_posonlyargcount:  # *args, **options
+        return wrapper
+    names = ", ".join(code.co_varnames[: code.co_argcount])
+    function = eval(compile(f"lambda {names}: __wrapper__({names})", __file__, "eval"), {"__wrapper__": wrapper})  # noqa: S307
+    function.__defaults__ = original.__defaults__
+    return function
+
+
 def _is_coroutine_function(function: Any) -> bool:
     """As `inspect.iscoroutinefunction`, which frameworks choose by, without importing `inspect`."""
     code = getattr(function, "__code__", None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import perf_counter
 
 from perfagent.instruments import load, pools
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, passed_over, with_parameters_of
 from perfagent.instruments.dbapi import Driver, size
 from perfagent.runtime import guard
 from perfagent.runtime.context import current
@@ -73,7 +73,7 @@ class SQLAlchemy(Instrument):
             except Exception:
                 guard.failed("sqlalchemy")
 
-        return __init__
+        return with_parameters_of(initialise, passed_over(__init__))  # type: ignore[no-any-return]
 
     def _taking(self, take: Callable[..., Any]) -> Callable[..., Any]:
         def raw_connection(engine: Any, *args: Any, **options: Any) -> Any:
