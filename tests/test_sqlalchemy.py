@@ -11,10 +11,9 @@ from tests.agent import agent_env
 from tests.queries import ROOT, Run
 
 if TYPE_CHECKING:
-    from tests.conftest import RunText
     from pathlib import Path
 
-    from tests.conftest import RunProgram
+    from tests.conftest import RunProgram, RunText
     from tests.otlp import Point, Receiver
     from tests.servers import MysqlServer
 

@@ -173,7 +173,7 @@ def _advancing(advance: Call) -> Call:
     async def wrapper(iterator: Any) -> Any:
         leave(iterator)
         message = await advance(iterator)
-        work = _begin(iterator._amqp_queue, message)
+        work = _begin(getattr(iterator, "_amqp_queue", None), message)
         if work is not None:
             iterator._perfagent_work = work
         return message

@@ -8,7 +8,7 @@ included (`python -m benchmarks.instruments aiokafka`).
 
 from __future__ import annotations
 
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, passed_over
 from perfagent.instruments.kafka_python import WITH_HEADERS, first_server
 from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, begun, leave, looping
 from perfagent.runtime import guard, propagation
@@ -121,6 +121,7 @@ def _batching(send_batch: Call) -> Call:
     return wrapper
 
 
+@passed_over
 async def _followed(span: Sending, sending: Awaitable[Any]) -> Any:
     try:
         future = await sending

@@ -104,7 +104,8 @@ def _naming(span: Call) -> Call:
     """Wraps what opens the client's own span: it tells the operation and the index, which the path only suggests."""
 
     def wrapper(telemetry: Any, method: Any, *args: Any, **options: Any) -> Any:
-        if telemetry.enabled and not _is_ours():  # the program's own tracing: those spans are its own business
+        # The program's own tracing: those spans are its own business.
+        if getattr(telemetry, "enabled", False) and not _is_ours():
             return span(telemetry, method, *args, **options)
         try:
             from elastic_transport import OpenTelemetrySpan

@@ -95,7 +95,7 @@ def _blocking(make: Call) -> Call:
     """For a call that its thread waits for: returns the call's state, whatever became of it."""
 
     def wrapper(callable_: Any, *args: Any, **options: Any) -> Any:
-        span = _open(callable_._method, callable_)
+        span = _open(getattr(callable_, "_method", b""), callable_)
         if span is None:
             return make(callable_, *args, **options)
         args, options = _carrying(span, args, options)
@@ -116,7 +116,7 @@ def _starting(make: Call) -> Call:
     """For a call that goes on while the program does: a future, or a stream of responses."""
 
     def wrapper(callable_: Any, *args: Any, **options: Any) -> Any:
-        span = _open(callable_._method, callable_)
+        span = _open(getattr(callable_, "_method", b""), callable_)
         if span is None:
             return make(callable_, *args, **options)
         args, options = _carrying(span, args, options)

@@ -203,7 +203,8 @@ def _begin(channel: Any, method: Any, properties: Any, queue: Any) -> Work | Non
 def _getting(get: Call) -> Call:
     def wrapper(channel: Any, queue: Any, *args: Any, **options: Any) -> Any:
         began = now()
-        method, properties, _body = found = get(channel, queue, *args, **options)
+        found = get(channel, queue, *args, **options)
+        method, properties, _body = found or (None, None, None)
         if method is not None:  # asking in vain is no operation: programs do a lot of that
             try:
                 header = _looked_up(properties)("traceparent")

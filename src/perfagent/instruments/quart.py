@@ -38,10 +38,14 @@ class Quart(Instrument):
         instrument = self.scope
 
         async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
-            if scope["type"] == "lifespan" or type(send) is asgi.Response:
-                await call(app, scope, receive, send)
-            else:
+            try:
+                measured = scope["type"] != "lifespan" and type(send) is not asgi.Response
+            except Exception:  # no ASGI: what the application makes of it is its own business
+                measured = False
+            if measured:
                 await asgi.call(instrument, MethodType(call, app), scope, receive, send)
+            else:
+                await call(app, scope, receive, send)
 
         return __call__
 

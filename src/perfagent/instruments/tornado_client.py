@@ -97,14 +97,14 @@ def _ending(span: ClientSpan, callback: Callback) -> Callback:
 
 def _receiving(receive: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def wrapper(connection: Any, first_line: Any, headers: Any) -> None:
-        span = vars(connection.request).get("_perfagent")
-        if span is not None and first_line.code >= 200 and not span.ended:
-            try:
+        try:
+            span = vars(connection.request).get("_perfagent")
+            if span is not None and first_line.code >= 200 and not span.ended:
                 _answered(span, first_line.code, headers)
                 span.version = first_line.version.partition("/")[2]
-            except Exception:
-                guard.failed("tornado-client")
-            span.finish()
+                span.finish()
+        except Exception:
+            guard.failed("tornado-client")
         await receive(connection, first_line, headers)
 
     return wrapper
