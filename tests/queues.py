@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,3 +63,56 @@ class Run:
         """All spans and metrics that left the process; what it logs is its own affair."""
         bodies = [request.body for request in self.receiver.requests if not request.path.endswith("/logs")]
         return b"".join(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body for body in bodies)
+
+
+class Queue:
+    """A worker under the agent, and clients that send to it; `printed` is what one of these said.
+
+    Args:
+        receiver: of what all of them tell.
+        directory: for what they write.
+        worker: the worker's command.
+        app: the client's path, which is called with a word.
+        env: where the broker is.
+    """
+
+    def __init__(self, receiver: Receiver, directory: Path, worker: tuple[str, ...], app: str, **env: str) -> None:
+        self.printed = ""
+        self._clients: set[object] = set()
+        self.receiver, self._app, self._directories = receiver, app, (directory / str(n) for n in itertools.count())
+        self.env = agent_env(receiver, HOME=str(directory), PYTHONPATH=str(ROOT), **env)
+        self.worker = Program(("perfagent", "run", *worker), directory, self.env, ROOT)
+
+    def send(self, word: str) -> str:
+        """What a client prints that sends something and waits for it."""
+        directory = next(self._directories)
+        directory.mkdir()
+        program = Program(("perfagent", "run", "python", str(ROOT / self._app), word), directory, self.env, ROOT)
+        self._clients.add(program.pid)
+        try:
+            return program.check(60).strip()
+        finally:
+            program.stop()
+
+    def spans(self, name: str, count: int = 1) -> list[Span]:
+        """The spans of that name by their start, as soon as there are so many."""
+        found = self.receiver.wait_for_spans(count, 20, where=lambda span: span.name == name)
+        return sorted(found, key=lambda span: span.start)
+
+    def below(self, parent: Span, name: str, count: int = 1) -> list[Span]:
+        """Those below one span, by their start, as soon as there are so many."""
+        found = self.receiver.wait_for_spans(
+            count, 20, where=lambda span: span.name == name and span.parent_id == parent.span_id
+        )
+        return sorted(found, key=lambda span: span.start)
+
+    def orphans(self) -> set[str]:
+        """The names of what a worker's processes asked Redis for with nobody above it."""
+        self.receiver.wait_until_quiet(0.5)
+        return {
+            span.name
+            for span in self.receiver.spans
+            if not span.parent_id
+            and span.attributes.get("db.system.name") == "redis"
+            and span.resource["process.pid"] not in self._clients
+        }
