@@ -21,6 +21,8 @@ from tests.program import Program, find_free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.conftest import RunText
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -354,3 +356,38 @@ def test_headers_that_can_be_gone_through_only_once_reach_the_server() -> None:
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     asyncio.run(asgi.call(asgi.instrument.scope, app, scope, app, send))  # type: ignore[arg-type]
     assert sent == fields
+
+
+def test_a_finished_requests_memory_is_free_without_the_garbage_collector(run_text: RunText) -> None:
+    """A program may have turned it off; 5000 requests of 50 KB of headers would be 250 MB."""
+    told = run_text(
+        """
+        import asyncio, gc, resource
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Route
+
+        async def hello(request):
+            return PlainTextResponse("hello")
+
+        async def no_more(message):
+            pass
+
+        async def main():
+            app = Starlette(routes=[Route("/", hello)])
+            gc.collect()
+            gc.disable()
+            for number in range(5000):
+                headers = [(b"x-large", b"%d" % number * 10_000)]
+                scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "query_string": b""}
+                await app(scope, None, no_more)
+                if number % 250 == 0:
+                    await asyncio.sleep(0.02)
+                if number == 500:
+                    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+        asyncio.run(main())
+        """
+    )
+    assert int(told.stdout) < 100_000  # kB

@@ -41,21 +41,24 @@ def merge(into: dict[str, object], attributes: Mapping[Any, object], most: int) 
         return 0
     lost = 0
     for key, value in attributes.items():
-        if type(key) is not str:
-            key = _key(key)
         lost += put(into, key, value, most)
     return lost
 
 
 def put(into: dict[str, object], key: str, value: object, most: int) -> int:
-    """Sets one attribute as `merge` does; a key that is no text is left out."""
-    if not key or not isinstance(key, str) or most <= 0:
-        return 1
+    """Sets one attribute as `merge` does; a value whose own class raises when it is looked at is left out."""
     kind = type(value)
-    if kind is str:
-        cleaned: object = value if len(value) <= Limits.length else value[: Limits.length]  # type: ignore[arg-type,index]
-    else:
-        cleaned = value if kind in _PLAIN else clean(value)
+    try:
+        if type(key) is not str:
+            key = _key(key)
+        if not key or most <= 0 or len(key) > Limits.length:
+            return 1
+        if kind is str:
+            cleaned: object = value if len(value) <= Limits.length else value[: Limits.length]  # type: ignore[arg-type,index]
+        else:
+            cleaned = value if kind in _PLAIN else clean(value)
+    except Exception:  # the program's; one that is in itself, too, for the interpreter's limit of recursion
+        return 1
     into.pop(key, None)  # a value set again is a young one
     lost = 0
     if len(into) >= most:
@@ -88,7 +91,7 @@ def text_of(value: object) -> str:
 
 def _key(key: object) -> str:
     if isinstance(key, str):
-        return key
+        return str.__str__(key)  # of a class of its own, which may have a hash of its own
     return text_of(key) if key and _has_text(key) else ""
 
 
@@ -100,15 +103,28 @@ def _has_text(value: object) -> bool:
 
 def cleaned(attributes: Mapping[Any, object]) -> dict[str, object]:
     """A copy of attributes that no count limits: a metric's, a scope's."""
-    return {name: clean(value) for key, value in attributes.items() if (name := _key(key))}
+    kept: dict[str, object] = {}
+    for key, value in attributes.items():
+        put(kept, key, value, len(attributes))
+    return kept
 
 
 def identity(value: object) -> object:
-    """Something hashable that is the same for two values that mean the same; 1, 1.0 and True do not."""
+    """Something hashable that is the same for two values that mean the same; 1, 1.0 and True do not.
+
+    Where the program's own class raises, or a value is in itself, it is the same as that of every such value.
+    """
+    try:
+        return _identity(value)
+    except Exception:
+        return "unknown", type(value).__name__
+
+
+def _identity(value: object) -> object:
     if isinstance(value, (str, bytes, bool, int, float)) or value is None:
         return type(value).__name__, value
     if isinstance(value, Mapping):
-        return "map", frozenset((_key(key), identity(part)) for key, part in value.items())
+        return "map", frozenset((_key(key), _identity(part)) for key, part in value.items())
     if isinstance(value, Sequence):
-        return "list", tuple(map(identity, value))
+        return "list", tuple(map(_identity, value))
     return "text", text_of(value)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Caller = tuple[CodeType, int]  # code, and the offset of the instruction in it
 
+LONGEST_KEPT = 16_384  # characters; a longer statement is not remembered
 FIRST = 4  # calls of a statement whose callers are looked for in any case
 SLOW = 10_000_000  # ns
 ONE_IN_32 = b"\x08"  # what one span identifier in 32 is below
@@ -58,6 +59,8 @@ def look(span: QuerySpan) -> Caller | None:
 def _is_welcome(query: object, now: int) -> bool:
     """Whether a statement is among its first calls, as long as there are not too many such statements."""
     global _left, _until
+    if isinstance(query, str) and len(query) > LONGEST_KEPT:
+        return False
     if now > _until:
         _until, _left = now + 1_000_000_000, A_SECOND
     if not _left:

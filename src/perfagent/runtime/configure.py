@@ -53,7 +53,7 @@ def reset_after_fork(pipeline: Pipeline) -> None:
     ids.reset()
     outbox.pending.clear()
     outbox.logs.clear()
-    outbox.drops.clear()
+    outbox.forget_drops()
     metric.registry.reset()
     http.forget_requests()
     _leave_to_parent(context.current.get())

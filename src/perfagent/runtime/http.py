@@ -159,9 +159,10 @@ class ServerSpan(Span):
         """Records the exception that left the program; without a response the server will answer 500.
 
         One that a query or a call below ended with, or that was raised for it, may quote a row, a key or an address:
-        it is shown as there, without values.
+        it is shown as there, without values. So is what is no Exception: a server that stops, or a timeout, cancels
+        thousands of requests at once, and a traceback with its source lines takes 1 ms of the program's time.
         """
-        if _comes_from(error, getattr(self, "told", 0)):
+        if not isinstance(error, Exception) or _comes_from(error, getattr(self, "told", 0)):
             from perfagent.runtime.failure import Failure
 
             self.add_event("exception", dict(Failure(error).items()))
@@ -173,6 +174,7 @@ class ServerSpan(Span):
 
     def measure(self) -> None:
         """Adds the span to the metrics of its kind."""
+        self.entry = None  # itself: a program that has turned the garbage collector off must get its memory back
         template = self._template()
         seconds = (self.ended - self.started) / 1e9
         template.duration.record(seconds)

@@ -229,11 +229,11 @@ class Instrument:
             if known is not None:  # all of them are texts: nothing else is equal to a text
                 return known
             return self.known[key, tuple(map(type, attributes.values()))]  # type: ignore[union-attr]
-        except (AttributeError, KeyError, TypeError):  # none yet, or a list among the values
+        except Exception:  # none yet, a list among the values, or one whose class raises when it is compared
             return self._find(attributes or {})
 
     def _find(self, attributes: Mapping[str, object]) -> Series:
-        key = frozenset((name, identity(value)) for name, value in attributes.items())
+        key = frozenset((str(name), identity(value)) for name, value in attributes.items())
         series = self.series.get(key)
         if series is None:
             if len(self.series) >= registry.cardinality - 1 and OVERFLOW not in self.series:
@@ -251,7 +251,7 @@ class Instrument:
         key = tuple(attributes.items())
         try:
             hash(key)
-        except TypeError:  # a list among the values: it is looked for anew each time
+        except Exception:  # a list among the values, or what has no hash: it is looked for anew each time
             return
         self.known[key if set(kinds) <= {str} else (key, kinds)] = series
 

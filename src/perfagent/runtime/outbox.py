@@ -6,6 +6,7 @@ encoding, the network) happens when the background thread empties the queue.
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from collections import deque
 
 TYPE_CHECKING = False
@@ -33,6 +34,8 @@ SIGNALS = {"traces": "span", "metrics": "metric", "logs": "log"}
 """What one item of a signal is called, by OTLP's name of the signal."""
 drops: dict[tuple[str, str], int] = {}
 """Signals lost, by (signal, reason); exported as `perfagent.telemetry.dropped`."""
+_dropped: deque[tuple[tuple[str, str], int]] = deque()
+_adding = allocate_lock()
 
 
 def _nobody() -> None:
@@ -75,5 +78,20 @@ def drop(signal: str, reason: str, count: int) -> None:
         reason: why, in one word: queue_full, rejected, encode_error, exit_timeout, spool_full, spool_damaged.
         count: how many.
     """
-    key = (signal, reason)
-    drops[key] = drops.get(key, 0) + count
+    _dropped.append(((signal, reason), count))
+    # Two threads may drop at once, and a garbage collection within this may drop, too: the first one adds all of it.
+    while _dropped and _adding.acquire(False):
+        try:
+            while _dropped:
+                key, number = _dropped.popleft()
+                drops[key] = drops.get(key, 0) + number
+        finally:
+            _adding.release()
+
+
+def forget_drops() -> None:
+    """In a forked child, where another thread of its parent may have been at it."""
+    global _adding
+    drops.clear()
+    _dropped.clear()
+    _adding = allocate_lock()

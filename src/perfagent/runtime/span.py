@@ -216,6 +216,8 @@ class Span:
         details = self._more()
         kept: dict[str, object] = {}
         lost = merge(kept, attributes, Limits.event_attributes) if attributes else 0
+        if isinstance(name, str):
+            name = name[: Limits.length]
         details.events.append((name, now() + clock.offset if timestamp is None else timestamp, kept, lost))
         if len(details.events) > Limits.events:
             del details.events[0]
@@ -357,10 +359,10 @@ def _encode_details(details: Details) -> bytes:
     if details.lost_attributes:
         parts.append(wire.integer(10, details.lost_attributes))
     for name, time, attributes, lost in details.events:
-        event = wire.fixed64(1, time) + wire.text(2, name) + wire.attributes(3, attributes)
-        parts.append(wire.message(11, event + wire.integer(4, lost) if lost else event))
         if name == "exception":
             attributes = _scrubbed(attributes)
+        event = wire.fixed64(1, time) + wire.text(2, name) + wire.attributes(3, attributes)
+        parts.append(wire.message(11, event + wire.integer(4, lost) if lost else event))
     if details.lost_events:
         parts.append(wire.integer(12, details.lost_events))
     for trace_id, span_id, state, flags, attributes, lost in details.links:
@@ -379,8 +381,6 @@ def _encode_details(details: Details) -> bytes:
     return b"".join(parts)
 
 
-def type_name(error: BaseException) -> str:
-    """The name of an exception's type, with its module unless that is `builtins`."""
 def _scrubbed(attributes: dict[str, object]) -> dict[str, object]:
     """What an exception says, without secrets that it quotes."""
     from perfagent.runtime import scrub
@@ -390,5 +390,7 @@ def _scrubbed(attributes: dict[str, object]) -> dict[str, object]:
             for key, value in attributes.items()}  # fmt: skip
 
 
+def type_name(error: BaseException) -> str:
+    """The name of an exception's type, with its module unless that is `builtins`."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

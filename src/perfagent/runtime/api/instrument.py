@@ -174,7 +174,7 @@ def recorder(measured: Instrument, lowest: float) -> Recorder:
         try:
             key = tuple(attributes.items()) if attributes else ()
             series = known(key) or known((key, tuple(map(type, attributes.values())))) or find(attributes)  # type: ignore[union-attr]
-        except (AttributeError, TypeError):  # no attributes at all for the first time, or a list among the values
+        except Exception:  # no attributes for the first time, a list among the values, or one of the program's classes
             series = find(attributes)
         if folds:
             pending = series.pending
