@@ -92,6 +92,7 @@ class Serve:
         return program
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_told_of_by_the_next_start_with_its_request_and_the_query_that_ran(serve: Serve) -> None:
     program = serve()
     assert ask(serve.port, "/items")
@@ -124,6 +125,7 @@ def test_a_killed_process_is_told_of_by_the_next_start_with_its_request_and_the_
     assert not flights(serve.place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "reason"), [("/crash", "was killed or crashed"), ("/exit", "ended itself by os._exit(3)")]
 )
@@ -141,6 +143,7 @@ def test_a_request_that_ends_its_process_at_once_is_told_of(serve: Serve, path: 
     second.terminate()
 
 
+@pytest.mark.slow
 def test_a_worker_of_gunicorn_that_is_killed_is_told_of_while_the_others_go_on(
     start_web: StartWeb, tmp_path: Path
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_worker_of_gunicorn_that_is_killed_is_told_of_while_the_others_go_on(
     assert not flights(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_hub_tells_of_the_last_process_of_a_service(
     home: Home, run_program: RunProgram, tmp_path: Path, free_port: int
 ) -> None:
@@ -216,6 +220,7 @@ request()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ENDS)
 def test_an_orderly_end_leaves_no_file(way: str, run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> None:
     script = tmp_path / "program.py"
@@ -229,6 +234,7 @@ def test_an_orderly_end_leaves_no_file(way: str, run_program: RunProgram, receiv
     assert "perfagent:" not in program.stderr
 
 
+@pytest.mark.slow
 def test_a_forked_child_writes_a_file_of_its_own_and_its_parent_tells_the_signal(
     run_program: RunProgram, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -254,6 +260,7 @@ time.sleep(60)
     assert told.attributes["perfagent.process.requests"][0].startswith("GET /, ")
 
 
+@pytest.mark.slow
 def test_no_descriptor_is_taken_from_the_program(run_text: RunText) -> None:
     code = f"""{REQUEST}
 import os
@@ -264,6 +271,7 @@ print(sorted(map(int, os.listdir("/proc/self/fd")))[:4], os.open("/", 0))
     assert with_us.stdout == run_text(code, PERFAGENT_FLIGHT="off").stdout
 
 
+@pytest.mark.slow
 def test_it_can_be_turned_off_and_does_without_a_place(run_text: RunText, tmp_path: Path) -> None:
     for env in ({"PERFAGENT_FLIGHT": "off"}, {"PERFAGENT_FLIGHT_DIR": "/proc/nowhere"}):
         code = f"{REQUEST}\nimport os; print(os.path.exists({str(tmp_path / 'flights')!r}))\ntime.sleep(0.5)"
@@ -272,6 +280,7 @@ def test_it_can_be_turned_off_and_does_without_a_place(run_text: RunText, tmp_pa
         assert run.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_request_that_its_program_forgets_gives_its_slot_back(tmp_path: Path) -> None:
     code = """
     from perfagent import settings

@@ -158,6 +158,8 @@ def send(record: logging.LogRecord) -> None:
         fields = record.__dict__
         if not fields.keys() <= STANDARD:
             added = {key: value for key, value in fields.items() if key not in STANDARD}
+            if record.name == "celery.app.trace":
+                added.pop("data", None)  # the arguments of the task that failed are in there
             entry.lost += merge(entry.attributes, added, Limits.attributes)
         log.emit(entry)
     except Exception:

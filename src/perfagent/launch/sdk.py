@@ -48,6 +48,8 @@ def configure(settings: Settings) -> None:
     Configurator().configure(
         resource_attributes={"telemetry.distro.name": "perfagent", "telemetry.distro.version": __version__}
     )
+    if settings.scrub:
+        _keep_secrets(settings)
     from perfagent.launch import lifecycle
 
     lifecycle.on_the_way_out(lambda: _flush(settings.exit_timeout))
@@ -62,6 +64,16 @@ def configure(settings: Settings) -> None:
         vitals.install(settings, hook.when_imported)
         start.count_deprecations()
         selfmetrics.install({})  # the SDK tells of its exports itself
+
+
+def _keep_secrets(settings: Settings) -> None:
+    from opentelemetry import trace
+
+    from perfagent.launch.sdk_secrets import Secrets
+
+    add: Any = getattr(trace.get_tracer_provider(), "add_span_processor", None)
+    if add is not None:  # OTEL_SDK_DISABLED leaves a provider that takes none
+        add(Secrets(settings))
 
 
 def _flush(milliseconds: int) -> None:
