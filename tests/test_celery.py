@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfagent.hub.receive.operations import classify
-from tests.agent import agent_env
-from tests.otlp import Receiver, Span
+from tests.otlp import Receiver
 from tests.program import Program
+from tests.queues import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,41 +24,18 @@ POOLS = {
 pytestmark = pytest.mark.slow
 
 
-class Queue:
-    """A worker under the agent, and clients that send tasks to it."""
-
-    def __init__(self, broker: str, directory: Path, pool: str, receiver: Receiver) -> None:
-        self.env = agent_env(receiver, BROKER=broker, HOME=str(directory), PYTHONPATH=str(ROOT))
-        self.receiver, self._directories = receiver, (directory / str(number) for number in itertools.count())
-        command = ("celery", "-A", "tests.apps.celery_app", "worker", "--without-gossip", "--without-mingle")
-        self.worker = Program(
-            ("perfagent", "run", *command, "--loglevel", "INFO", *POOLS[pool]), directory, self.env, ROOT
-        )
-
-    def send(self, word: str) -> str:
-        """What a client prints that sends some tasks and waits for them."""
-        command = ("perfagent", "run", "python", str(ROOT / "tests/apps/celery_app.py"), word)
-        directory = next(self._directories)
-        directory.mkdir()
-        program = Program(command, directory, self.env, ROOT)
-        try:
-            return program.check(60).strip()
-        finally:
-            program.stop()
-
-    def spans(self, name: str, count: int = 1) -> list[Span]:
-        return self.receiver.wait_for_spans(count, 20, where=lambda span: span.name == name)
-
-    def consumed(self, task: str) -> float:
-        """How many messages all processes of the worker have told of that they took, for one task."""
-        return self.receiver.total("messaging.client.consumed.messages", celery__task_name=task).value
-
-
 @pytest.fixture(scope="module", params=POOLS)
 def queue(request: pytest.FixtureRequest, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     with Receiver() as receiver:
         broker = redis_url.rsplit("/", 1)[0] + f"/{3 + list(POOLS).index(request.param)}"
-        queue = Queue(broker, tmp_path_factory.mktemp("celery"), request.param, receiver)
+        command = ("celery", "-A", "tests.apps.celery_app", "worker", "--without-gossip", "--without-mingle")
+        queue = Queue(
+            receiver,
+            tmp_path_factory.mktemp("celery"),
+            (*command, "--loglevel", "INFO", *POOLS[request.param]),
+            "tests/apps/celery_app.py",
+            BROKER=broker,
+        )
         try:
             yield queue
         finally:
@@ -121,9 +97,50 @@ def test_every_task_has_one_span_whatever_becomes_of_its_process(queue: Queue) -
     queue.receiver.wait_until_quiet(0.5)
     assert len(queue.spans("process shop.pid")) == 12
     deadline = time.monotonic() + 20  # metrics are sent later than spans
-    while (consumed := queue.consumed("shop.pid")) < 12 and time.monotonic() < deadline:
+    while (consumed := _consumed(queue, "shop.pid")) < 12 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert consumed == 12
+
+
+def _consumed(queue: Queue, task: str) -> float:
+    """How many messages all processes of the worker have told of that they took, for one task."""
+    return queue.receiver.total("messaging.client.consumed.messages", celery__task_name=task).value
+
+
+def test_what_beat_sends_begins_a_trace_that_the_worker_continues(queue: Queue, tmp_path: Path) -> None:
+    command = (
+        "perfagent",
+        "run",
+        "celery",
+        "-A",
+        "tests.apps.celery_app",
+        "beat",
+        "--schedule",
+        str(tmp_path / "beat"),
+    )
+    beat = Program(command, tmp_path, queue.env, ROOT)
+    try:
+        sent = queue.spans("send shop.tick", 3)
+        beat.terminate()
+    finally:
+        beat.stop()
+    assert {span.parent_id for span in sent} == {""}
+    assert len({span.trace_id for span in sent}) == len(sent)
+    for span in sent[:3]:
+        (run,) = queue.below(span, "process shop.tick")
+        assert [link.span_id for link in run.links] == [span.span_id]
+    queue.receiver.wait_until_quiet(0.3)
+    of_beat = [span for span in queue.receiver.spans if span.resource["process.pid"] == beat.pid and not span.parent_id]
+    assert {span.name for span in of_beat} == {"send shop.tick"}
+
+
+def test_only_the_programs_own_commands_are_seen(queue: Queue) -> None:
+    assert queue.send("look") == "0"
+    (run,) = queue.spans("process shop.look")
+    assert len(queue.below(run, "STRLEN")) == 1
+    queue.receiver.wait_until_quiet(0.5)
+    alone = {span.name for span in queue.receiver.spans if not span.parent_id and "db.system.name" in span.attributes}
+    assert alone == set()  # of the worker, and of the client that waits for a result
 
 
 def test_a_task_that_is_called_in_place_is_no_message(queue: Queue) -> None:

@@ -20,7 +20,7 @@ WORDS = "add look boom again later politely scheduled dependent many sync"
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=WORKERS)
+@pytest.fixture(scope="module", params=["horses", pytest.param("simple", marks=pytest.mark.nightly)])
 def queue(request: pytest.FixtureRequest, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     with Receiver() as receiver:
         broker = redis_url.rsplit("/", 1)[0] + f"/{6 + list(WORKERS).index(request.param)}"

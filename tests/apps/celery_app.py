@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from typing import Any
 
+import redis
 from celery import Celery, chain
 
 app = Celery("shop", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
 app.conf.update(broker_connection_retry_on_startup=True, task_acks_late=True, result_expires=60)
+app.conf.beat_schedule = {"tick": {"task": "shop.tick", "schedule": 0.2}}
+app.conf.beat_max_loop_interval = 0.1
 
 
 @app.task(name="shop.add")
@@ -37,9 +41,23 @@ def pid() -> int:
     return os.getpid()
 
 
+@app.task(name="shop.look")
+def look(key: str) -> Any:
+    """Uses the program's own client, of the broker's Redis."""
+    with redis.Redis.from_url(os.environ["BROKER"]) as client:
+        return client.strlen(key)
+
+
+@app.task(name="shop.tick", ignore_result=True)
+def tick() -> None:
+    """What beat sends."""
+
+
 def main(word: str) -> None:
     if word == "add":
         print(add.delay(1, 2).get(timeout=30))
+    elif word == "look":
+        print(look.delay("secret").get(timeout=30))
     elif word == "boom":
         print(repr(boom.delay("4111-1111").get(timeout=30, propagate=False)))
     elif word == "again":

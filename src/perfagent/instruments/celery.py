@@ -1,7 +1,8 @@
 """Celery: a span for each task that is sent, and one in the worker that is its child, wherever and however it runs.
 
 The trace context travels in the message's headers. What a task is called with and what it returns is not looked at. A
-task that is called in place (`apply`, `task_always_eager`) belongs to its caller, as any function does.
+task that is called in place (`apply`, `task_always_eager`) belongs to its caller, as any function does. What a worker,
+beat or a client asks a Redis for by itself, as broker or for results, is told only where a span above has caused it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class Celery(Instrument):
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "celery.app.amqp":
             self.replace(module.AMQP, "_create_task_sender", self._sending)
+        elif module.__name__ == "kombu.transport.redis":
+            self.replace(module.Channel, "_create_client", _marking)
+        elif module.__name__ == "celery.backends.redis":
+            self.replace(module.RedisBackend, "_create_client", _marking)
         else:
             self.replace(module, "build_tracer", self._building)
 
@@ -90,6 +95,20 @@ class Celery(Instrument):
                 return trace
 
         return build_tracer
+
+
+def _marking(create: Callable[..., Any]) -> Callable[..., Any]:
+    """The clients by which Celery asks for tasks and keeps results, marked as its own; a program's are others."""
+
+    def wrapper(*args: Any, **options: Any) -> Any:
+        client = create(*args, **options)
+        try:
+            client.connection_pool._perfagent_plumbing = True
+        except Exception:
+            guard.failed("celery")
+        return client
+
+    return wrapper
 
 
 class Sending(SendSpan):
