@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ PUBLISHED = frozenset(
         "starlette",
         "threading",
         "tornado",
+        "urllib",
         "urllib3",
         "wsgi",
         "asgi",
@@ -235,6 +237,20 @@ def test_none_is_loaded_for_a_library_that_we_measure(run_text: RunText, tmp_pat
     )
     assert "contrib" not in program.stdout
     assert "'requests': 'on'" in program.stdout
+
+
+def test_the_doctor_tells_who_measures_each_library(
+    run_program: RunProgram, receiver: Receiver, tmp_path: Path
+) -> None:
+    folder = package(tmp_path, "stamina", INSTRUMENTOR.format(name="stamina"), version="99.0")
+    env = agent_env(receiver, PYTHONPATH=folder)
+    found = json.loads(run_program("perfagent", "doctor", sys.executable, "--output", "json", env=env).check(90))
+    states = found["instruments"]
+    assert (states["grpc_client"], states["falcon"]) == ("measured", "contrib: on")
+    assert states["stamina"] == "stamina 99.0 is not supported: from 23.2 to below 27; contrib: on"
+    assert found["left_alone"]["jinja2"] == "opentelemetry-instrumentation-jinja2"
+    (step,) = [step for step in found["steps"] if step["step"] == "libraries"]
+    assert re.search(r"; by OpenTelemetry's instrumentors: .*falcon", step["found"])
 
 
 @pytest.mark.parametrize(

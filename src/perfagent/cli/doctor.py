@@ -120,7 +120,10 @@ class Examination:
         if not states:
             return Step("libraries", None, "not asked")
         measured = sorted(name for name, state in states.items() if state == "measured")
-        return Step("libraries", True, f"measured: {', '.join(measured) or 'none is installed'}")
+        told = f"measured: {', '.join(measured) or 'none is installed'}"
+        theirs = sorted(name for name, state in states.items() if state.endswith("contrib: on"))
+        told += f"; by OpenTelemetry's instrumentors: {', '.join(theirs)}" if theirs else ""
+        return Step("libraries", True, told)
 
     def _sampling(self) -> Step:
         sampler, share = self.settings.sampler.strip().lower(), self.settings.sampler_arg
@@ -306,8 +309,10 @@ def _print(examination: Examination) -> None:
         print(f"{marks[step.ok]:<7} {step.step:<12} {step.found}")
         if step.step == "libraries":
             for name, state in examination.report["instruments"].items():
-                if state not in ("measured", "not installed"):
+                if state not in ("measured", "not installed", "contrib: on"):
                     print(f"{'':<20} {name}: {state}")
+            for module, package in examination.report.get("left_alone", {}).items():
+                print(f"{'':<20} {module}: not measured; pip install {package} does it")
     for problem in examination.report.get("problems", ()):
         print(f"problem {problem}")
     if broken is not None:

@@ -42,6 +42,21 @@ OURS = {
     "httpx2": "httpx",
 }
 """Entry points of libraries that an instrument of ours has under another name."""
+PUBLISHED = {
+    "aiopg": "aiopg",
+    "asyncclick": "asyncclick",
+    "cassandra": "cassandra",
+    "click": "click",
+    "falcon": "falcon",
+    "jinja2": "jinja2",
+    "mysql.connector": "mysql",
+    "pymssql": "pymssql",
+    "pyramid": "pyramid",
+    "remoulade": "remoulade",
+    "tortoise": "tortoiseorm",
+    "vertexai": "vertexai",
+}
+"""Libraries that OpenTelemetry alone has an instrumentor for: the module, and the end of its package's name."""
 VITALS = ("system_metrics",)  # what perfagent.vitals tells of
 
 states: dict[str, str] = {}
@@ -102,6 +117,21 @@ def take_over(name: str) -> None:
     folder = name.replace("-", "_")
     if folder in _folders and name not in _disabled:
         _load(folder, (folder, name))
+
+
+def left_alone() -> dict[str, str]:
+    """Libraries that the program's environment has and nobody measures, with the package that would."""
+    from importlib.util import find_spec
+
+    alone = {}
+    for module, package in PUBLISHED.items():
+        try:
+            there = find_spec(module) is not None
+        except (ImportError, ValueError):  # a part of a package that is not there
+            there = False
+        if there and package not in found():
+            alone[module] = f"opentelemetry-instrumentation-{package}"
+    return alone
 
 
 def uninstall() -> None:

@@ -195,20 +195,22 @@ class ChunksInLoop(Pieces):
 
 def read(span: GenAiSpan, told: Any) -> None:
     """Takes from a response, or a piece of one, the model, the reasons for its end and the tokens used."""
-    whole = field(told, "response") or field(told, "message") or told  # an event of a stream has it within
+    outer = _fields(told)
+    within = outer.get("response") or outer.get("message")  # an event of a stream has it in there
+    whole = _fields(within) if within is not None else outer
     answered = span.answered
-    for name in ("id", "model"):
-        value = field(whole, name)
-        if isinstance(value, str) and value:
-            answered[f"gen_ai.response.{name}"] = value
-    reasons = [field(choice, "finish_reason") for choice in field(whole, "choices") or ()]
-    reasons += [field(whole, "stop_reason"), field(field(told, "delta"), "stop_reason")]
-    if field(whole, "object") == "response":
-        reasons.append(field(field(whole, "incomplete_details"), "reason") or field(whole, "status"))
-    found = [str(reason) for reason in reasons if isinstance(reason, str) and reason != "in_progress"]
+    for name, attribute in (("id", "gen_ai.response.id"), ("model", "gen_ai.response.model")):
+        value = whole.get(name)
+        if value and isinstance(value, str):
+            answered[attribute] = value
+    reasons = [field(choice, "finish_reason") for choice in whole.get("choices") or ()]
+    reasons += (whole.get("stop_reason"), field(outer.get("delta"), "stop_reason"))
+    if whole.get("object") == "response":
+        reasons.append(field(whole.get("incomplete_details"), "reason") or whole.get("status"))
+    found = [reason for reason in reasons if isinstance(reason, str) and reason != "in_progress"]
     if found:
         answered["gen_ai.response.finish_reasons"] = found
-    usage = field(whole, "usage") or field(told, "usage")
+    usage = whole.get("usage") or outer.get("usage")
     if usage is not None:
         _count(span.usage, usage)
 
@@ -236,8 +238,18 @@ def _count(into: dict[str, int], usage: Any) -> None:
 
 
 def field(told: Any, name: str) -> Any:
-    """A field of a model or of a dict; None where there is none."""
-    return told.get(name) if isinstance(told, dict) else getattr(told, name, None)
+    """A field of a model or of a dict; None where there is none.
+
+    A model's fields are in its own dict: pydantic takes 3 us to say by `getattr` that there is no such field.
+    """
+    return _fields(told).get(name)
+
+
+def _fields(told: Any) -> Mapping[str, Any]:
+    return told if type(told) is dict else getattr(told, "__dict__", _NONE)
+
+
+_NONE: Mapping[str, Any] = {}
 
 
 def _open(
@@ -251,7 +263,7 @@ def _open(
             return None
         asked = options.json_data
         asked = asked if isinstance(asked, dict) else {}
-        span = GenAiSpan(scope, parent, provider(client), operation, str(client.base_url), asked)
+        span = GenAiSpan(scope, parent, provider(client), operation, client.base_url, asked)
         if asked.get("stream"):
             span.settings["gen_ai.request.stream"] = True
         return span

@@ -17,11 +17,13 @@ def report(sends: bool = False) -> dict[str, object]:
 
     Returns:
         `python` and `prefix`; `agent`, whether the agent runs in this process, or why not; `instruments`: a dict from
-        name to `measured`, `not installed`, `disabled` or the reason why it is off; and `span`: the trace's id, when
-        it ended in seconds since the epoch, and whether the receiver took it; or None.
+        name to `measured`, `not installed`, `disabled` or the reason why it is off, and for one of OpenTelemetry's
+        `contrib: on` or `contrib: off:` with the reason; `left_alone`: libraries that nobody measures, with the package
+        that would; and `span`: the trace's id, when it ended in seconds since the epoch, and whether the receiver took
+        it; or None.
     """
     from perfagent import settings
-    from perfagent.instruments import load, registry
+    from perfagent.instruments import contrib, load, registry
     from perfagent.launch import choice, start
 
     options = settings.current()
@@ -35,11 +37,19 @@ def report(sends: bool = False) -> dict[str, object]:
         else:
             instrument = load.loaded.get(name)
             states[name] = "waits" if instrument is None else instrument.reason or "measured"
+    for folder in contrib.found():
+        if folder in states or folder in contrib.ours():
+            continue
+        for module in contrib.IMPORTED.get(folder, (folder,)):
+            _imports(module)
+    for name, state in contrib.states.items():
+        states[name] = f"{states[name]}; {state}" if name in states else state
     return {
         "python": ".".join(map(str, sys.version_info[:3])),
         "prefix": sys.prefix,
         "agent": _agent(start.pipeline is not None, options.disabled, choice.pipeline(options)),
         "instruments": states,
+        "left_alone": contrib.left_alone(),
         "span": _send(choice.pipeline(options)) if sends else None,
         "problems": options.problems,
     }

@@ -37,6 +37,15 @@ SETTINGS = {
 }
 """Numbers of a request, and the attributes that they become."""
 
+PROVIDERS = {
+    "api.deepseek.com": "deepseek",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral_ai",
+    "api.perplexity.ai": "perplexity",
+    "api.x.ai": "x_ai",
+}
+"""Who serves models by OpenAI's interface, by the host."""
+
 _meter = Scope("perfagent.genai", schema_url=SCHEMA)
 _KEYS = (
     "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model", "server.address",
@@ -64,14 +73,14 @@ class GenAiSpan(Span):
         parent: the span that calls, or None.
         provider: `gen_ai.provider.name`.
         operation: `gen_ai.operation.name`.
-        endpoint: the address that the client was made for.
+        endpoint: the address that the client was made for, or an object whose `str` it is.
         request: the fields of the request; the numbers of `SETTINGS` and the model's name are taken from it.
     """
 
     __slots__ = ("answered", "endpoint", "failure", "first", "model", "operation", "provider", "settings", "usage")
 
     def __init__(
-        self, scope: Scope, parent: Span | RemoteContext | None, provider: str, operation: str, endpoint: str,
+        self, scope: Scope, parent: Span | RemoteContext | None, provider: str, operation: str, endpoint: object,
         request: Mapping[str, object],
     ) -> None:  # fmt: skip
         super().__init__(scope, operation, CLIENT, parent)
@@ -136,17 +145,17 @@ class GenAiSpan(Span):
 
     def _shared(self) -> dict[str, object]:
         """The attributes of the span that its metrics have, too."""
+        scheme, _, rest = str(self.endpoint).partition("://")
+        address, port = http.split_host(rest.partition("/")[0].rpartition("@")[2])
         found: dict[str, object] = {
             "gen_ai.operation.name": self.operation,
-            "gen_ai.provider.name": self.provider,
+            "gen_ai.provider.name": PROVIDERS.get(address, self.provider),
         }
         if self.model:
             found["gen_ai.request.model"] = self.model
         model = self.answered.get("gen_ai.response.model")
         if model:
             found["gen_ai.response.model"] = model
-        scheme, _, rest = self.endpoint.partition("://")
-        address, port = http.split_host(rest.partition("/")[0].rpartition("@")[2])
         if address:
             found["server.address"] = address
             found["server.port"] = port or (443 if scheme == "https" else 80)
