@@ -170,3 +170,28 @@ def test_suppressed_instrumentation_keeps_our_instruments_still(run: Run, receiv
     assert sorted(spans) == ["PRAGMA user_version", "inner", "outer", "rootless"]
     assert spans["inner"].parent_id == spans["PRAGMA user_version"].parent_id == spans["outer"].span_id
     assert spans["rootless"].parent_id == ""
+
+
+def test_a_span_without_identity_is_the_current_one_and_begins_no_trace(run: Run, receiver: Receiver) -> None:
+    told = run(
+        """
+        import sqlite3
+        from opentelemetry import trace
+
+        tracer = trace.get_tracer("program")
+        nothing = trace.NonRecordingSpan(trace.INVALID_SPAN_CONTEXT)
+        with tracer.start_as_current_span("around") as around:
+            with trace.use_span(nothing):
+                assert trace.get_current_span() is nothing
+                with tracer.start_as_current_span("below"):
+                    pass
+                sqlite3.connect(":memory:").execute("select 1")
+            assert trace.get_current_span() is around
+        print("seen")
+        """
+    )
+    assert told == "seen\n"
+    spans = by_name(receiver)
+    assert spans["below"].parent_id == ""
+    assert spans["below"].trace_id != spans["around"].trace_id
+    assert [span.parent_id for span in receiver.spans if span.kind == "CLIENT"] == [""]

@@ -37,11 +37,12 @@ class StandIn(RemoteContext):
 
     Args:
         shown: what the program sees as the current span; None where it sees none.
-        context: the identity of `shown`; None makes up one that is not sampled, so that nothing below it is.
+        context: the identity of `shown`; None makes up one that is not sampled, so that nothing below it is, or, where
+            nothing is suppressed, one that has lapsed: what is below begins a trace.
         suppressed: whether instruments are to keep still.
     """
 
-    __slots__ = ("kind", "nobody", "shown")
+    __slots__ = ("kind", "lapsed", "nobody", "shown")
 
     def __init__(self, shown: trace.Span | Span | None, context: trace.SpanContext | None, suppressed: bool) -> None:
         if context is None:
@@ -50,6 +51,7 @@ class StandIn(RemoteContext):
             super().__init__(*identity.fields(context))
         self.shown = shown
         self.nobody = context is None
+        self.lapsed = context is None and not suppressed
         self.kind = CLIENT if suppressed else 0
         if isinstance(shown, Span):
             self.entry = shown.entry
@@ -174,8 +176,7 @@ def _current_of(context: Context) -> Span | RemoteContext | None:
     if not suppressed:
         if span is None or isinstance(span, Span):
             return span
-        found = _identity(span)
-        return None if found is None else StandIn(span, found, False)
+        return StandIn(span, _identity(span), False) if isinstance(span, trace.Span) else None
     return StandIn(span, _identity(span), True)
 
 
