@@ -420,3 +420,62 @@ def test_the_doctor_tells_of_a_folder_that_cannot_be_used(monkeypatch: pytest.Mo
     (step,) = doctor.Examination(Settings(), "python")._spool()
     assert (step.ok, step.found) == (False, f"{tmp_path}/file/spool: Not a directory")
     assert step.remedy
+
+
+@pytest.mark.nightly
+def test_forks_while_the_collector_is_away_keep_each_span_once_and_warn_of_nothing(
+    receiver: Receiver, run_text: RunText, run_program: RunProgram, tmp_path: Path
+) -> None:
+    receiver.stop()
+    program = run_text(
+        """
+        import os, sqlite3, time, warnings
+        warnings.simplefilter("error", DeprecationWarning)
+        connection = sqlite3.connect(":memory:")
+        for _ in range(30):
+            connection.execute("select 1")
+            child = os.fork()
+            if not child:
+                connection.execute("select 2")
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            time.sleep(0.05)
+        """,
+        PERFAGENT_SPOOL_DIR=str(tmp_path / "spool"),
+        OTEL_BSP_SCHEDULE_DELAY="50",
+    )
+    assert "Warning" not in program.stderr
+    assert kept(tmp_path / "spool")["traces"] == 60
+    receiver.start()
+    start(run_program, receiver, tmp_path / "spool", 0, 1).check()
+    assert arrived_once(receiver) == 60
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_workers_that_are_killed_while_they_send_lose_nothing_and_repeat_a_request_each_at_most(
+    receiver: Receiver, start_web: StartWeb, tmp_path: Path
+) -> None:
+    receiver.stop()
+    gunicorn = ("gunicorn", "-b", "127.0.0.1:PORT", "--no-control-socket", "-w", "3", "tests.apps.process_app:wsgi")
+    web = start_web(*gunicorn, PERFAGENT_SPOOL_DIR=str(tmp_path), OTEL_BSP_SCHEDULE_DELAY="20")
+    web.program.wait_until(lambda: web.program.stderr.count("Booting worker") >= 3, "did not boot")
+    workers = list({int(web.ask("/").body) for _ in range(300)})  # type: ignore[attr-defined]
+    wait_for(lambda: kept(tmp_path)["traces"] >= 300, "the spans were not kept")
+    receiver.fault = otlp.slow(0.05)
+    receiver.start()
+    killed = 0
+    for worker in workers:
+        before = len(receiver.spans)
+        wait_for(
+            lambda before=before: len(receiver.spans) > before or not kept(tmp_path)["traces"], "nothing comes", 90
+        )
+        os.kill(worker, signal.SIGKILL)
+        killed += 1
+    wait_for(lambda: len({span.span_id for span in receiver.spans}) >= 300, "not all of it was sent", 120)
+    web.program.terminate()
+    ids = Counter(span.span_id for span in receiver.spans)
+    assert len(ids) == 300
+    largest = max(request.body.count(b"GET") for request in receiver.requests if request.path == "/v1/traces")
+    assert sum(ids.values()) - 300 <= killed * largest
+    assert not kept(tmp_path)["traces"]
