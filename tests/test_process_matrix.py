@@ -469,3 +469,56 @@ def test_a_program_is_told_of_however_it_is_started(
         place, place.words(WAYS[row], python), receiver, run_program, told=1 if row in UNCOUNTED else None
     )
     record("processes", f"{row}, Python {version}", **figures)
+
+
+READ_ONLY = ("unshare", "--mount", "sh", "-c", 'mount -o remount,bind,ro / && exec "$@"', "sh")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hub", ["off", "auto"])
+def test_on_a_disk_that_cannot_be_written_to_a_program_is_measured_and_runs_as_ever(
+    hub: str, receiver: Receiver, run_program: RunProgram, folder: Path
+) -> None:
+    if subprocess.run([*READ_ONLY, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a disk read-only")
+    place = Place(folder, "query()\nprint(os.access('.', os.W_OK))\nsys.exit(3)\n")
+    env = agent_env(receiver, DONE=str(place.done), HOME=str(folder), PERFAGENT_HUB=hub)
+    if hub == "auto":  # a hub that cannot be: it has nowhere to write to
+        del env["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    program = run_program(*READ_ONLY, "perfagent", "run", "python", str(place.program), env=env, cwd=folder)
+    assert program.wait(60) == 3
+    assert program.stdout == "False\n"
+    assert "Traceback" not in program.stderr
+    if hub == "auto":
+        assert "Read-only file system" in program.stderr
+    else:
+        assert program.stderr == ""
+        assert len(receiver.spans) == 1
+    record("processes", f"a read-only disk, PERFAGENT_HUB={hub}", done=1, told=len(receiver.spans), exit="3")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("version", pythons.found())
+def test_celery_in_forked_workers_tells_of_each_task_once(
+    version: str, receiver: Receiver, redis_url: str, tmp_path: Path, run_program: RunProgram
+) -> None:
+    python = python_of(version)
+    env = agent_env(
+        receiver, BROKER=redis_url.rsplit("/", 1)[0] + "/9", PYTHONPATH=str(ROOT), HOME=str(tmp_path),
+        OTEL_BSP_SCHEDULE_DELAY=PATIENT,
+    )  # fmt: skip
+    words = "celery -A tests.apps.celery_app worker --without-gossip --without-mingle --loglevel INFO --concurrency 2"
+    first, *rest = words.split()
+    worker = run_program("perfagent", "run", str(python.parent / first), *rest, "--max-tasks-per-child", "4", env=env)
+    worker.wait_for_output(" ready.", 60)
+    sends = (
+        "from tests.apps.celery_app import pid; "
+        "print(*[sent.get(timeout=30) for sent in [pid.delay() for _ in range(20)]])"
+    )
+    client = run_program(str(python), "-c", sends, env=env, cwd=ROOT)
+    answered = Counter(int(number) for number in client.check(60).split())
+    assert worker.terminate(60) == 0
+    assert served(receiver, "CONSUMER") == answered
+    assert len(answered) > 2
+    record("processes", f"Celery prefork, 4 tasks a child, Python {version}", done=20, told=20, exit="0")

@@ -107,7 +107,7 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "neighbours",
         "perfagent.instruments.neighbours",
-        ("sentry_sdk.transport", "elasticapm.transport.http", "elasticapm.utils.cloud"),
+        ("sentry_sdk.transport", "elasticapm.transport.http", "elasticapm.utils.cloud", "coverage.inorout"),
     ),
     ("structlog", "perfagent.instruments.structlog", ("structlog._base",)),
     ("loguru", "perfagent.instruments.loguru", ("loguru._logger",)),
