@@ -56,7 +56,7 @@ def rabbitmq() -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_rabbitmq() -> Iterator[str]:
-    """The URL of a RabbitMQ of one's own, as in `rabbitmq`; its node, its port mapper and its files are its own, too."""
+    """The URL of a RabbitMQ of one's own, as in `rabbitmq`; node, port mapper and files are its own, too."""
     install = "apt-get install rabbitmq-server"
     epmd, script = find("epmd", install), Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
     if not script.exists():  # what is on PATH is Debian's wrapper, which insists on the machine's one server
@@ -85,5 +85,6 @@ def running_rabbitmq() -> Iterator[str]:
             import pika
 
             url = f"amqp://guest:guest@127.0.0.1:{port}/"
-            until_ready(lambda: pika.BlockingConnection(pika.URLParameters(url)), directory).close()
+            # Erlang's own start takes 8 s of CPU, which a busy machine makes a minute of.
+            until_ready(lambda: pika.BlockingConnection(pika.URLParameters(url)), directory, 240).close()
             yield url

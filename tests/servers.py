@@ -201,16 +201,16 @@ def _forbid_skip(report: Report) -> Report:
     return report
 
 
-def until_ready(call: Callable[[], Value], directory: _Directory) -> Value:
-    """The result of a call, repeated until it raises no more; raises with the server's log after 60 s."""
-    deadline = time.monotonic() + 60
+def until_ready(call: Callable[[], Value], directory: _Directory, seconds: float = 60) -> Value:
+    """The result of a call, repeated until it raises no more; raises with the server's log after so many seconds."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return call()
         except Exception as error:
             if time.monotonic() > deadline:
                 log = (directory / "log").read_text(errors="replace")
-                raise AssertionError(f"the server did not answer within 60 s: {error}\n{log}") from error
+                raise AssertionError(f"the server did not answer within {seconds} s: {error}\n{log}") from error
             time.sleep(0.05)
 
 
