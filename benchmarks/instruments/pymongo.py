@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from tests.mongodb import running_mongodb
@@ -24,5 +25,5 @@ def calls(address: int) -> Iterator[Callable[[], object]]:
     from pymongo import MongoClient
 
     with contextlib.closing(MongoClient("127.0.0.1", address)) as client:
-        client.shop.people.insert_one({"_id": 1})
-        yield lambda: client.shop.people.find_one({"_id": 1})
+        client.shop.people.insert_one({"_id": os.getpid()})
+        yield lambda: client.shop.people.find_one({"_id": os.getpid()})

@@ -125,12 +125,14 @@ class Database:
 
 def _describer(system: object) -> Callable[[str], SqlText]:
     """SQL as that database reads it: what `"` and a backslash mean decides where a literal ends."""
-    from perfagent.runtime.sql import describe, without_data
+    from perfagent.runtime.sql import describe, without_currencies, without_data
 
     if system in ("mysql", "mariadb"):
         return lambda query: describe(query, double_quotes_are_strings=True)
-    if system in ("sqlite", "duckdb"):
+    if system in ("sqlite", "duckdb", "oracle.db"):
         return lambda query: describe(query, backslash_escapes=False)
+    if system == "microsoft.sql_server":
+        return lambda query: describe(without_currencies(query), backslash_escapes=False)
     if system == "clickhouse":
         return lambda query: describe(without_data(query), backslash_escapes=True)
     return describe

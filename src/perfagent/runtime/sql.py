@@ -73,7 +73,7 @@ _PATTERN = r"""
     ((?: <letter><word>*(?!<word>|'|&')(?:<mark>+|\.(?![0-9]))?    # a word takes its digits with it
        | <mark>+
        | <name> | `[^`]*(?:``[^`]*)*`(?!`) | \[<letter><bracketed>*\]           # quoted names
-       | \$[0-9]+ | \?[0-9]* | (?<!<word>)(?<![:?\])'"`\[]):[0-9]+                  # the drivers' placeholders
+       | \$[0-9]{1,5}(?![0-9]|\.[0-9]) | \?[0-9]* | (?<!<word>)(?<![.:?\])'"`\[]):[0-9]{1,5}(?![0-9])  # placeholders
        | [+-](?![-+.0-9]) | \.(?![0-9]) | /(?!\*) | [:\[] | <hash>
      )+)
   | (<comment>[^\n\r]*(?:\r(?!\n)<rest>)?    # at a lone carriage return it ends for PostgreSQL, and not for SQLite
@@ -111,6 +111,11 @@ _BOOLEAN = re.compile(
     r"""(?<!\bIS TRUE)(?<!\bIS FALSE)(?<!\bIS NOT TRUE)(?<!\bIS NOT FALSE)(?![$"`\]])""",
     re.IGNORECASE,
 )
+# Oracle takes a password without quotes, or in those of a name.
+_GIVEN = r"""(?:"[^"]*"?|[^\s";]+)"""
+_PASSWORD = re.compile(
+    rf"(\bIDENTIFIED (?:WITH \w+ )?(?:BY|AS) (?:VALUES )?){_GIVEN}(?:( REPLACE ){_GIVEN})?", re.IGNORECASE
+)
 _LISTS = tuple(  # letters in classes: a set to start with is searched three times as fast as a case-insensitive word
     (re.compile(pattern), once)
     for pattern, once in (
@@ -120,6 +125,7 @@ _LISTS = tuple(  # letters in classes: a set to start with is searched three tim
         (rf"""({_VALUES} ?{_ROW})(?: ?, ?{_ROW})+(?: ?,[^)"'`]*\Z)?""", r"\1"),
     )
 )
+_MONEY = re.compile("[$\xa2-\xa5\u20a0-\u20cf](?=[-+ ]*[0-9.])")
 _INSERT = re.compile(r"\binsert\s+into\b", re.IGNORECASE)
 _FORMAT = re.compile(r"""(?is)(?:'[^'\\]*(?:\\.[^'\\]*)*'|[^f']|(?<=\w)f|f(?!ormat\s+\w))*?\bformat\s+\w+""")
 _compiled: dict[tuple[bool, bool | None], Pattern[str]] = {}
@@ -130,6 +136,11 @@ def without_data(sql: str) -> str:
     insert = _INSERT.search(sql, 0, READ * LIMIT)
     found = insert and _FORMAT.match(sql, insert.end(), READ * LIMIT)
     return sql[: found.end()] if found else sql
+
+
+def without_currencies(sql: str) -> str:
+    """A statement of SQL Server without the marks that make a number an amount: `$1` is none of its placeholders."""
+    return _MONEY.sub("", sql[: READ * LIMIT])
 
 
 def _compile(double_quotes_are_strings: bool, backslash_escapes: bool | None) -> Pattern[str]:
@@ -177,6 +188,8 @@ def _sanitized(sql: str, pattern: Pattern[str], mysql: bool) -> str:
     upper = text.upper()
     if "TRUE" in upper or "FALSE" in upper:
         text = _BOOLEAN.sub("?", text)
+    if "IDENTIFIED" in upper:
+        text = _PASSWORD.sub(lambda match: f"{match[1]}?{match[2]}?" if match[2] else f"{match[1]}?", text)
     if _NEXT_ITEM.search(text):
         for repeated, once in _LISTS:
             text = repeated.sub(once, text)
