@@ -147,6 +147,9 @@ def _routing(get: Callable[..., Any]) -> Callable[..., Any]:
             guard.failed("sanic")
         return found
 
+    for name in ("cache_clear", "cache_info", "cache_parameters"):  # it is a cached function
+        if hasattr(get, name):
+            setattr(wrapper, name, getattr(get, name))
     return wrapper
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from contextvars import Context
 
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard
 from perfagent.runtime.context import Inherited, baggage, current, lent
 from perfagent.runtime.span import CLIENT
@@ -81,6 +81,7 @@ class Carried:
         self.lender = lender
         self.header = header
 
+    @passed_over
     def __call__(self, *args: Any, **options: Any) -> Any:
         lender = self.lender
         token = current.set(None if lender is None else Inherited(lender))
