@@ -103,7 +103,8 @@ def compare(suite: Suite, receiver: Receiver, run_program: RunProgram, directory
         found, seconds = [], []
         for agent in (False, True):
             report = directory / f"{'agent' if agent else 'bare'}{attempt}.jsonl"
-            env = {**(agent_env(receiver, **more) if agent else {}), **suite.env, "SUITE_OUTCOMES": str(report)}
+            # Without the agent too, for what a suite tells of such variables.
+            env = {**agent_env(receiver, **more), **suite.env, "SUITE_OUTCOMES": str(report)}
             command = (*(("perfagent", "run") if agent else ()), str(python), *suite.runner, *suite.options, *tests)
             since = time.monotonic()
             program = run_program(*command, cwd=folder, env=env)
