@@ -29,7 +29,7 @@ COROUTINE = 0x80  # of a code's flags; httpcore, which Sentry's asynchronous tra
 
 
 class Neighbours(Instrument):
-    """Calls what Sentry and Elastic APM send by with the HTTP clients told to keep still; hides our files from coverage."""
+    """Has HTTP clients keep still while Sentry and Elastic APM send; hides our files from coverage."""
 
     name = "neighbours"
     records = (
