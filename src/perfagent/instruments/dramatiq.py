@@ -3,7 +3,8 @@
 The context travels in the message's options. What an actor is called with and what it returns is not looked at. A
 message that is tried again is sent by the try before; a delayed one, whose time has come, was sent by who enqueued it.
 An exception fails a try, whether or not another follows; that an actor asks to be called again, or waits for a rate
-limiter, does not. What a worker asks its broker for by itself is left out.
+limiter, does not. What a worker asks its broker for by itself is left out. A message that is sent costs 6.9 us
+(`python -m benchmarks.instruments dramatiq`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 A callback works on its message until it returns, a loop over `BlockingChannel.consume` until it asks for the next one
 or is left. `BlockingChannel.basic_get` is a span of its own, since nobody can tell what becomes of its message. The
 body is not looked at; of the properties, the headers that carry the context. Where a library that has spans of its own
-publishes by pika (Dramatiq does), there is no second one.
+publishes by pika (Dramatiq does), there is no second one. A message that is published costs 13 us, in which pika
+encodes the header (`python -m benchmarks.instruments pika`).
 """
 
 from __future__ import annotations

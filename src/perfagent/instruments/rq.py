@@ -2,8 +2,8 @@
 
 The context travels in the job's `meta`. What a job is called with and what it returns is not looked at. A job that RQ
 tries again is sent by the try before; one that it merely moves, because its time or its dependency has come, was sent
-by who enqueued it. What a worker and the scheduler ask Redis for by themselves is left out. A job costs 13 us to
-perform and 9 to enqueue, of the millisecond or more that RQ takes for either.
+by who enqueued it. What a worker and the scheduler ask Redis for by themselves is left out. A job that is performed
+costs 6.7 us (`python -m benchmarks.instruments rq`).
 """
 
 from __future__ import annotations
