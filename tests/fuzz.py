@@ -1,11 +1,20 @@
-"""How many examples the fuzzing tests try: few in the gate, many by `make nightly`, which sets a folder for results."""
+"""How many examples the fuzzing tests try: few in the gate, many by `make nightly`."""
 
 from __future__ import annotations
 
-import os
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-NIGHTLY = "PERFAGENT_MATRIX_RESULTS" in os.environ
-deep = settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 quick = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+_deep = settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def deep(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Many examples, at night."""
+    return pytest.mark.nightly(pytest.mark.timeout(900)(_deep(test)))

@@ -240,14 +240,10 @@ test_a_metric_is_decoded_as_it_was_measured = quick(
         ATTRIBUTES,
     )(a_point)
 )
-test_thousands_of_values = pytest.mark.nightly(deep(given(values)(any_value)))
-test_thousands_of_spans = pytest.mark.nightly(deep(given(span_contents())(a_span)))
-test_thousands_of_log_records = pytest.mark.nightly(
-    deep(
-        given(values, attributes, moments.filter(bool), st.integers(1, 24), texts.filter(bool), texts.filter(bool))(
-            a_log
-        )
-    )
+test_thousands_of_values = deep(given(values)(any_value))
+test_thousands_of_spans = deep(given(span_contents())(a_span))
+test_thousands_of_log_records = deep(
+    given(values, attributes, moments.filter(bool), st.integers(1, 24), texts.filter(bool), texts.filter(bool))(a_log)
 )
 
 

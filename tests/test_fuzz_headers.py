@@ -163,9 +163,9 @@ test_what_is_written_is_read_by_the_api = quick(given(*ids, st.integers(0, 255),
 test_lists_of_headers_are_read_as_the_sdk_reads_them = quick(given(header_lists())(a_header_list))
 test_any_list_of_headers_is_read_or_reported = quick(given(anything | header_text)(any_header_list))
 
-test_thousands_of_traceparents = pytest.mark.nightly(deep(given(traceparents() | anything)(as_the_api_reads_it)))
-test_thousands_of_headers = pytest.mark.nightly(deep(_with_odd(given(anything | header_text)(nothing_is_raised))))
-test_thousands_of_lists = pytest.mark.nightly(deep(given(anything | header_text)(any_header_list)))
+test_thousands_of_traceparents = deep(given(traceparents() | anything)(as_the_api_reads_it))
+test_thousands_of_headers = deep(_with_odd(given(anything | header_text)(nothing_is_raised)))
+test_thousands_of_lists = deep(given(anything | header_text)(any_header_list))
 
 
 def test_a_wait_that_is_no_number_does_not_stop_the_sending() -> None:

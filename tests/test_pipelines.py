@@ -156,5 +156,6 @@ def test_the_environment_is_left_alone_by_the_lean_pipeline(receiver: Receiver, 
     code = "import os; print(sorted(k for k in os.environ if k.startswith(('OTEL', 'PERFAGENT'))))"
     env = agent_env(receiver)
     shown = run_program("perfagent", "run", "python", "-c", code, env=env).check()
-    assert shown == f"{sorted([*env, 'PERFAGENT_HUB'])}\n"  # the tests' own: no hub is to be started
+    own = ("PERFAGENT_FLIGHT_DIR", "PERFAGENT_HUB")  # the tests' own: no hub is to be started
+    assert shown == f"{sorted([*env, *own])}\n"
     assert os.environ.get("OTEL_TRACES_EXPORTER") is None
