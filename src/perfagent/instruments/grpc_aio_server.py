@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 
 from perfagent.instruments.grpc_server import enter, given_up, open_span
 from perfagent.runtime import guard
+from perfagent.runtime.rpc import code_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _end(span: RpcSpan | None, context: Any) -> None:
         return
     try:
         code = context.code()
-        if code is not None and span.code in (0, "UNKNOWN"):
+        if code_name(code) not in ("", "OK") and span.code in (0, "UNKNOWN"):
             span.code = code
         span.finish()
     except Exception:

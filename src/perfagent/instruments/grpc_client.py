@@ -31,7 +31,7 @@ class GrpcClient(Instrument):
 
     name = "grpc_client"
     distribution = "grpcio"
-    versions = ("1.49", "2")
+    versions = ("1.60", "2")
     records = "a client span a call, sync and asyncio, unary and streaming; the context goes along in the metadata"
 
     def patch(self, module: ModuleType) -> None:
