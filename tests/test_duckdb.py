@@ -14,6 +14,9 @@ from tests.queries import ROOT, Run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.conftest import RunText
+    from tests.otlp import Receiver
+
 pytestmark = pytest.mark.slow
 
 APP = "duckdb_calls.py"
@@ -96,3 +99,22 @@ def test_earlier_versions_are_measured_where_they_execute(version: str, tmp_path
     assert len(run.texts("failures")) == 4
     assert len(run.texts("piecewise")) == 2  # what is read piece by piece, and `execute`
     assert {span.attributes.get("db.namespace") for span in run.below("statements")} == {"shop"}
+
+
+def test_an_engine_of_sqlalchemy_is_measured_by_the_driver_alone(run_text: RunText, receiver: Receiver) -> None:
+    run_text(
+        """
+        import sqlalchemy as sa
+        engine = sa.create_engine("duckdb:///:memory:")
+        with engine.connect() as connection:
+            connection.execute(sa.text("CREATE TABLE users (id INTEGER, name VARCHAR)"))
+            rows = [{"id": 1, "name": "secret-a"}, {"id": 2, "name": "secret-b"}]
+            connection.execute(sa.text("INSERT INTO users VALUES (:id, :name)"), rows)
+            assert connection.execute(sa.text("SELECT count(*) AS found FROM users WHERE id > 0")).scalar() == 2
+        """
+    )
+    receiver.wait_until_quiet(0.2)
+    assert {span.scope.name for span in receiver.spans} == {"perfagent.duckdb"}
+    texts = [str(span.attributes["db.query.text"]) for span in receiver.spans]
+    for start in ("CREATE TABLE users", "INSERT INTO users", "SELECT count(*) AS found"):
+        assert len([text for text in texts if text.startswith(start)]) == 1
