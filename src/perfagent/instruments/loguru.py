@@ -37,34 +37,49 @@ class Loguru(Instrument):
 
 def _writing(write: Callable[..., None], correlates: bool, sends: bool) -> Callable[..., None]:
     def _log(logger: Any, level: Any, from_decorator: Any, options: Any, message: Any, args: Any, kwargs: Any) -> None:
-        # Loguru looks for its caller by the number of frames between.
-        exception, depth, *flags, patchers, extra = options
         taken: list[LogRecord] = []
-
-        def patcher(record: dict[str, Any]) -> None:
-            try:
-                if sends and record["level"].no >= log.least:
-                    _take(record, taken)
-                    log.above.add(get_ident())  # a sink that hands it to `logging` must not have it sent twice
-                if correlates:
-                    fields = record["extra"]
-                    for name, value in (log_events.identity() or log_events.NONE).items():
-                        fields.setdefault(name, value)
-            except Exception:
-                guard.failed("loguru")
-
-        options = (exception, depth + 1, *flags, [*patchers, patcher], extra)
+        try:
+            options = _patched(options, correlates, sends, taken)
+        except Exception:
+            guard.failed("loguru")
         if not sends:
             return write(logger, level, from_decorator, options, message, args, kwargs)
         try:
             return write(logger, level, from_decorator, options, message, args, kwargs)
         finally:
-            if taken:
+            if log.above:
                 log.above.discard(get_ident())
             for record in taken:
                 log_events.send(record)
 
     return _log
+
+
+def _patched(options: Any, correlates: bool, sends: bool, taken: list[LogRecord]) -> Any:
+    """The options of a call with our patcher as the last one.
+
+    Args:
+        options: as loguru's own methods give them.
+        correlates: whether the record is to name its span.
+        sends: whether it may be sent.
+        taken: gets what is to be sent.
+    """
+
+    def patcher(record: dict[str, Any]) -> None:
+        try:
+            if sends and record["level"].no >= log.least:
+                log.above.add(get_ident())  # a sink that hands it to `logging` must not have it sent twice
+                _take(record, taken)
+            if correlates:
+                fields = record["extra"]
+                for name, value in (log_events.identity() or log_events.NONE).items():
+                    fields.setdefault(name, value)
+        except Exception:
+            guard.failed("loguru")
+
+    exception, depth, *flags, patchers, extra = options
+    # Loguru looks for its caller by the number of frames between.
+    return (exception, depth + 1, *flags, [*patchers, patcher], extra)
 
 
 def _take(record: dict[str, Any], taken: list[LogRecord]) -> None:

@@ -34,9 +34,7 @@ class Sanic(Instrument):
     name = "sanic"
     distribution = "sanic"
     versions = ("24.6", "99")
-    records = (
-        "a server span a request with its route, `http.server.*` metrics; websockets; its own server and ASGI"
-    )
+    records = "a server span a request with its route, `http.server.*` metrics; websockets; its own server and ASGI"
 
     def patch(self, module: ModuleType) -> None:
         global _answers
@@ -56,7 +54,10 @@ class Sanic(Instrument):
 
         def _setup(protocol: Any) -> None:
             setup(protocol)
-            protocol.request_handler = _handling(scope, protocol, protocol.request_handler)
+            try:
+                protocol.request_handler = _handling(scope, protocol, protocol.request_handler)
+            except Exception:
+                guard.failed("sanic")
 
         return _setup
 

@@ -173,6 +173,7 @@ class QuerySpan(Span):
     __slots__ = ("_parent", "batch", "caller", "code", "database", "failure", "query")
     kind = CLIENT
     caller: Caller | None
+    _parent: RemoteContext | Span
     code: str
 
     def __init__(self, scope: Scope, parent: RemoteContext | Span | None, database: Database, query: Any) -> None:
