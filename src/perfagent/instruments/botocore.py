@@ -50,7 +50,7 @@ class Botocore(Instrument):
 
     name = "botocore"
     distribution = "botocore"
-    versions = ("1.20", "2")
+    versions = ("1.23", "2")
     records = "a client span a call of an AWS API with service, operation, region, request id; context in SQS and SNS"
 
     def patch(self, module: ModuleType) -> None:

@@ -27,7 +27,7 @@ class OpenAI(Instrument):
 
     name = "openai"
     distribution = "openai"
-    versions = ("1.0", "4")
+    versions = ("1.10", "4")
     records = "a client span a call of a model, to a stream's end, with the models and the tokens used; no text"
 
     def patch(self, module: ModuleType) -> None:
