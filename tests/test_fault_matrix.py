@@ -294,7 +294,12 @@ class Counted:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+        # An exit that has no time left tells what it gives up, but not what the last export of metrics did not tell.
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+            "PERFAGENT_EXIT_TIMEOUT": "60000",
+        }
 
     def counts(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/counts", timeout=120) as response:
