@@ -1,7 +1,7 @@
 """clickhouse-connect: a span for each statement of its sync and async clients, none for the HTTP request below it.
 
-A statement pays 3 us for it on its own thread. What a server tells of a failed statement repeats parts of it, so of an
-error's text only the code and its name are kept.
+A statement pays 3.5 us for it on its own thread, measured around an empty call on a busy machine. What a server tells
+of a failed statement repeats parts of it, so of an error's text only the code and its name are kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Elasticsearch: a span for each request of its sync and async clients, by operation and index, without its body.
 
-A request pays 5 us for it on its own thread. The client's own spans, which it makes where opentelemetry-api is
-installed, would be the same again: while the tracer provider is ours they stay away. No document's identifier, no
-query string and no body is recorded, and the HTTP request below has no span of its own.
+A request pays 5.5 us for it on its own thread, measured around an empty call on a busy machine. The client's own spans,
+which it makes where opentelemetry-api is installed, would be the same again: while the tracer provider is ours they
+stay away. No document's identifier, no query string and no body is recorded, and the HTTP request below has no span of
+its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """mysqlclient (MySQLdb): statements of its cursors, MySQL's and MariaDB's.
 
-A statement pays 1.8 us for it on its own thread. What a connection talks to is asked once, when it is made: the name
-and the address may come from an option file, and only the library knows what is in there.
+A statement pays 3 us for it on its own thread, measured around an empty call on a busy machine. What a connection
+talks to is asked once, when it is made: the address may come from an option file, and only the library knows what is
+in there.
 """
 
 from __future__ import annotations
