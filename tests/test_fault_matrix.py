@@ -332,6 +332,7 @@ def test_a_hostile_program_does_what_it_does_without_us(case: str, run_program: 
     number, row, spans = HOSTILE[case]
     if os.environ.get("PERFAGENT_HOSTILE_NUMBER"):  # to try it with fewer
         number = min(number, int(os.environ["PERFAGENT_HOSTILE_NUMBER"]))
+        row = row.replace("1,000,000", f"{number:,}")
     counted = Counted(run_program)
     words = ("/usr/bin/env", "python", "-m", "tests.apps.hostile", case, str(number))
     took, peaks, programs = [], [], []
