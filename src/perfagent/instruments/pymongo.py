@@ -2,7 +2,7 @@
 
 A span holds a command's name, collection and database, and nothing else of it: no filter, no document, no key. What a
 client sends by itself to connect, to log in and to end its sessions is not an operation of the program. A command pays
-9 us for it on its own thread, half of it for the events that the library makes once somebody listens.
+8 us for it on its own thread, 3 of them for the events that the library makes once somebody listens.
 """
 
 from __future__ import annotations
