@@ -178,6 +178,7 @@ def _changed(places: dict[str, Any], before: dict[str, dict[str, Any]]) -> list[
         for name in vars(place).keys() | before[address].keys()
         if vars(place).get(name, missing) is not before[address].get(name, missing)
         and not name.startswith(("_abc_", "__annotations", "__warningregistry"))
+        and not isinstance(vars(place).get(name), ModuleType)  # a part of a package that was imported since
     )
 
 
