@@ -48,23 +48,23 @@ CALLS_EXPLAINED = {
     "pika.adapters.blocking_connection:BlockingChannel.consume": "takes apart what pika gives, which is not None",
     "elasticsearch._otel:OpenTelemetry.span": "ours stands in its place while nobody else traces",
     "sqlalchemy.engine.base:Engine.__init__": "its original is behind a function with the same parameters",
-    **{
-        name: "reads what only its library's own code hands over"
-        for name in (
+    **dict.fromkeys(
+        (
             "sanic.server.protocols.http_protocol:HttpProtocolMixin._setup",
             "grpc._server:_abort",
             "grpc._channel:_UnaryUnaryMultiCallable._blocking",
             "grpc._channel:_StreamUnaryMultiCallable._blocking",
-        )
-    },
-    **{
-        name: "DuckDB takes the text of a query from what it is given, as ours does"
-        for name in (
+        ),
+        "reads, unguarded, what only its library's own code hands over or gives back",
+    ),
+    **dict.fromkeys(
+        (
             *(f"_duckdb:DuckDBPyConnection.{call}" for call in ("sql", "query", "from_query")),
             *(f"duckdb:{call}" for call in ("sql", "query", "from_query")),
             "duckdb._seam:submit",
-        )
-    },
+        ),
+        "asks, unguarded, what it is given; an object that raises whatever is asked of it is no query",
+    ),
     "loguru._logger:Logger._log": "takes apart the options that loguru's own methods alone give",
 }
 """Functions that cannot be called so, or whose lines are blamed by design, and why."""
