@@ -19,7 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.re import parse_env_headers
 
 from perfagent.rum.address import is_loopback, name_of
-from perfagent.runtime import headers, http, propagation
+from perfagent.runtime import headers, http, http_client, propagation
 from perfagent.runtime.context import RemoteContext, baggage
 from perfagent.runtime.otlp.transport import _retry_after
 from perfagent.runtime.sampler import Sampler
@@ -69,9 +69,9 @@ def nothing_is_raised(text: str) -> None:
     propagation.carried(lambda name: text)
     http.split_host(text)
     http.split_host(text.encode("utf-8", "replace"))
-    http._public(text)
-    http._origin(text)
-    http._secrets(text)
+    http_client._public(text)
+    http_client._origin(text)
+    http_client._secrets(text)
     headers.encode("request", [(text, text), (text.encode("utf-8", "replace"), b"\xff")])
     is_loopback(name_of(text))
     wait = _retry_after(text)

@@ -18,7 +18,19 @@ from perfagent.resilience import limits, replication
 from perfagent.resilience.budgets import budget
 from perfagent.resilience.deprecations import ledger
 from perfagent.rum import page
-from perfagent.runtime import breaker, db, genai, http, messaging, metric, profile, retries, rpc, selfmetrics
+from perfagent.runtime import (
+    breaker,
+    db,
+    genai,
+    http,
+    http_client,
+    messaging,
+    metric,
+    profile,
+    retries,
+    rpc,
+    selfmetrics,
+)
 from perfagent.runtime.cache import Lookups
 from perfagent.runtime.prometheus.families import empty
 from perfagent.runtime.spool import measures as spooled
@@ -99,6 +111,7 @@ def metrics() -> str:
 def declared() -> Iterable[Instrument]:
     """Every metric in the registry, once everything that declares some has."""
     assert http.server_duration in metric.registry.instruments.values()
+    assert http_client.client_duration in metric.registry.instruments.values()
     assert db.duration in metric.registry.instruments.values()
     assert rpc.client_duration in metric.registry.instruments.values()
     assert genai.duration in metric.registry.instruments.values()

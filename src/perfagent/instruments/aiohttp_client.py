@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from perfagent.runtime.http import ClientSpan
+    from perfagent.runtime.http_client import ClientSpan
 
 _scope: Scope
 _excluded: Pattern[str] | None = None

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard, headers, propagation
-from perfagent.runtime.http import ClientSpan
+from perfagent.runtime.http_client import ClientSpan
 from perfagent.runtime.span import CLIENT, Scope
 
 TYPE_CHECKING = False

@@ -12,7 +12,7 @@ from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, retries
 from perfagent.runtime import headers as kept
 from perfagent.runtime.context import current
-from perfagent.runtime.http import ClientSpan
+from perfagent.runtime.http_client import ClientSpan
 from perfagent.runtime.span import CLIENT, Scope
 
 TYPE_CHECKING = False
