@@ -84,7 +84,7 @@ def test_a_malformed_header_setting_is_named_without_its_value(run_program: RunP
 @pytest.mark.slow
 def test_doctor_finds_a_wired_program_and_a_listening_receiver(receiver: Receiver, run_program: RunProgram) -> None:
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis"}
-    found = json.loads(run_program("perfagent", "doctor", sys.executable, "--output", "json", env=env).check(60))
+    found = json.loads(run_program("perfagent", "doctor", sys.executable, "--output", "json", env=env).check(110))
     assert found["agent"] == "runs, lean pipeline"
     assert found["delivery"] == {"traces": "ok", "metrics": "ok", "logs": "ok"}
     states = found["instruments"]
@@ -96,7 +96,7 @@ def test_doctor_finds_a_wired_program_and_a_listening_receiver(receiver: Receive
 def test_doctor_names_the_first_thing_that_is_broken(receiver: Receiver, run_program: RunProgram) -> None:
     receiver.fault = otlp.status(404)
     program = run_program("perfagent", "doctor", sys.executable, env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})
-    assert program.wait(60) == 1
+    assert program.wait(110) == 1
     assert "answered 404" in program.stdout
     program = run_program("perfagent", "doctor", "/no/such/python", env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})
     assert program.wait(60) == 1
