@@ -106,3 +106,15 @@ def test_a_test_client_calls_a_measured_application(tmp_path_factory: pytest.Tem
         assert program.check() == "200\n"
         receiver.wait_for_spans(2)
         assert sorted(span.name for span in receiver.spans if span.kind == "SERVER") == ["GET /items/<int:number>"]
+
+
+def test_the_context_that_quart_0_23_hands_to_its_handlers_reaches_them() -> None:
+    from perfagent.instruments import quart
+
+    async def handle(*arguments: object) -> tuple[object, ...]:
+        return arguments
+
+    error = LookupError("nobody handles it")
+    handler = quart._handling(handle)
+    assert asyncio.run(handler("app", error)) == ("app", error)  # type: ignore[arg-type]
+    assert asyncio.run(handler("app", "context", error)) == ("app", "context", error)  # type: ignore[arg-type]

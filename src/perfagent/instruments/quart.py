@@ -31,8 +31,9 @@ class Quart(Instrument):
             self.replace(module.Quart, "__call__", self._application)
             self.replace(module.Quart, "handle_exception", _handling)
             self.replace(module.Quart, "handle_websocket_exception", _handling)
-        else:
-            self.replace(module._BaseRequestWebsocketContext, "match_request", _matching)
+        else:  # since 0.23 one context is that of requests, too
+            context = getattr(module, "_BaseRequestWebsocketContext", None) or module.AppContext
+            self.replace(context, "match_request", _matching)
 
     def _application(self, call: Asgi) -> Asgi:
         instrument = self.scope
@@ -54,7 +55,8 @@ def _matching(match: Callable[[Any], None]) -> Callable[[Any], None]:
     def match_request(context: Any) -> None:
         match(context)
         try:
-            rule = context.request_websocket.url_rule
+            request = getattr(context, "request_websocket", None) or context._request_websocket
+            rule = request.url_rule
             if rule is not None:  # else 404, 405 or a redirect to the rule's own spelling
                 asgi.route(rule.rule)
         except Exception:
@@ -63,10 +65,12 @@ def _matching(match: Callable[[Any], None]) -> Callable[[Any], None]:
     return match_request
 
 
-def _handling(handle: Callable[[Any, Exception], Awaitable[Any]]) -> Callable[[Any, Exception], Awaitable[Any]]:
-    async def wrapper(app: Any, error: Exception) -> Any:
-        unhandled(error, "quart")
-        return await handle(app, error)
+def _handling(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def wrapper(*arguments: Any, **named: Any) -> Any:  # since 0.23 the context goes before the error
+        error = named.get("error", arguments[-1] if arguments else None)
+        if isinstance(error, Exception):
+            unhandled(error, "quart")
+        return await handle(*arguments, **named)
 
     return wrapper
 
