@@ -71,6 +71,27 @@ with request: work()
     assert (down.severity, down.attributes["exception.message"]) == (21, "why")
 
 
+def test_a_program_s_own_class_of_loggers_is_made_by_the_program_alone(run_text: RunText, receiver: Receiver) -> None:
+    program = run_text(HEAD + """
+class Own(structlog.BoundLogger):
+    made = 0
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        Own.made += 1
+    def _process_event(self, method, event, fields):
+        return super()._process_event(method, f"{self.prefix} {event}", fields)
+structlog.configure(wrapper_class=Own, processors=[structlog.processors.JSONRenderer(sort_keys=True)])
+log = structlog.get_logger().bind(item=5)
+log.prefix = "shop:"
+before = Own.made
+log.warning("low")
+print(Own.made - before)
+""")  # fmt: skip
+    assert program.stdout.splitlines() == ['{"event": "shop: low", "item": 5}', "0"]
+    (low,) = receiver.logs
+    assert low.body == "shop: low"
+
+
 def test_events_that_go_to_logging_are_sent_once(run_text: RunText, receiver: Receiver) -> None:
     program = run_text(HEAD + """
 logging.basicConfig(format="%(otelTraceID)s %(message)s")

@@ -228,6 +228,27 @@ with ThreadPoolExecutor(1) as pool, ThreadPool(1) as other, request("first"):
     assert run_text(HEAD + text).stdout == run_text(HEAD + text, bare=True).stdout
 
 
+def test_an_executor_may_send_its_work_elsewhere(run_text: RunText) -> None:
+    """One of interpreters (Python 3.14) pickles what a ThreadPoolExecutor calls."""
+    text = """
+import copy, math, pickle, queue
+from concurrent.futures import ThreadPoolExecutor
+class Pickling(queue.SimpleQueue):
+    def put(self, item):
+        if item is not None:
+            work = item.fn if hasattr(item, "fn") else item.task[0]
+            print(pickle.loads(pickle.dumps(work)), copy.copy(work))
+        super().put(item)
+class Elsewhere(ThreadPoolExecutor):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self._work_queue = Pickling()
+with request("first"), Elsewhere(1) as pool:
+    print(pool.submit(math.sqrt, 4).result())
+"""
+    assert run_text(HEAD + text).stdout == run_text(HEAD + text, bare=True).stdout != ""
+
+
 def test_the_program_sees_the_span_in_a_thread_and_its_baggage_is_sent_on(run_text: RunText) -> None:
     printed = run(run_text, """
 from opentelemetry import propagate

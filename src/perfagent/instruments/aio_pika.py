@@ -15,7 +15,6 @@ from perfagent.instruments.messages import (
     Publishing,
     Work,
     ambient,
-    begun,
     destination,
     leave,
     looping,
@@ -207,7 +206,6 @@ def _begin(queue: Any, message: Any) -> Work | None:
         parent = origin if above is None else above
         span = Processing(_scope, CONSUMER, parent, _client(message.channel), where, origin)
         span.routing_key = message.routing_key or ""
-        begun(span)
         return Work(span, propagation.carried(header))
     except Exception:
         guard.failed("aio-pika")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http, propagation
-from perfagent.runtime.context import baggage, current
+from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
 TYPE_CHECKING = False
@@ -52,9 +52,9 @@ class AiohttpServer(Instrument):
                 span.fail(error)
                 raise
             finally:
-                current.reset(token)
+                restore(current, token)
                 if inner is not None:
-                    baggage.reset(inner)
+                    restore(baggage, inner)
                 _name(span, request)
                 span.finish()
 

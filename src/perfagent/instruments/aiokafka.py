@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.instruments.kafka_python import WITH_HEADERS, first_server
-from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, begun, leave, looping
+from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, leave, looping
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
@@ -205,9 +205,7 @@ def _begin(consumer: Any, began: int, record: Any) -> None:
             origin = propagation.extract(lambda name: among(headers, name))
             carried = propagation.carried(lambda name: among(headers, name))
         parent, client = origin if above is None else above, _client(consumer)
-        span = begun(
-            ProcessSpan(_scope, CONSUMER, parent, client, record.topic, origin, record.partition, record.offset)
-        )
+        span = ProcessSpan(_scope, CONSUMER, parent, client, record.topic, origin, record.partition, record.offset)
         span.made = record.timestamp
         span.tombstone = record.value is None
         consumer._perfagent_work = Work(span, carried)

@@ -9,7 +9,7 @@ from perfagent import settings
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard, http, propagation
-from perfagent.runtime.context import baggage, current
+from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 from perfagent.runtime.span import Span
 
@@ -105,9 +105,9 @@ async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: R
         _failed(span, error)
         raise
     finally:
-        current.reset(token)
+        restore(current, token)
         if carried is not None:
-            baggage.reset(carried)
+            restore(baggage, carried)
         span.client = scope.get("client")  # a proxy's headers may have replaced it meanwhile
         span.finish()
 

@@ -194,9 +194,6 @@ def _received(scope: Scope, client: Client, name: str, request: Any) -> tuple[Pr
     span = ProcessSpan(scope, CONSUMER, origin, client, str(delivery.get("routing_key") or ""), origin)
     span.name = f"process {name}"
     flight.rename(span, name)
-    span.made = -1  # a message of Celery's does not tell when it was made
-    if span.entry is None:
-        span.entry = span
     return span, propagation.carried(header)
 
 

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.kafka_python import first_server
-from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, begun, ends, text
+from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, ends, text
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
@@ -362,7 +362,7 @@ def _begin(consumer: Any, began: int, message: Any) -> None:
             carried = propagation.carried(lambda name: _header(headers, name))
         parent = origin if above is None else above
         topic, partition, offset = message.topic(), message.partition(), message.offset()
-        span = begun(ProcessSpan(_scope, CONSUMER, parent, _client(consumer), topic, origin, partition, offset))
+        span = ProcessSpan(_scope, CONSUMER, parent, _client(consumer), topic, origin, partition, offset)
         span.made = message.timestamp()[1]
         span.tombstone = message.value() is None
         consumer._perfagent_work = Work(span, carried)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard
-from perfagent.runtime.context import current
+from perfagent.runtime.context import current, restore
 from perfagent.runtime.db import QuerySpan, database
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.span import CLIENT
@@ -149,7 +149,7 @@ class Driver:
             raise
         finally:
             if token is not None:
-                current.reset(token)
+                restore(current, token)
         span.finish()
         return result
 

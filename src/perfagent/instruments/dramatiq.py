@@ -10,7 +10,7 @@ limiter, does not. What a worker asks its broker for by itself is left out. A me
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
-from perfagent.instruments.messages import Work, ambient, begun, text
+from perfagent.instruments.messages import Work, ambient, text
 from perfagent.instruments.rq import CARRIED, redis_address, unseen
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.context import current
@@ -168,7 +168,6 @@ def _begin(thread: Any, message: Any) -> Work | None:
         parent = origin if above is None else above
         span = Processing(_scope, CONSUMER, parent, client, message.queue_name, origin)
         span.name = f"process {message.actor_name}"
-        begun(span)
         made = options.get("requeue_timestamp") or message.message_timestamp
         if isinstance(made, int):
             span.made = made

@@ -15,7 +15,7 @@ from perfagent.instruments.base import Instrument
 from perfagent.instruments.dbapi import COROUTINE
 from perfagent.instruments.documents import documents
 from perfagent.runtime import guard
-from perfagent.runtime.context import current
+from perfagent.runtime.context import current, restore
 from perfagent.runtime.db import QuerySpan
 from perfagent.runtime.span import CLIENT
 
@@ -66,8 +66,7 @@ class Elasticsearch(Instrument):
                 _failed(span, error)
                 raise
             finally:
-                with contextlib.suppress(ValueError):  # closed in another context than it began in
-                    current.reset(token)
+                restore(current, token)
             _answered(span, method, response)
             return response
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from perfagent.instruments import outgoing
 from perfagent.runtime import guard
 from perfagent.runtime.clock import now
-from perfagent.runtime.context import current
+from perfagent.runtime.context import current, restore
 from perfagent.runtime.genai import GenAiSpan
 from perfagent.runtime.span import CLIENT
 
@@ -54,7 +54,7 @@ def calling(
                 span.finish()
                 raise
             finally:
-                outgoing.restore(outgoing.left_out if silent else current, token)
+                restore(outgoing.left_out if silent else current, token)
             _answered(span, answer, Chunks)
             return answer
 
@@ -82,7 +82,7 @@ def calling_async(
                 span.finish()
                 raise
             finally:
-                outgoing.restore(outgoing.left_out if silent else current, token)
+                restore(outgoing.left_out if silent else current, token)
             _answered(span, answer, ChunksInLoop)
             return answer
 

@@ -136,11 +136,14 @@ def _coroutine(behaviour: Any, begin: Begin) -> Any:
 def _asynchronous_stream(behaviour: Any, begin: Begin) -> Any:
     async def wrapper(request: Any, context: Any) -> AsyncIterator[Any]:
         span = begin(context)
+        responses = behaviour(request, context)
         try:
-            async for response in behaviour(request, context):
+            async for response in responses:
                 yield response
         except BaseException as error:
             _judge(span, context, error)
+            if isinstance(error, GeneratorExit):  # given up between two responses: the handler's `finally` comes now
+                await responses.aclose()
             raise
         finally:
             _end(span, context)

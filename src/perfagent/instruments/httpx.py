@@ -9,7 +9,7 @@ from __future__ import annotations
 from perfagent.instruments import outgoing, urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, headers
-from perfagent.runtime.context import current
+from perfagent.runtime.context import current, restore
 from perfagent.runtime.span import Scope
 
 TYPE_CHECKING = False
@@ -85,7 +85,7 @@ def _sending_async(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitab
             _answered(span, response)
             return response
         finally:
-            outgoing.restore(current, token)
+            restore(current, token)
             span.finish()
 
     return wrapper

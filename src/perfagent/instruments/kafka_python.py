@@ -11,16 +11,16 @@ from __future__ import annotations
 from weakref import ref
 
 from perfagent.instruments.base import Instrument
+from perfagent.instruments.messages import Work, ambient
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.clock import now
-from perfagent.runtime.context import baggage, current
+from perfagent.runtime.context import current
 from perfagent.runtime.messaging import Client, ProcessSpan, ReceiveSpan, SendSpan
-from perfagent.runtime.span import CLIENT, CONSUMER, PRODUCER, Scope, Span
+from perfagent.runtime.span import CLIENT, CONSUMER, PRODUCER, Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextvars import Token
     from types import ModuleType
     from typing import Any
 
@@ -171,12 +171,10 @@ class Loop:
     exception, nobody holds this object any more, and what it has opened is closed.
     """
 
-    __slots__ = ("__weakref__", "_baggage", "_client", "_consumer", "_span", "_token")
+    __slots__ = ("__weakref__", "_client", "_consumer", "_work")
 
     def __init__(self, consumer: Any) -> None:
-        self._span: ProcessSpan | None = None
-        self._token: Token[Span | RemoteContext | None]
-        self._baggage: Token[str] | None = None
+        self._work: Work | None = None
         self._consumer = consumer
         self._client = _client(consumer)
         self._client.loop = ref(self)
@@ -185,8 +183,7 @@ class Loop:
         return self
 
     def __next__(self) -> Any:
-        if self._span is not None:
-            self.leave()
+        self.leave()
         client = self._client
         client.inside = True
         try:
@@ -202,51 +199,34 @@ class Loop:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._consumer, name)
 
-    def __del__(self) -> None:
-        if self._span is not None:
-            self.leave()
-
     def _enter(self, record: Any) -> None:
-        ambient = _ambient()
+        above = ambient()
         headers = record.headers
         origin = _origin(headers) if headers else None
         span = ProcessSpan(
             _scope,
             CONSUMER,
-            origin if ambient is None else ambient,
+            origin if above is None else above,
             self._client,
             record.topic,
             origin,
             record.partition,
             record.offset,
         )
-        if span.entry is None:
-            span.entry = span
         span.made = record.timestamp
         span.tombstone = record.value is None
-        self._token = current.set(span)
-        self._span = span
-        if headers and len(headers) > 1:
-            carried = propagation.carried(lambda name: _header(headers, name))
-            if carried:
-                self._baggage = baggage.set(carried)
+        carried = propagation.carried(lambda name: _header(headers, name)) if headers and len(headers) > 1 else ""
+        self._work = Work(span, carried)
 
     def leave(self) -> None:
         """Ends the span of the message that was worked on."""
-        span, self._span = self._span, None
-        assert span is not None
-        try:
-            current.reset(self._token)
-            if self._baggage is not None:
-                baggage.reset(self._baggage)
-        except ValueError:  # set in another context: the loop was handed to another thread or task
-            pass
-        self._baggage = None
-        span.finish()
+        work, self._work = self._work, None
+        if work is not None:
+            work.leave()
 
     def close_here(self) -> None:
         """As `leave`, where the loop runs in this very context: not for a thread that closes another's consumer."""
-        if self._span is not None and current.get() is self._span:
+        if self._work is not None and current.get() is self._work.span:
             self.leave()
 
 
@@ -303,7 +283,7 @@ def _received(consumer: Any, began: int, records: Sequence[Any], error: Exceptio
         ]
         topics = {topic for topic, _made in made}
         topic = topics.pop() if len(topics) == 1 else ""
-        span = ReceiveSpan(_scope, _ambient(), _client(consumer), topic, began, made, origins)
+        span = ReceiveSpan(_scope, ambient(), _client(consumer), topic, began, made, origins)
         if topic:
             partitions = {record.partition for record in records}
             if len(partitions) == 1:
@@ -330,18 +310,9 @@ def _leave_loop(consumer: Any) -> None:
         loop = client.loop() if client is not None and client.loop is not None else None
         if loop is not None:
             loop.close_here()
-            _ambient()
+            ambient()
     except Exception:
         guard.failed("kafka-python")
-
-
-def _ambient() -> Span | RemoteContext | None:
-    """The current span; none where it is that of a message which another thread has meanwhile ended."""
-    found = current.get()
-    if type(found) is ProcessSpan and found.ended:
-        current.set(None)
-        return None
-    return found
 
 
 def _origin(headers: Headers) -> RemoteContext | None:

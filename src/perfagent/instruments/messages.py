@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from perfagent.runtime import clock, guard, propagation
+from perfagent.runtime import clock, guard
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.encoded import MOST
-from perfagent.runtime.messaging import Client, ProcessSpan, ReceiveSpan, SendSpan
+from perfagent.runtime.messaging import ProcessSpan, ReceiveSpan, SendSpan
 from perfagent.runtime.otlp import wire
-from perfagent.runtime.span import CONSUMER, Scope, Span
+from perfagent.runtime.span import Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,29 +37,6 @@ def answers(above: Span | RemoteContext | None) -> bool:
     if above is None:
         return False
     return above.entry is not None or getattr(above.kind, "name", "") in ("SERVER", "CONSUMER")  # OpenTelemetry's kinds
-
-
-def received(scope: Scope, client: Client, topic: str, header: Header) -> tuple[ProcessSpan, str]:
-    """The span of a message that the program begins to work on, and the baggage that came with it.
-
-    Args:
-        scope: the instrument's.
-        client: who received it.
-        topic: where from.
-        header: looks up a header of the message.
-    """
-    above = ambient()
-    origin: RemoteContext | None = propagation.extract(header)
-    span = ProcessSpan(scope, CONSUMER, origin if above is None else above, client, topic, origin)
-    return begun(span), propagation.carried(header)
-
-
-def begun(span: ProcessSpan) -> ProcessSpan:
-    """The span as the entry of what is done for its message; nobody knows when that was made."""
-    span.made = -1
-    if span.entry is None:
-        span.entry = span
-    return span
 
 
 def text(value: object) -> str | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from contextvars import ContextVar
 
 from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard, headers, propagation
+from perfagent.runtime.context import restore
 from perfagent.runtime.http_client import ClientSpan
 from perfagent.runtime.span import CLIENT, Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
-    from contextvars import Token
     from re import Pattern
     from typing import Any, TypeVar
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from perfagent.runtime.span import Span
 
     Headers = TypeVar("Headers", bound=MutableMapping[str, str])
-    Value = TypeVar("Value")
 
 VERSIONS = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
 """`network.protocol.version` by the numbers that http.client and urllib3 use."""
@@ -128,12 +126,6 @@ def settle(request: Any, copy: Any, outcome: Any) -> None:
                 held[name] = request
     except Exception:
         guard.failed("HTTP client")
-
-
-def restore(variable: ContextVar[Value], token: Token[Value]) -> None:
-    """Resets a variable in a coroutine: one that nobody finishes is closed in another context, which knows no token."""
-    with contextlib.suppress(ValueError):
-        variable.reset(token)
 
 
 def calling(send: Callable[..., Any]) -> Callable[..., Any]:

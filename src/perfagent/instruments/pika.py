@@ -10,7 +10,7 @@ encodes the header (`python -m benchmarks.instruments pika`).
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument, disguise
-from perfagent.instruments.messages import Getting, Processing, Publishing, Work, ambient, begun, destination, text
+from perfagent.instruments.messages import Getting, Processing, Publishing, Work, ambient, destination, text
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
@@ -194,7 +194,6 @@ def _begin(channel: Any, method: Any, properties: Any, queue: Any) -> Work | Non
         parent = origin if above is None else above
         span = Processing(_scope, CONSUMER, parent, _client(channel), where, origin)
         span.routing_key = method.routing_key
-        begun(span)
         return Work(span, propagation.carried(_looked_up(properties)))
     except Exception:
         guard.failed("pika")

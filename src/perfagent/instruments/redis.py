@@ -24,7 +24,7 @@ from perfagent.instruments.redis_commands import (
 )
 from perfagent.runtime import guard
 from perfagent.runtime.cache import Lookups
-from perfagent.runtime.context import current
+from perfagent.runtime.context import current, restore
 from perfagent.runtime.db import QuerySpan
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.plumbing import plumbing
@@ -239,7 +239,7 @@ def _pipeline_async(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
             span.fail(error)
             raise
         finally:
-            current.reset(token)
+            restore(current, token)
             span.finish()
 
     return wrapper

@@ -9,7 +9,7 @@ costs 6.7 us (`python -m benchmarks.instruments rq`).
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
-from perfagent.instruments.messages import Work, ambient, begun, text
+from perfagent.instruments.messages import Work, ambient, text
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.context import RemoteContext, current
 from perfagent.runtime.encoded import MOST
@@ -181,7 +181,6 @@ def _begin(job: Any) -> Work | None:
         span = ProcessSpan(_scope, CONSUMER, origin if above is None else above, client, str(job.origin or ""), origin)
         if function:
             span.name = f"process {function}"
-        begun(span)
         enqueued = job.enqueued_at
         if enqueued is not None:
             if enqueued.tzinfo is None:  # before 2, UTC without saying so

@@ -10,7 +10,7 @@ from perfagent.instruments import asgi, urls
 from perfagent.instruments.answering import unhandled
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http, propagation
-from perfagent.runtime.context import baggage, current
+from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
 TYPE_CHECKING = False
@@ -80,9 +80,9 @@ def _handling(scope: Scope, protocol: Any, handle: Handler) -> Handler:
             span.fail(error)
             raise
         finally:
-            current.reset(token)
+            restore(current, token)
             if inner is not None:
-                baggage.reset(inner)
+                restore(baggage, inner)
             _answered(span, protocol, request)
             span.finish()
 

@@ -68,9 +68,14 @@ def _processing(process: Callable[..., Any], correlates: bool, sends: bool) -> C
 
 
 def _copy(logger: Any, taking: _Taking) -> Any:
-    """The same logger, with a processor more in front of the one that renders."""
+    """The same logger, with a processor more in front of the one that renders; not by its class, which may be the
+    program's and do more than keep what it is given.
+    """
     processors = list(logger._processors)
-    return type(logger)(logger._logger, [*processors[:-1], taking, *processors[-1:]], logger._context)
+    copy = object.__new__(type(logger))
+    copy.__dict__.update(logger.__dict__)
+    copy._processors = [*processors[:-1], taking, *processors[-1:]]
+    return copy
 
 
 def _is_standard(logger: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import Context
+from operator import itemgetter
 
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard
@@ -94,6 +95,10 @@ class Carried:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.work, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, and what another process or interpreter gets, is the work itself: no span of ours lives there."""
+        return itemgetter(0), ((self.work,),)
 
 
 def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http, propagation
-from perfagent.runtime.context import baggage, current
+from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
 TYPE_CHECKING = False
@@ -64,10 +64,14 @@ class Tornado(Instrument):
             inner = baggage.set(carried) if carried else None
             try:
                 return await execute(handler, transforms, *args, **kwargs)
+            except BaseException as error:  # cancelled: nobody will finish the response
+                span.fail(error)
+                span.finish()
+                raise
             finally:
-                current.reset(token)
+                restore(current, token)
                 if inner is not None:
-                    baggage.reset(inner)
+                    restore(baggage, inner)
                 _executed(span, handler)
 
         return _execute

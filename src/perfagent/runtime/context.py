@@ -8,7 +8,12 @@ from perfagent.runtime.clock import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextvars import Token
+    from typing import TypeVar
+
     from perfagent.runtime.span import Span
+
+    Value = TypeVar("Value")
 
 SAMPLED = 1
 LATE = 30_000_000_000
@@ -113,3 +118,11 @@ current: ContextVar[Span | RemoteContext | None] = ContextVar("perfagent_current
 
 baggage: ContextVar[str] = ContextVar("perfagent_baggage", default="")
 """The `baggage` header as it came in, handed on as it is; "" where there is none."""
+
+
+def restore(variable: ContextVar[Value], token: Token[Value]) -> None:
+    """Resets a variable in a coroutine: one that nobody finishes is closed in another context, which knows no token."""
+    try:
+        variable.reset(token)
+    except ValueError:
+        pass

@@ -303,6 +303,9 @@ class ProcessSpan(MessageSpan):
         super().__init__(scope, kind, parent, client, topic, origin, partition, offset)
         begin = flight.begin
         self.slot = -1 if begin is None else begin(self, "process", topic)
+        self.made = -1
+        if self.entry is None:
+            self.entry = self
 
     def finish(self) -> None:
         """Ends it, once."""
@@ -310,6 +313,12 @@ class ProcessSpan(MessageSpan):
         slot, self.slot = self.slot, -1
         if slot >= 0:
             flight.end(slot, self, 0)
+
+    def measure(self) -> None:
+        """Adds the span to the metrics of its kind."""
+        if self.entry is self:  # a program that has turned the garbage collector off must get its memory back
+            self.entry = None
+        super().measure()
 
     def count(self, template: Template) -> None:
         """Counts the message and tells its age, when it was received and now that it is done with."""

@@ -104,6 +104,8 @@ class RpcSpan(Span):
 
     def measure(self) -> None:
         """Adds the span to the metrics of its kind."""
+        if self.entry is self:  # a program that has turned the garbage collector off must get its memory back
+            self.entry = None
         duration = self._template().duration
         seconds = (self.ended - self.started) / 1e9
         duration.record(seconds)
