@@ -1,35 +1,28 @@
-"""The background thread: empties the outbox, measures, encodes and sends; stops within its time.
-
-One thread, made by `_thread` so that `threading.enumerate()` shows the program's own threads alone, and stopped around
-a fork so that Python 3.12 has no second thread to warn about.
-"""
+"""What the background thread does: empties the outbox, measures, encodes and sends."""
 
 from __future__ import annotations
 
 import sys
-from _thread import allocate_lock, get_native_id
 from collections import deque
 from time import monotonic, sleep
 
-from perfagent.runtime import clock, companions, guard, ids, metric, outbox, resource
+from perfagent.runtime import clock, companions, guard, metric, outbox, resource
+from perfagent.runtime.background import BackgroundThread
 from perfagent.runtime.otlp import metrics, traces
 from perfagent.runtime.otlp.transport import Refused, Transport, Unavailable, destinations
+from perfagent.runtime.receivers import Receivers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _thread import LockType
     from collections.abc import Callable
 
-    from perfagent.runtime.otlp.transport import Destination
     from perfagent.runtime.span import Scope
     from perfagent.runtime.spool.delivery import Delivery
     from perfagent.settings import Settings
 
 CHUNK = 256  # spans worked on before the program's threads get the interpreter: about 0.3 ms
 BACKLOG_BYTES = 8 << 20
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries
 VITALS = "perfagent.vitals"  # the scope of the vital signs
-FORK_WAIT = 0.05  # seconds that a fork waits at most for the thread to stop; it takes 0.1 ms unless it is sending
 
 
 class Payload:
@@ -43,16 +36,7 @@ class Payload:
         self.count = count
 
 
-class Pause:
-    """How long a receiver that could not be reached is left alone: seconds, and until when by the monotonic clock."""
-
-    __slots__ = ("seconds", "until")
-
-    def __init__(self) -> None:
-        self.seconds = self.until = 0.0
-
-
-class Pipeline:
+class Pipeline(BackgroundThread):
     """What happens to signals after the program is done with them.
 
     Args:
@@ -65,92 +49,36 @@ class Pipeline:
         self.transport = Transport(settings)
         self.resource = b""
         self.interval = settings.metric_interval / 1000
-        self.delay = settings.span_delay / 1000
         self.batch = settings.span_batch
         self.sources = outbox.sources
         self.sent: dict[str, int] = {}
         self.spool: Delivery | None = None
-        self._down: set[str] = set()
-        self.reset()
+        self.receivers = Receivers(self.say)
+        super().__init__(settings.span_delay / 1000)
 
     def reset(self) -> None:
         """As new: at the start, and in a forked child, which owns nothing of what its parent has waiting."""
-        self._wake = allocate_lock()
-        self._wake.acquire()
-        self._done = allocate_lock()
-        self._working = allocate_lock()
-        self._switch = allocate_lock()  # around the thread's decision to end for a fork
-        self._running = self._stopping = self._stuck = False
-        self._halts = 0  # forks under way
-        self._thread = 0
+        super().reset()
         self._deadline: float | None = None  # of a flush
-        self._exit_by = 0.0
         self.backlog: deque[Payload] = deque()
         self._encoded: dict[Scope, list[bytes]] = {}
         self._encoded_count = 0
         self._next_metrics = monotonic() + self.interval
-        self._pauses: dict[str, Pause] = {}  # by the receivers' addresses
-        self._lost_while_down = 0
+        self.receivers.reset()
         companions.reset()
-
-    def start(self) -> None:
-        """Starts the thread unless it runs."""
-        with self._switch:
-            if self._running or self._stopping or self._halts:
-                return
-            self._running = True
-            done = self._done = allocate_lock()
-            done.acquire()
-        try:
-            companions.start_thread(self._run, done)
-        except RuntimeError:  # no thread to be had: the exit flushes what has gathered until then
-            self._running = False
-
-    def wake(self) -> None:
-        """Makes the thread look at the outbox now; never blocks."""
-        if not self._running:
-            self.start()
-        try:
-            self._wake.release()
-        except RuntimeError:  # it is awake already
-            pass
-
-    def stop(self, timeout: float) -> bool:
-        """Sends what is left and ends the thread; a second call waits for the first one's end.
-
-        Args:
-            timeout: seconds; what is not sent by then is counted as dropped.
-
-        Returns:
-            Whether everything was handed over.
-        """
-        if self._stopping:
-            return not self._running or self._ended(max(self._exit_by - monotonic(), 0.0))
-        self._exit_by = monotonic() + timeout
-        self._stopping = True
-        try:
-            return self._send_all(timeout)
-        finally:
-            companions.stop()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the process is about to end."""
-        return self._stopping
-
-    @property
-    def halting(self) -> bool:
-        """Whether a fork is under way."""
-        return bool(self._halts)
 
     @property
     def pausing(self) -> bool:
         """Whether a receiver could not be reached the last time, or asked to come back."""
-        return any(pause.seconds for pause in self._pauses.values())
+        return self.receivers.pausing
+
+    @property
+    def down(self) -> bool:
+        """Whether a receiver does not take what it is sent."""
+        return self.receivers.down
 
     def _send_all(self, timeout: float) -> bool:
-        for pause in self._pauses.values():  # the last chance
-            pause.until = 0.0
+        self.receivers.forgive()
         if self._running:
             self.wake()
             if not self._ended(timeout + 0.05):
@@ -159,38 +87,6 @@ class Pipeline:
         else:
             self._last_tick()
         return not self._give_up("exit_timeout")
-
-    def _ended(self, timeout: float) -> bool:
-        """Whether the thread ends within so many seconds."""
-        done = self._done
-        if not done.acquire(timeout=timeout):
-            return False
-        done.release()
-        return True
-
-    def halt(self) -> None:
-        """Before a fork: lets the thread end, so that the child is not made while it holds something.
-
-        A thread that waits for a receiver keeps at it, and only one fork waits for it in vain.
-        """
-        with self._switch:
-            self._halts += 1
-        companions.halt()
-        if not self._running or self._stopping or self._stuck:
-            return
-        self.wake()
-        if self._ended(FORK_WAIT):
-            companions.wait_until_gone(self._thread)
-        else:
-            self._stuck = True
-
-    def resume(self) -> None:
-        """After a fork, once for each `halt`: starts the thread again."""
-        with self._switch:
-            self._halts = max(self._halts - 1, 0)
-        if not self._halts:
-            companions.resume()
-        self.start()
 
     def flush(self, timeout: float) -> bool:
         """Sends what is waiting, from the calling thread.
@@ -215,36 +111,6 @@ class Pipeline:
     def flush_news(self, timeout: float) -> bool:
         """As `flush`, where there is more than the vital signs of a process that did nothing."""
         return not self._has_news() or self.flush(timeout)
-
-    def _run(self, done: LockType) -> None:
-        self._thread = get_native_id()
-        try:
-            while self._goes_on():
-                self._wake.acquire(timeout=self.delay)
-                if self._stopping or self._halts:
-                    continue
-                with self._working:
-                    try:
-                        self._tick()
-                    except Exception:  # what failed is lost, the next round goes on
-                        guard.failed("pipeline")
-            if self._stopping:
-                self._last_tick()
-        except Exception:
-            guard.failed("pipeline")
-        finally:
-            with self._switch:
-                if self._done is done:  # else a fork has ended this thread, and the next one runs already
-                    self._running = False
-            done.release()
-
-    def _goes_on(self) -> bool:
-        """Whether the thread does; where a fork ends it, it counts as ended from here on, for who resumes."""
-        with self._switch:
-            self._stuck = False
-            if self._halts and not self._stopping:
-                self._running = False
-            return not self._halts and not self._stopping
 
     def _last_tick(self) -> None:
         if not self._working.acquire(timeout=max(self._exit_by - monotonic(), 0.0)):
@@ -355,7 +221,7 @@ class Pipeline:
     def lose(self, signal: str, reason: str, count: int) -> None:
         """Counts items that no receiver will get, by OTLP's name of their signal."""
         outbox.drop(outbox.SIGNALS[signal], reason, count)
-        self._lost_while_down += count
+        self.receivers.lost += count
 
     def _send(self) -> None:
         for payload in list(self.backlog):
@@ -364,8 +230,7 @@ class Pipeline:
 
     def may_send(self, signal: str) -> bool:
         """Whether the receiver of a signal may be asked now, and no fork waits."""
-        pause = self._pauses.get(self.destinations[signal].authority)
-        return not self._halts and (pause is None or monotonic() >= pause.until)
+        return not self._halts and self.receivers.may_be_asked(self.destinations[signal])
 
     def hand_over(self, payload: Payload, took: Callable[[Payload], bool]) -> bool:
         """Sends a payload and counts what becomes of it.
@@ -385,18 +250,18 @@ class Pipeline:
         try:
             lost = self.transport.send(to, payload.body, timeout)
         except Unavailable as error:
-            self._retreat(to, error)
+            self.receivers.leave_alone(to, error, self._kept())
             return False
         except Refused as error:
             if took(payload):
                 self.lose(payload.signal, "rejected", payload.count)
-            self._say_down(to, str(error))
+            self.receivers.failed(to, str(error), self._kept())
             return True
         took(payload)
         self.sent[payload.signal] = self.sent.get(payload.signal, 0) + payload.count - lost
         if lost:
             self.lose(payload.signal, "rejected", lost)
-        self._recover(to)
+        self.receivers.answered(to)
         return True
 
     def _obey(self) -> None:
@@ -420,32 +285,8 @@ class Pipeline:
             return False
         return True
 
-    def _retreat(self, to: Destination, error: Unavailable) -> None:
-        self._say_down(to, str(error))
-        pause = self._pauses.setdefault(to.authority, Pause())
-        pause.seconds = min(max(pause.seconds * 2, FIRST_PAUSE), LONGEST_PAUSE)
-        jitter = 0.5 + ids.span_id()[0] / 256  # 0.5 to 1.5: a fleet must not come back in step
-        pause.until = monotonic() + (pause.seconds * jitter if error.retry_after is None else error.retry_after)
-
-    @property
-    def down(self) -> bool:
-        """Whether a receiver does not take what it is sent."""
-        return bool(self._down)
-
-    def _say_down(self, to: Destination, reason: str) -> None:
-        if to.authority not in self._down:
-            self._down.add(to.authority)
-            kept = "" if self.spool is None else f", what waits is kept in {self.spool.folder.path}"
-            self.say(
-                f"telemetry cannot be delivered: {reason}; the program is not affected, trying again in silence{kept}"
-            )
-
-    def _recover(self, to: Destination) -> None:
-        self._pauses.pop(to.authority, None)
-        if to.authority in self._down:
-            self._down.discard(to.authority)
-            self.say(f"telemetry is delivered again; {self._lost_while_down} items were dropped meanwhile")
-            self._lost_while_down = 0
+    def _kept(self) -> str:
+        return "" if self.spool is None else f", what waits is kept in {self.spool.folder.path}"
 
     def say(self, message: str) -> None:
         """One line on standard error, unless PERFAGENT_QUIET."""
