@@ -44,6 +44,7 @@ class Instrument:
         self.reason = ""
         """Why it is off, for `perfagent doctor`; "" where it is on."""
         self.patched: set[str] = set()
+        self._misfits = False
         self._replaced: list[tuple[object, str, object, object]] = []
 
     def patch(self, module: ModuleType) -> None:
@@ -51,17 +52,36 @@ class Instrument:
         raise NotImplementedError
 
     def apply(self, module: ModuleType) -> None:
-        """Patches `module` unless that is done or the library's version is out of range."""
-        if module.__name__ in self.patched:
+        """Patches `module` unless that is done or the library's version is out of range.
+
+        A library that one of its patches does not fit is not what it was when the others were written: they are taken
+        out, and none follows. Where there are several libraries, for one distribution is none, the others stay.
+        """
+        if module.__name__ in self.patched or self._misfits:
             return
         self.reason = self.unsupported(module)
-        if not self.reason:
-            self.patched.add(module.__name__)
+        if self.reason:
+            return
+        before = len(self._replaced)
+        self.patched.add(module.__name__)
+        try:
             self.patch(module)
+        except Exception as error:
+            if self.distribution:
+                self._misfits = True
+                self.reason = f"its version does not fit: {type(error).__name__}: {error}"
+                self.unpatch()
+            else:
+                self._put_back(before)
+            raise
 
     def unpatch(self) -> None:
         """Puts everything back, last first; what somebody else replaced since is left alone."""
-        while self._replaced:
+        self._put_back(0)
+        self.patched.clear()
+
+    def _put_back(self, remaining: int) -> None:
+        while len(self._replaced) > remaining:
             owner, attribute, original, ours = self._replaced.pop()
             if vars(owner).get(attribute) is not ours:
                 continue
@@ -69,7 +89,6 @@ class Instrument:
                 delattr(owner, attribute)
             else:
                 setattr(owner, attribute, original)
-        self.patched.clear()
 
     def replace(self, owner: Any, attribute: str, make: Callable[[Any], Any]) -> None:
         """Puts `make(original)` in the place of `owner.attribute`.

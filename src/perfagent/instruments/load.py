@@ -64,6 +64,8 @@ class _Loader:
         if instrument is None:
             module = __import__(self.module, fromlist=["instrument"])
             instrument = loaded[self.name] = module.instrument
-        instrument.apply(imported)
-        if instrument.reason:
-            contrib.take_over(self.name)
+        try:
+            instrument.apply(imported)
+        finally:
+            if instrument.reason:
+                contrib.take_over(self.name)
