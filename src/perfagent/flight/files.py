@@ -1,8 +1,9 @@
-"""Where flight files are, which of them are of the dead, and who tells of one: each is told of once."""
+"""Where flight files are and how one is made, which are of the dead, and who tells of one: each is told of once."""
 
 from __future__ import annotations
 
 import os
+import sys
 from time import perf_counter_ns, time
 
 from perfagent.flight import layout
@@ -10,6 +11,7 @@ from perfagent.flight import layout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from mmap import mmap
 
     from perfagent.settings import Settings
 
@@ -61,6 +63,49 @@ def _make(place: str) -> None:
 def name() -> str:
     """The name of this process' file."""
     return f"{identity(os.getpid())}{ENDING}"
+
+
+def made(path: str) -> mmap:
+    """A new file of `layout.SIZE` bytes in memory; nothing is left of one that cannot be had.
+
+    Raises:
+        OSError: a read-only or full disk, a limit of files.
+        ValueError, ImportError: there is no memory to map it to.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, layout.SIZE)  # a full disk must fail here, not kill by SIGBUS later
+        return _mapped(descriptor)
+    except BaseException:
+        remove(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _mapped(descriptor: int) -> mmap:
+    """The file in memory, without a descriptor: the program finds every number free that it would find.
+
+    Before Python 3.13 a map keeps a copy of the descriptor and closes that number when it goes, which may be a file of
+    the program's by then: there the copy is closed at once, and the map never goes.
+    """
+    import mmap
+
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(descriptor, layout.SIZE, trackfd=False)
+    from _ctypes import Py_INCREF
+
+    inode = os.fstat(descriptor).st_ino
+    view = mmap.mmap(descriptor, layout.SIZE)
+    Py_INCREF(view)
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        try:
+            if number != descriptor and os.fstat(number).st_ino == inode:
+                os.close(number)
+        except OSError:  # the descriptor of the listing itself
+            continue
+    return view
 
 
 def identity(pid: int) -> str:
