@@ -17,21 +17,19 @@ from collections import deque
 from weakref import WeakSet
 
 from perfagent.instruments.base import Instrument
-from perfagent.instruments.kafka_python import first_server
-from perfagent.instruments.messages import BatchSpan, Work, ambient, among, answers, ends, text
+from perfagent.instruments.confluent_clients import client_of, header, initialise
+from perfagent.instruments.confluent_consumer import Consuming, awaiting
+from perfagent.instruments.messages import BatchSpan, ends
 from perfagent.runtime import guard, propagation
-from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
-from perfagent.runtime.messaging import Client, ProcessSpan, ReceiveSpan, SendSpan
-from perfagent.runtime.span import CLIENT, CONSUMER, PRODUCER, Scope
+from perfagent.runtime.messaging import SendSpan
+from perfagent.runtime.span import CLIENT, PRODUCER, Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
-
-    from perfagent.runtime.context import RemoteContext
 
 # The names of `produce`'s arguments in their order.
 ARGUMENTS = ("topic", "value", "key", "partition", "callback", "on_delivery", "timestamp", "headers")
@@ -51,40 +49,21 @@ class ConfluentKafka(Instrument):
         """Patches the extension module, or the consumer for asyncio."""
         global _scope
         _scope = self.scope
+        consuming = Consuming(self.scope)
         if hasattr(module, "AIOConsumer"):
-            self.replace(module.AIOConsumer, "poll", _awaiting(_begin))
-            self.replace(module.AIOConsumer, "consume", _awaiting(_receive))
-            self.replace(module.AIOConsumer, "close", _awaiting(None))
+            self.replace(module.AIOConsumer, "poll", awaiting(consuming.begin))
+            self.replace(module.AIOConsumer, "consume", awaiting(consuming.receive))
+            self.replace(module.AIOConsumer, "close", awaiting(None))
             return
         atexit.register(_end_all)
         self.replace(module, "Producer", _producer)
-        self.replace(module, "Consumer", _consumer)
+        self.replace(module, "Consumer", consuming.consumer)
 
     def unsupported(self, module: ModuleType) -> str:
         """The extension tells its version itself, as a text or, before 2, with a number behind it."""
         version = getattr(module, "version", None)
         found = version() if callable(version) else ""
         return self.out_of_range(found if isinstance(found, str) else str(found[0]))
-
-
-class KafkaClient(Client):
-    """What spans share of one producer or consumer.
-
-    `deliver` is the callback of the whole producer, `silent` whether librdkafka tells of failures only, and `awaited`
-    whether somebody else awaits the consumer in a thread.
-    """
-
-    __slots__ = ("awaited", "deliver", "silent")
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        def of(name: str) -> Any:
-            return config.get(name) or config.get(name.replace(".", "_"))
-
-        host, port = first_server(of("bootstrap.servers") or of("metadata.broker.list"))
-        super().__init__("kafka", host, port, str(of("client.id") or ""), str(of("group.id") or ""))
-        self.deliver = config.get("on_delivery")
-        self.silent = str(of("delivery.report.only.error")).lower() in ("true", "1")
-        self.awaited = False
 
 
 class Waiting:
@@ -132,24 +111,12 @@ def _end_all() -> None:
         waiting.end()
 
 
-def _initialise(original: Any, owner: Any, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Keeps what spans need of a configuration, which nobody can ask the types of C for."""
-    if options:
-        original.__init__(owner, *args, **options)
-    else:  # C tells no keywords from none
-        original.__init__(owner, *args)
-    try:
-        owner._perfagent = KafkaClient({**(args[0] if args and isinstance(args[0], dict) else {}), **options})
-    except Exception:
-        guard.failed("confluent_kafka")
-
-
 def _producer(original: Any) -> Any:
     class Producer(original):  # type: ignore[misc]
         __slots__ = ("_perfagent", "_perfagent_waiting")  # apart, for the spans know the client that they are of
 
         def __init__(self, *args: Any, **options: Any) -> None:
-            _initialise(original, self, args, options)
+            initialise(original, self, args, options)
 
         def produce(self, *args: Any, **options: Any) -> Any:
             try:
@@ -191,14 +158,6 @@ def _wait(producer: Any, span: Sending) -> None:
         guard.failed("confluent_kafka")
 
 
-def _client(owner: Any) -> KafkaClient:
-    try:
-        client: KafkaClient = owner._perfagent
-    except AttributeError:  # a class of the program's that calls no __init__
-        client = owner._perfagent = KafkaClient({})
-    return client
-
-
 def _open(
     producer: Any, args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[Sending, tuple[Any, ...], dict[str, Any]]:
@@ -206,7 +165,7 @@ def _open(
 
     A context that the program has put there itself, as who forwards a message does, is left alone and linked to.
     """
-    client = _client(producer)
+    client = client_of(producer)
     named = dict(zip(ARGUMENTS[4:], args[4:], strict=False))
     topic = args[0] if args else options.get("topic", "")
     if not named.keys().isdisjoint(options) or len(args) > len(ARGUMENTS):  # the producer says so in its own words
@@ -214,7 +173,7 @@ def _open(
     named.update(options)
     headers = named.get("headers")
     known = headers if isinstance(headers, (list, dict)) else None  # the producer refuses others in its own words
-    origin = propagation.extract(lambda name: _header(known, name)) if known else None
+    origin = propagation.extract(lambda name: header(known, name)) if known else None
     span = Sending(_scope, PRODUCER if origin is None else CLIENT, current.get(), client, str(topic), origin)
     span.tombstone = (args[1] if len(args) > 1 else options.get("value")) is None
     if origin is None:
@@ -276,151 +235,25 @@ def _batching(produce_batch: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(producer: Any, *args: Any, **options: Any) -> Any:
         try:
             topic = args[0] if args else options.get("topic", "")
-            span = BatchSpan(_scope, PRODUCER, current.get(), _client(producer), str(topic))
+            span = BatchSpan(_scope, PRODUCER, current.get(), client_of(producer), str(topic))
         except Exception:
             guard.failed("confluent_kafka")
             return produce_batch(producer, *args, **options)
         span.size = 0
         try:
             taken = produce_batch(producer, *args, **options)
-            span.size, span.taken = int(taken), True
-            return taken
         except BaseException as error:
             span.fail(error)
             raise
+        else:
+            if isinstance(taken, int):
+                span.size, span.taken = taken, True
+            return taken
         finally:
             span.finish()
 
     wrapper.__name__ = wrapper.__qualname__ = "produce_batch"
     return wrapper
-
-
-def _consumer(original: Any) -> Any:
-    class Consumer(original):  # type: ignore[misc]
-        __slots__ = ("_perfagent", "_perfagent_work")
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            _initialise(original, self, args, options)
-
-        def poll(self, *args: Any, **options: Any) -> Any:
-            if _client(self).awaited:
-                return original.poll(self, *args, **options)
-            _leave(self)
-            began = now()
-            message = original.poll(self, *args, **options)
-            if message is not None:
-                _begin(self, began, message)
-            return message
-
-        def consume(self, *args: Any, **options: Any) -> Any:
-            if _client(self).awaited:
-                return original.consume(self, *args, **options)
-            _leave(self)
-            began = now()
-            messages = original.consume(self, *args, **options)
-            _receive(self, began, messages)
-            return messages
-
-        def close(self, *args: Any, **options: Any) -> Any:
-            _leave(self)
-            return original.close(self, *args, **options)
-
-        def __exit__(self, *raised: Any) -> Any:
-            _leave(self)
-            return original.__exit__(self, *raised)
-
-    if not hasattr(original, "__exit__"):
-        del Consumer.__exit__
-    return Consumer
-
-
-def _leave(consumer: Any) -> None:
-    """Ends what the last message was doing."""
-    try:
-        work: Work | None = getattr(consumer, "_perfagent_work", None)
-        if work is not None:
-            consumer._perfagent_work = None
-            work.leave()
-    except Exception:
-        guard.failed("confluent_kafka")
-
-
-def _begin(consumer: Any, began: int, message: Any) -> None:
-    """The program has one message to work on; in a request, nobody can tell for how long."""
-    try:
-        if message.error() is not None:  # the end of a partition, or what went wrong: no message
-            return
-        above = ambient()
-        if answers(above):
-            _receive(consumer, began, (message,))
-            return
-        headers = message.headers()
-        origin: RemoteContext | None = None
-        carried = ""
-        if headers:
-            origin = propagation.extract(lambda name: _header(headers, name))
-            carried = propagation.carried(lambda name: _header(headers, name))
-        parent = origin if above is None else above
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        span = ProcessSpan(_scope, CONSUMER, parent, _client(consumer), topic, origin, partition, offset)
-        span.made = message.timestamp()[1]
-        span.tombstone = message.value() is None
-        consumer._perfagent_work = Work(span, carried)
-    except Exception:
-        guard.failed("confluent_kafka")
-
-
-def _receive(consumer: Any, began: int, messages: Sequence[Any]) -> None:
-    """The program was given several messages at once, or none, which is no operation: programs do many of these."""
-    try:
-        found = [message for message in messages if message.error() is None]
-        if not found:
-            return
-        made = [(message.topic(), message.timestamp()[1]) for message in found]
-        origins = [
-            value
-            for message in found
-            for name, value in message.headers() or ()
-            if name == "traceparent" and isinstance(value, bytes)
-        ]
-        topics = {topic for topic, _made in made}
-        topic = topics.pop() if len(topics) == 1 else ""
-        span = ReceiveSpan(_scope, ambient(), _client(consumer), topic, began, made, origins)
-        partitions = {message.partition() for message in found}
-        if topic and len(partitions) == 1:
-            span.partition = partitions.pop()
-        span.finish()
-    except Exception:
-        guard.failed("confluent_kafka")
-
-
-def _awaiting(
-    then: Callable[[Any, int, Any], None] | None,
-) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
-    """AIOConsumer asks its consumer in a thread; the message belongs to the task that awaits it."""
-
-    def make(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def wrapper(consumer: Any, *args: Any, **options: Any) -> Any:
-            try:
-                inner = consumer._consumer
-                _client(inner).awaited = True
-                _leave(inner)
-            except Exception:
-                guard.failed("confluent_kafka")
-                return await call(consumer, *args, **options)
-            began = now()
-            found = await call(consumer, *args, **options)
-            if found is not None and then is not None:
-                then(inner, began, found)
-            return found
-
-        return wrapper
-
-    return make
-
-
-def _header(headers: Any, name: str) -> str | None:
-    return text(headers.get(name)) if isinstance(headers, dict) else among(headers, name)
 
 
 instrument = ConfluentKafka()

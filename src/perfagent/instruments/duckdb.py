@@ -235,10 +235,13 @@ def _asking_sql(driver: Driver, call: Call, module: ModuleType | None = None) ->
             raise
         finally:
             _asking.reset(token)
-        if not asked.ran and _is_done(result, span):
-            span.finish()
-        elif result is not None and not hasattr(result, "_submit"):
-            _known[result] = span.database
+        try:
+            if not asked.ran and _is_done(result, span):
+                span.finish()
+            elif result is not None and not hasattr(result, "_submit"):
+                _known[result] = span.database
+        except Exception:
+            guard.failed("duckdb")
         return result
 
     return wrapper
@@ -313,8 +316,11 @@ def _executing(driver: Driver, name: str, form: str = "{query}") -> Callable[[Ca
 
         def wrapper(relation: Any, *args: Any, **options: Any) -> Any:
             result = measured(relation, *args, **options)
-            if result is not None and not (isinstance(result, list) and not result):
-                _half_read[relation] = True
+            try:
+                if result is not None and not (isinstance(result, list) and not result):
+                    _half_read[relation] = True
+            except Exception:
+                guard.failed("duckdb")
             return result
 
         return wrapper

@@ -101,11 +101,15 @@ def _blocking(make: Call) -> Call:
         args, options = _carrying(span, args, options)
         try:
             made = make(callable_, *args, **options)
-            span.code = made[0].code
-            return made
         except BaseException as error:
             _failed(span, error)
             raise
+        else:
+            try:
+                span.code = made[0].code
+            except Exception:
+                guard.failed("grpc_client")
+            return made
         finally:
             span.finish()
 
