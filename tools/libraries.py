@@ -12,8 +12,9 @@ OVERHEADS = Path(__file__).parent.parent / "docs" / "reference" / "overheads.jso
 HEAD = """\
 # Libraries
 
-What is measured without a change to the program, as soon as it imports the library. `perfagent doctor COMMAND` tells
-which are on in a program and why one is off; `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=redis,celery` turns some off.
+What is measured without a change to the program, as soon as it imports the library. `perfagent doctor
+.venv/bin/python`, with the program's interpreter, tells which are on and why one is off;
+`OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=redis,celery` turns some off.
 
 The overhead is CPU on the program's own thread, added to one call of the library, against the call alone:
 `python -m benchmarks.instruments` measures it, each side in its fastest round on a small shared machine.

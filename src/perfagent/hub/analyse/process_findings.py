@@ -51,7 +51,8 @@ def of_died(died: Sequence[Died]) -> Iterator[Finding]:
             "process_died", "anomaly", "critical" if len(its) >= 3 else "high",
             f"processes of {service} die" if len(its) > 1 else f"a process of {service} died",
             last.text + (f"; {len(its)} died in this range, {lost} while they answered" if len(its) > 1 else ""),
-            "requests under way got no answer, and their work may be half done",
+            "requests under way got no answer, and their work may be half done" if lost
+            else "no request was under way; what the process did besides may be half done",
             f"find out why {same.pop()} ends its process: it did each time" if again
             else "give it more memory, or find what takes it: `perfagent memory`" if starved
             else "look for who killed it (the kernel's log, the supervisor, a limit), or for a native crash: "
