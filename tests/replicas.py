@@ -9,7 +9,7 @@ import psycopg
 import pymysql
 
 from tests.program import find_free_port
-from tests.servers import DATABASE, PASSWORD, USER, _directory, _until_ready, find, running_postgres
+from tests.servers import DATABASE, PASSWORD, USER, directory_of, find, running_postgres, until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +29,14 @@ def postgres_pair() -> Iterator[Pair]:
     basebackup, postgres = find("pg_basebackup", install), find("postgres", install)
     with (
         running_postgres("wal_level=replica", "max_wal_senders=4") as (primary, _),
-        _directory("postgres") as directory,
+        directory_of("postgres") as directory,
     ):
         data, port = directory / "data", find_free_port()
         directory.run(basebackup, "-D", data, "-R", "-X", "stream", "-c", "fast", "-d", primary)
         command = (postgres, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", directory.path, "-c", "hot_standby=on")
         with directory.serve(*command, stop="QUIT"):
             replica = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}"
-            _until_ready(lambda: psycopg.connect(replica), directory).close()
+            until_ready(lambda: psycopg.connect(replica), directory).close()
             yield Pair(primary, replica)
 
 
@@ -48,7 +48,7 @@ def mariadb_pair() -> Iterator[Pair]:
     with contextlib.ExitStack() as stack:
         ports = []
         for number in (1, 2):
-            directory = stack.enter_context(_directory("mysql"))
+            directory = stack.enter_context(directory_of("mysql"))
             data, port = f"--datadir={directory / 'data'}", find_free_port()
             directory.run(install_db, "--no-defaults", data, "--skip-test-db")
             (directory / "init.sql").write_text(
@@ -63,7 +63,7 @@ def mariadb_pair() -> Iterator[Pair]:
             }  # fmt: skip
             words = [f"--{name}={value}" for name, value in options.items()]
             stack.enter_context(directory.serve(mariadbd, "--no-defaults", data, *words, stop="KILL"))
-            _until_ready(lambda port=port: _mysql(port), directory).close()  # type: ignore[misc]
+            until_ready(lambda port=port: _mysql(port), directory).close()  # type: ignore[misc]
             ports.append(port)
         with _mysql(ports[0]) as primary, primary.cursor() as cursor:
             cursor.execute("SHOW MASTER STATUS")

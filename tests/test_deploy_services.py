@@ -220,13 +220,13 @@ def postgres(main: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     """PostgreSQL with the options of Compose, made by the scripts as the image runs them; gives connections."""
     import psycopg
 
-    from tests.servers import _directory, _until_ready
+    from tests.servers import directory_of, until_ready
 
     initdb, server = (find(name, "apt-get install postgresql") for name in ("initdb", "postgres"))
     psql = find("psql", "apt-get install postgresql")
     service = main["postgres"]
     port = find_free_port()
-    with _directory("postgres") as directory:
+    with directory_of("postgres") as directory:
         data, password = directory / "data", directory / "password"
         password.write_text("the-POSTGRES_PASSWORD")
         password.chmod(0o644)
@@ -238,7 +238,7 @@ def postgres(main: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
             server, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", directory.path, *options, stop="INT"
         ):
             local = {"host": str(directory.path), "port": port, "user": "shop"}
-            with _until_ready(lambda: psycopg.connect(**local, dbname="postgres", autocommit=True), directory) as first:
+            with until_ready(lambda: psycopg.connect(**local, dbname="postgres", autocommit=True), directory) as first:
                 first.execute("CREATE DATABASE shop")
             command = [psql, "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-h", local["host"], "-p", str(port), "-U", "shop"]
             for script in sorted((ROOT / "deploy" / "postgres").glob("*.sql")):

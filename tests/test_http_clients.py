@@ -1,4 +1,4 @@
-"""requests, urllib, urllib3, httpx, aiohttp's and Tornado's client: one span for each request sent, and the callee told of it."""
+"""HTTP clients: one span for each request sent, and the callee told of it."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _named(value: str) -> str:
             continue
         is_header = mark[0] == ":" and words[-1].lower() in ("cookie", "set-cookie")
         found = (_line if is_header else _value).match(value, at + 1)
-        if found is not None and found[0].strip():
+        if found is not None and found[0].strip(" \t:=>?"):  # "?" alone stands for what is out already
             gap = len(found[0]) - len(found[0].lstrip(" \t:=>"))
             parts += (value[done : found.start() + gap], REDACTED)
             done = found.end()

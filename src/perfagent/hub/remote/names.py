@@ -70,6 +70,13 @@ KNOWN: dict[str, Named] = {
     "messaging_process_duration_seconds": Named("messaging.process.duration", HISTOGRAM, "s"),
     "perfagent_messaging_latency_seconds": Named("perfagent.messaging.latency", HISTOGRAM, "s"),
     "perfagent_messaging_wait_seconds": Named("perfagent.messaging.wait", HISTOGRAM, "s"),
+    "rpc_server_call_duration_seconds": Named("rpc.server.call.duration", HISTOGRAM, "s"),
+    "rpc_client_call_duration_seconds": Named("rpc.client.call.duration", HISTOGRAM, "s"),
+    "gen_ai_client_operation_duration_seconds": Named("gen_ai.client.operation.duration", HISTOGRAM, "s"),
+    "gen_ai_client_operation_time_to_first_chunk_seconds": Named(
+        "gen_ai.client.operation.time_to_first_chunk", HISTOGRAM, "s"
+    ),
+    "gen_ai_client_token_usage": Named("gen_ai.client.token.usage", HISTOGRAM, "{token}"),
     "messaging_client_sent_messages": Named("messaging.client.sent.messages", COUNTER, "{message}"),
     "messaging_client_consumed_messages": Named("messaging.client.consumed.messages", COUNTER, "{message}"),
     "perfagent_request_memory_mb": Named("perfagent_request_memory_mb", HISTOGRAM, "{MB}"),
@@ -119,6 +126,8 @@ KNOWN: dict[str, Named] = {
 }
 
 _ON_DEMAND = """
+rpc_server_call_duration_seconds rpc_client_call_duration_seconds gen_ai_client_operation_duration_seconds
+gen_ai_client_operation_time_to_first_chunk_seconds gen_ai_client_token_usage
 http_server_request_duration_seconds http_server_active_requests http_server_response_body_size_bytes
 http_client_request_duration_seconds db_client_operation_duration_seconds perfagent_request_memory_mb
 perfagent_request_duration_seconds api_request_duration_seconds process_memory_virtual_bytes process_context_switches
