@@ -2,7 +2,8 @@
 
 It speaks OP_MSG, and OP_QUERY for the first greeting, keeps documents by database and collection, matches filters by
 equality alone, gives out a find in batches, refuses a second document of the same `_id` as MongoDB does, and answers
-a command that it does not know with CommandNotFound. The collection `broken` closes the connection.
+a command that it does not know with CommandNotFound. The collection `broken` closes the connection; who asks for
+`stuck` waits.
 """
 
 from __future__ import annotations
@@ -88,6 +89,9 @@ class Connection(socketserver.StreamRequestHandler):
         if name.lower() in ("hello", "ismaster"):
             return GREETING
         if command[name] == "broken":
+            raise EOFError
+        if command[name] == "stuck":
+            self.rfile.read(1)  # until the client has gone
             raise EOFError
         method = getattr(self, f"_{name}", None)
         if method is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,10 @@ from tests.queries import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import RunText
+    from tests.otlp import Receiver
 
 pytestmark = pytest.mark.slow
 
@@ -63,3 +69,38 @@ def test_the_async_client_is_measured_below_its_own_tasks(run: tuple[Run, int]) 
     assert [span.name for span in run[0].below("async")] == ["insert pets", "find pets"]
     for number in range(3):
         assert [span.name for span in run[0].below(f"task {number}")] == [f"find collection_{number}"]
+
+
+CANCELLED = """
+    import asyncio, sys
+    from pymongo import AsyncMongoClient
+
+    async def main():
+        async with AsyncMongoClient("mongodb://127.0.0.1:{port}/") as client:
+            await client.shop.people.find_one({{"_id": "secret"}})
+            try:
+                await asyncio.wait_for(client.shop.stuck.find_one({{"_id": "secret"}}), 0.3)
+            except asyncio.TimeoutError:
+                print("gave up")
+            await client.shop.people.find_one({{"_id": "secret"}})
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", ["", pytest.param("4.12.0", marks=pytest.mark.nightly)])
+def test_a_command_that_is_cancelled_ends_then(
+    run_text: RunText, receiver: Receiver, tmp_path: Path, version: str
+) -> None:
+    """Of which the library's own monitoring says nothing in the versions of some years."""
+    if version:
+        pip = (sys.executable, "-m", "pip", "install", "-q", "--target", str(tmp_path / "old"), f"pymongo=={version}")
+        subprocess.run(pip, check=True, timeout=300)
+    with running_mongodb() as port:
+        program = run_text(CANCELLED.format(port=port), PYTHONPATH=str(tmp_path / "old"))
+    assert program.stdout == "gave up\n"
+    spans = [span for span in receiver.spans if span.scope.name == "perfagent.pymongo"]
+    assert [span.name for span in spans] == ["find people", "find stuck", "find people"]
+    assert "CancelledError" in str(spans[1].attributes["error.type"]) or not version
+    assert spans[1].status.code == "ERROR"
+    assert spans[1].end - spans[1].start < 10_000_000_000

@@ -7,9 +7,12 @@ client sends by itself to connect, to log in and to end its sessions is not an o
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from pymongo import monitoring
 
 from perfagent.instruments.base import Instrument
+from perfagent.instruments.dbapi import COROUTINE
 from perfagent.instruments.documents import documents
 from perfagent.runtime import guard
 from perfagent.runtime.context import current
@@ -18,8 +21,11 @@ from perfagent.runtime.span import CLIENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
+
+    Key = tuple[Any, Any]  # the number of a request and the address that it goes to
 
 OWN = frozenset(
     ("hello", "ismaster", "isMaster", "saslStart", "saslContinue", "authenticate", "getnonce", "endSessions", "logout")
@@ -32,10 +38,14 @@ ON_COLLECTION = frozenset(
 )  # fmt: skip
 DOCUMENTS = {"insert": "documents", "update": "updates", "delete": "deletes", "bulkWrite": "ops"}
 MOST = 10_000  # commands on their way at once; where there are more, answers have got lost
+CONNECTIONS = ("AsyncConnection", "Connection", "SocketInfo")  # the last before 4.4
+
+_latest: ContextVar[Key | None] = ContextVar("perfagent_pymongo_latest", default=None)
+"""The last command of this thread or task: it is the one that is on its way, if one is."""
 
 
 class Pymongo(Instrument):
-    """Registers a listener for all clients that are made from then on."""
+    """Registers a listener for all clients that are made from then on, and patches where connections break."""
 
     name = "pymongo"
     distribution = "pymongo"
@@ -45,8 +55,27 @@ class Pymongo(Instrument):
     )
 
     def patch(self, module: ModuleType) -> None:
-        self.listener = Listener(self)
-        monitoring.register(self.listener)
+        if module.__name__ == "pymongo.monitoring":
+            self.listener = Listener(self)
+            monitoring.register(self.listener)
+            return
+        for name in CONNECTIONS:
+            kind = vars(module).get(name)
+            if kind is not None and kind.__module__ == module.__name__:
+                self.replace(kind, "_raise_connection_failure", self._breaking)
+
+    def _breaking(self, break_off: Callable[..., Any]) -> Callable[..., Any]:
+        """For commands that are cancelled or interrupted, of which many versions of the library tell nobody."""
+
+        async def awaited(connection: Any, error: BaseException) -> Any:
+            self.listener.interrupted(error)
+            return await break_off(connection, error)
+
+        def wrapper(connection: Any, error: BaseException) -> Any:
+            self.listener.interrupted(error)
+            return break_off(connection, error)
+
+        return awaited if break_off.__code__.co_flags & COROUTINE else wrapper
 
     def unpatch(self) -> None:
         """As every instrument's; clients that exist keep the listener, which does nothing any more."""
@@ -65,7 +94,7 @@ class Listener(monitoring.CommandListener):  # type: ignore[misc]
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
-        self.running: dict[tuple[Any, Any], QuerySpan] = {}
+        self.running: dict[Key, QuerySpan] = {}
 
     def started(self, event: Any) -> None:
         """Begins the span of a command."""
@@ -80,9 +109,9 @@ class Listener(monitoring.CommandListener):  # type: ignore[misc]
             database = documents("mongodb", event.database_name, host, port or 0)
             if len(self.running) >= MOST:
                 self.running.clear()
-            span = self.running[event.request_id, event.connection_id] = QuerySpan(
-                self.instrument.scope, parent, database, asked
-            )
+            key = event.request_id, event.connection_id
+            span = self.running[key] = QuerySpan(self.instrument.scope, parent, database, asked)
+            _latest.set(key)
             many = DOCUMENTS.get(name)
             sent = command.get(many) if many is not None else None
             if isinstance(sent, list):
@@ -112,6 +141,17 @@ class Listener(monitoring.CommandListener):  # type: ignore[misc]
             except Exception:
                 guard.failed("pymongo")
             span.finish()
+
+    def interrupted(self, error: BaseException) -> None:
+        """Ends the command that was on its way here, unless the library itself will tell of its end."""
+        try:
+            key = None if isinstance(error, Exception) else _latest.get()
+            span = None if key is None else self.running.pop(key, None)
+            if span is not None:
+                span.fail(error)
+                span.finish()
+        except Exception:
+            guard.failed("pymongo")
 
 
 def _fail(span: QuerySpan, failure: Any) -> None:

@@ -50,7 +50,11 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "perfagent.instruments.clickhouse_connect",
         ("clickhouse_connect.driver.httpclient", "clickhouse_connect.driver.asyncclient"),
     ),
-    ("pymongo", "perfagent.instruments.pymongo", ("pymongo.monitoring",)),
+    (
+        "pymongo",
+        "perfagent.instruments.pymongo",
+        ("pymongo.monitoring", "pymongo.pool", "pymongo.asynchronous.pool", "pymongo.synchronous.pool"),
+    ),
     (
         "elasticsearch",
         "perfagent.instruments.elasticsearch",
