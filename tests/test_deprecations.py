@@ -363,6 +363,8 @@ def test_the_exits_summary_has_a_line_where_there_are_deprecated_calls(run_progr
     told.check()
     line = line_of(OWN, "# here")
     assert f"deprecated: 501 calls from 2 lines, the most from {program}:{line} calls __main__.old_price" in told.stderr
+    assert "nothing is sent: PERFAGENT_HUB=off" in told.stderr
+    assert "pip install" not in told.stderr
     nobody = run_program(*command, "-c", "pass", env={"PERFAGENT_HUB": "off"})
     nobody.check()
     assert nobody.stderr == ""

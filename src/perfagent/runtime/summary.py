@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfagent import settings
 from perfagent.runtime import metric
 
 TYPE_CHECKING = False
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 ROWS = 8  # of each kind
 HINT = (
     'nothing is sent: pip install "perfagent[hub]" to see traces and history in a page of your own, '
+    "or set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318"
+)
+HINT_WITHOUT_HUB = (
+    "nothing is sent: PERFAGENT_HUB=off; leave it out to see traces and history in a page of your own, "
     "or set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318"
 )
 
@@ -33,7 +38,8 @@ def lines() -> list[str]:
             if len(rows) > ROWS:
                 found.append(f"    and {len(rows) - ROWS} more")
     found += _deprecated()
-    return [*found, f"  {HINT}"] if found else []
+    hint = HINT_WITHOUT_HUB if settings.current().hub == "off" else HINT
+    return [*found, f"  {hint}"] if found else []
 
 
 def _deprecated() -> list[str]:
