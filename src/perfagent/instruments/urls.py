@@ -33,7 +33,8 @@ def excluded_by(client: str) -> Pattern[str] | None:
     """What an HTTP client leaves out of the addresses that it calls.
 
     Args:
-        client: as in the name of its option: "requests", "urllib", "urllib3", "httpx", "aiohttp_client", "tornado_client".
+        client: as in the name of its option: "requests", "urllib", "urllib3", "httpx", "aiohttp_client" or
+            "tornado_client".
     """
     if _settings is None:
         return None
