@@ -375,6 +375,14 @@ def test_memory_that_ran_out_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_request_that_no_look_has_seen_is_given_no_age() -> None:
+    found = death.Death({"pid": "1", "service": "shop"}, 0, 0, "was ended by SIGHUP")
+    young = death.Flight("GET /slow", 0.0, "7", 0, b"", b"")
+    found.under_way = [young]
+    assert str(found) == "process 1 of shop was ended by SIGHUP while it answered GET /slow (begun after the last look)"
+    assert str(young) == "GET /slow, begun after the last look, thread 7"
+
+
 def test_the_page_tells_the_attributes_and_limits_as_they_are() -> None:
     text = (APP.parent.parent.parent / "docs/how-to/flight-recorder.md").read_text()
     page = " ".join(text.split())

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 EVENT = "perfagent.process.died"
 MOST = 20  # requests that are told of, each way
 
-_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+    11: "SIGSEGV", 14: "SIGALRM", 15: "SIGTERM",
+}  # fmt: skip
 
 
 class Flight:
@@ -21,7 +24,7 @@ class Flight:
 
     Args:
         what: such as "GET /report" or "process shop.tasks.bill".
-        seconds: how long it took, or had taken by the last sign of life.
+        seconds: how long it took, or had taken by the last look; 0 where none has seen it.
         thread: that answered it: its name where it is known, else its number.
         running: the query or call within it, without values; "" where there was none.
         running_seconds: how long that had run.
@@ -47,7 +50,11 @@ class Flight:
         if self.status:
             return f"{self.what} {self.status} in {seconds(self.seconds)}"
         running = f", in {self.running} for {seconds(self.running_seconds)}" if self.running else ""
-        return f"{self.what}, {seconds(self.seconds)} old{running}, thread {self.thread}"
+        return f"{self.what}, {self.age()}{running}, thread {self.thread}"
+
+    def age(self) -> str:
+        """How old it was, as far as that is known."""
+        return f"{seconds(self.seconds)} old" if self.seconds else "begun after the last look"
 
 
 class Death:
@@ -80,7 +87,7 @@ class Death:
             oldest = self.under_way[0]
             more = f" and {len(self.under_way) - 1} more" if len(self.under_way) > 1 else ""
             running = f", in {oldest.running}" if oldest.running else ""
-            doing = f"while it answered {oldest.what} ({seconds(oldest.seconds)} old{running}){more}"
+            doing = f"while it answered {oldest.what} ({oldest.age()}{running}){more}"
         memory = f"; memory {size(self.memory)}" if self.memory else ""
         return (
             f"process {self.about.get('pid', '?')} of {self.about.get('service', '?')} {self.reason} {doing}{memory}"
