@@ -156,3 +156,43 @@ def test_a_stream_of_grpc_that_is_given_up_ends_its_handler_at_once() -> None:
 
     asyncio.run(main())
     assert told == ["handler", "caller"]
+
+
+BACKGROUND = """
+    import asyncio, contextvars, sqlite3
+    from multiprocessing.pool import ThreadPool
+    import httpx
+
+    def query(name):
+        sqlite3.connect(":memory:").execute(f"SELECT 1 AS {name}").fetchall()
+
+    async def background():
+        query("within")
+        await answered.wait()
+        await asyncio.sleep(0)
+        query("afterwards")
+
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            self.task = asyncio.create_task(background())
+            await asyncio.sleep(0)
+            return httpx.Response(200)
+
+    async def main():
+        global answered
+        answered, transport = asyncio.Event(), Transport()
+        async with httpx.AsyncClient(transport=transport) as client:
+            await client.get("http://shop.example/")
+        answered.set()
+        await transport.task
+
+    asyncio.run(main())
+"""
+
+
+def test_a_task_that_is_started_in_a_call_keeps_still_for_no_longer_than_the_call(
+    run_text: RunText, receiver: Receiver
+) -> None:
+    run_text(BACKGROUND)
+    texts = [span.attributes.get("db.query.text") for span in receiver.spans]
+    assert sorted(map(str, texts)) == ["None", "SELECT ? AS afterwards"]

@@ -203,7 +203,7 @@ def _open(scope: Scope, client: Any, operation: str, given: Any) -> tuple[AwsSpa
     """The span, and the parameters to call with: those of the program, or a copy with the context in it."""
     try:
         parent = current.get()
-        if (parent is not None and parent.kind == CLIENT) or outgoing.left_out.get():
+        if (parent is not None and parent.kind == CLIENT and not parent.ended) or outgoing.left_out.get():
             return None, given
         meta = client.meta
         service = str(meta.service_model.service_id)

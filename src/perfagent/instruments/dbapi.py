@@ -49,7 +49,7 @@ class Driver:
     def open(self, owner: Any, query: Any, batch: int = 0) -> QuerySpan | None:
         """The span of a call that is about to be made; None where somebody above speaks for the database."""
         parent = current.get()
-        if query is None or (parent is not None and parent.kind == CLIENT):
+        if query is None or (parent is not None and parent.kind == CLIENT and not parent.ended):
             return None
         try:
             span = QuerySpan(self.scope, parent, self.target(owner), query if type(query) is str else deferred(query))

@@ -89,7 +89,7 @@ class Elasticsearch(Instrument):
 
     def _open(self, transport: Any, method: Any, target: Any, options: dict[str, Any]) -> QuerySpan | None:
         parent = current.get()
-        if parent is not None and parent.kind == CLIENT:
+        if parent is not None and parent.kind == CLIENT and not parent.ended:
             return None
         try:
             told = getattr(options.get("otel_span"), "_perfagent", None)

@@ -259,7 +259,9 @@ def _open(
         path = options.url.partition("?")[0]
         operation = next((name for end, name in operations.items() if path.endswith(end)), None)
         parent = current.get()
-        if operation is None or options.method.lower() != "post" or (parent is not None and parent.kind == CLIENT):
+        if operation is None or options.method.lower() != "post":
+            return None
+        if parent is not None and parent.kind == CLIENT and not parent.ended:
             return None
         asked = options.json_data
         asked = asked if isinstance(asked, dict) else {}

@@ -173,7 +173,7 @@ def _calling_in_loop(make: Call) -> Call:
 def _open(method: bytes, channel: Any) -> RpcSpan | None:
     try:
         parent = current.get()
-        if method.startswith(EXPORTS) or (parent is not None and parent.kind == CLIENT):
+        if method.startswith(EXPORTS) or (parent is not None and parent.kind == CLIENT and not parent.ended):
             return None
         # Of a callable, or of a channel of asyncio's; versions that tell neither leave the address out.
         target: Any = getattr(channel, "_target", None) or getattr(channel, "target", b"")

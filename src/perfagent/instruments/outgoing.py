@@ -57,7 +57,7 @@ def open_span(
         method: of the request.
         url: its address, or an object whose `str` it is.
     """
-    if (parent is not None and parent.kind == CLIENT) or left_out.get():
+    if (parent is not None and parent.kind == CLIENT and not parent.ended) or left_out.get():
         return None
     if excluded is not None and excluded.search(str(url)) is not None:
         return None

@@ -108,7 +108,7 @@ class MemcacheSpan(QuerySpan):
 def _open(client: Any, name: bytes, keys: Sized | None) -> MemcacheSpan | None:
     """The span of a command; None where somebody above speaks for it."""
     parent = current.get()
-    if parent is not None and parent.kind == CLIENT:
+    if parent is not None and parent.kind == CLIENT and not parent.ended:
         return None
     try:
         server = client.server

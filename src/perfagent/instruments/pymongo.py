@@ -100,7 +100,9 @@ class Listener(monitoring.CommandListener):  # type: ignore[misc]
         """Begins the span of a command."""
         name = event.command_name
         parent = current.get()
-        if name in OWN or (parent is not None and parent.kind == CLIENT) or not self.instrument.patched:
+        if name in OWN or not self.instrument.patched:
+            return
+        if parent is not None and parent.kind == CLIENT and not parent.ended:
             return
         try:
             command, (host, port) = event.command, event.connection_id

@@ -143,7 +143,7 @@ def _open(client: Any, parent: Span | RemoteContext | None, query: Any) -> Redis
 def _command(call: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(client: Any, *args: Any, **options: Any) -> Any:
         parent = current.get()
-        if parent.kind == CLIENT if parent is not None else _is_plumbing(client):
+        if (parent.kind == CLIENT and not parent.ended) if parent is not None else _is_plumbing(client):
             return call(client, *args, **options)
         try:
             span = _open(client, parent, (args[0], len(args)))
@@ -165,7 +165,7 @@ def _command(call: Callable[..., Any]) -> Callable[..., Any]:
 def _command_async(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def wrapper(client: Any, *args: Any, **options: Any) -> Any:
         parent = current.get()
-        if parent.kind == CLIENT if parent is not None else _is_plumbing(client):
+        if (parent.kind == CLIENT and not parent.ended) if parent is not None else _is_plumbing(client):
             return await call(client, *args, **options)
         try:
             span = _open(client, parent, (args[0], len(args)))
@@ -248,7 +248,7 @@ def _pipeline_async(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
 def _open_pipeline(pipeline: Any) -> tuple[RedisSpan, list[Sequence[Any]]] | None:
     """The span of a pipeline and the commands in it; None where nothing will be sent, or somebody speaks for it."""
     parent = current.get()
-    if parent.kind == CLIENT if parent is not None else _is_plumbing(pipeline):
+    if (parent.kind == CLIENT and not parent.ended) if parent is not None else _is_plumbing(pipeline):
         return None
     try:
         strategy = getattr(pipeline, "_execution_strategy", None)

@@ -135,7 +135,7 @@ def _count(pool: Any, outcome: str) -> None:
 
 
 def _open(pool: Any, parent: Span | RemoteContext | None, method: str, url: str, retries: Any) -> Attempt | None:
-    if (parent is not None and parent.kind == CLIENT) or outgoing.left_out.get():
+    if (parent is not None and parent.kind == CLIENT and not parent.ended) or outgoing.left_out.get():
         return None
     address = _address(pool, url)
     if _excluded is not None and _excluded.search(address) is not None:

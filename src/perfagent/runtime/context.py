@@ -38,6 +38,7 @@ class RemoteContext:
 
     __slots__ = ("entry", "flags", "remote", "span_id", "state", "trace_id")
     kind = 0
+    ended = 0  # nobody knows when
     nobody = False  # whether it stands for no span at all
     lapsed = False  # whether a span made under it is none of its children any more
 
@@ -93,7 +94,8 @@ class Inherited(RemoteContext):
     @property
     def kind(self) -> int:  # type: ignore[override]
         """The lender's, for what is called on behalf of a client's call keeps still."""
-        return 0 if self.lapsed or self.lender is None else self.lender.kind
+        lender = self.lender
+        return 0 if self.lapsed or lender is None or lender.ended else lender.kind
 
 
 def lent(span: Span | RemoteContext | None) -> Span | RemoteContext | None:
@@ -109,7 +111,7 @@ def lent(span: Span | RemoteContext | None) -> Span | RemoteContext | None:
 
 def _is_late(lender: Span | RemoteContext) -> bool:
     """Whether a span has ended for LATE; of one of another process nobody knows, so it has."""
-    ended: int = getattr(lender, "ended", 2)
+    ended = 2 if isinstance(lender, RemoteContext) else lender.ended
     return ended > 1 and now() > ended + LATE  # 1 while it is ending
 
 
