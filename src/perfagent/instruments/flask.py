@@ -71,18 +71,18 @@ def _name(rule: str, environ: wsgi.Environ) -> None:
         span.route = root + rule
 
 
-def _handling(handle: Callable[[Any, Exception], Any]) -> Callable[[Any, Exception], Any]:
-    def handle_exception(app: Any, e: Exception) -> Any:
-        unhandled(e, "flask")
-        return handle(app, e)
+def _handling(handle: Callable[..., Any]) -> Callable[..., Any]:
+    def handle_exception(*arguments: Any, **named: Any) -> Any:  # the error comes last, whatever is put before it
+        unhandled(named.get("e", arguments[-1] if arguments else None), "flask")
+        return handle(*arguments, **named)
 
     return handle_exception
 
 
-def _logging(log: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    def log_exception(app: Any, exc_info: Any) -> None:
-        unhandled(exc_info, "flask")
-        log(app, exc_info)
+def _logging(log: Callable[..., None]) -> Callable[..., None]:
+    def log_exception(*arguments: Any, **named: Any) -> None:
+        unhandled(named.get("exc_info", arguments[-1] if arguments else None), "flask")
+        log(*arguments, **named)
 
     return log_exception
 
