@@ -68,7 +68,7 @@ class SQLAlchemy(Instrument):
             try:
                 pools.watch(engine, _figures)
                 engine.__dict__[WAITS] = pools.Waits(_name(engine, engine.pool)) if _is_pool(engine.pool) else None
-                if not is_measured(engine.dialect.driver):
+                if not is_measured(getattr(engine.dialect, "driver", "")):
                     Listener(self, engine)
             except Exception:
                 guard.failed("sqlalchemy")
