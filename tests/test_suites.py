@@ -299,7 +299,7 @@ SUITES = {
         "3.1.9",
         ("cffi", "cryptography", "ephemeral-port-reserve", "pytest-timeout", "watchdog"),
         least=800,
-        spans=0,  # its servers are killed
+        spans=0,  # those that start servers are left out
         hidden=("src",),
         options=("-m", "not dev_server"),
     ),
