@@ -40,7 +40,11 @@ def page(folder: Path) -> str:
 
 def _table(rows: dict[str, dict[str, object]]) -> str:
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    lines = [columns, ["---"] * len(columns), *([row.get(column, "") for column in columns] for row in rows.values())]
+    lines = [
+        ["what" if column == "row" else column for column in columns],
+        ["---"] * len(columns),
+        *([row.get(column, "") for column in columns] for row in rows.values()),
+    ]
     titled = [[str(cell).replace("_", " ") if at == 0 else str(cell).replace("|", "\\|") for cell in line]
               for at, line in enumerate(lines)]  # fmt: skip
     return "\n".join(f"| {' | '.join(line)} |" for line in titled)
