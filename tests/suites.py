@@ -55,7 +55,7 @@ class Suite:
     files: Mapping[str, str] = field(default_factory=dict)
     """What is put in, by name below `folder`."""
     env: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 600
+    timeout: float = 1800
     passing: float = 0.95
     """The share that passes without the agent; the rest is skipped, or fails on this machine."""
 
