@@ -23,6 +23,9 @@ class Limits:
     link_attributes = 128
 
 
+LONGEST_NAME = 32_768
+"""Characters of an attribute's key, left out beyond, or an event's name, cut there: no setting limits them."""
+
 _PLAIN = frozenset((bool, int, float, bytes, type(None)))
 
 
@@ -51,7 +54,7 @@ def put(into: dict[str, object], key: str, value: object, most: int) -> int:
     try:
         if type(key) is not str:
             key = _key(key)
-        if not key or most <= 0 or len(key) > Limits.length:
+        if not key or most <= 0 or len(key) > LONGEST_NAME:
             return 1
         if kind is str:
             cleaned: object = value if len(value) <= Limits.length else value[: Limits.length]  # type: ignore[arg-type,index]

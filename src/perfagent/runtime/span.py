@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct
 
 from perfagent.runtime import clock, ids, outbox
-from perfagent.runtime.attributes import Limits, merge, put, text_of
+from perfagent.runtime.attributes import LONGEST_NAME, Limits, merge, put, text_of
 from perfagent.runtime.clock import now
 from perfagent.runtime.flight import running
 from perfagent.runtime.otlp import wire
@@ -217,7 +217,7 @@ class Span:
         kept: dict[str, object] = {}
         lost = merge(kept, attributes, Limits.event_attributes) if attributes else 0
         if isinstance(name, str):
-            name = name[: Limits.length]
+            name = name[:LONGEST_NAME]
         details.events.append((name, now() + clock.offset if timestamp is None else timestamp, kept, lost))
         if len(details.events) > Limits.events:
             del details.events[0]
