@@ -134,7 +134,7 @@ def test_the_script_sees_what_it_sees_without(words: tuple[str, ...], run_progra
     script(tmp_path / "package", SEEN)
     (tmp_path / "own").mkdir()
     script(tmp_path / "own", "print('user site')", "sitecustomize.py")
-    env = {"PYTHONPATH": str(tmp_path / "own")}
+    env = {"PYTHONPATH": str(tmp_path / "own"), "PERFAGENT_FLIGHT_DIR": str(tmp_path)}
     plain = run_program("python", *words, cwd=tmp_path, env=env).check()
     traced = run_program("perfagent", "memory", *words, cwd=tmp_path, env=env)
     first, told, last = traced.check().splitlines()[0], *traced.stdout.splitlines()[-2:]
