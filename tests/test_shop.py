@@ -31,7 +31,7 @@ class Served(uvicorn.Server):
     """A server in a thread of the tests."""
 
     def __init__(self, app: Any) -> None:
-        super().__init__(uvicorn.Config(app, port=find_free_port(), log_level="warning"))
+        super().__init__(uvicorn.Config(app, port=find_free_port(), log_level="warning", timeout_keep_alive=60))
         self.app = app
         self.url = f"http://127.0.0.1:{self.config.port}"
         self.thread = threading.Thread(target=self.run)

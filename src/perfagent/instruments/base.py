@@ -43,6 +43,8 @@ class Instrument:
         self.scope = Scope(f"perfagent.{self.name}", __version__)
         self.reason = ""
         """Why it is off, for `perfagent doctor`; "" where it is on."""
+        self.measured_by = ""
+        """The instrument of ours that measures the library under another name, where this one is off for that."""
         self.patched: set[str] = set()
         self._misfits = False
         self._replaced: list[tuple[object, str, object, object]] = []

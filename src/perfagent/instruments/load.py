@@ -67,5 +67,5 @@ class _Loader:
         try:
             instrument.apply(imported)
         finally:
-            if instrument.reason:
+            if instrument.reason and not instrument.measured_by:
                 contrib.take_over(self.name)

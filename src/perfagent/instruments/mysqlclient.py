@@ -33,11 +33,11 @@ class Mysqlclient(Instrument):
 
     def unsupported(self, module: ModuleType) -> str:
         """As every instrument's; PyMySQL may stand in under the same name, and has an instrument of its own."""
-        if module.__name__ == "MySQLdb.cursors" and not hasattr(module, "BaseCursor"):
-            return "MySQLdb is PyMySQL here, which is measured by itself"
-        if module.__name__ == "MySQLdb.connections" and not hasattr(module, "_mysql"):
-            return "MySQLdb is PyMySQL here, which is measured by itself"
-        return super().unsupported(module)
+        own = {"MySQLdb.cursors": "BaseCursor", "MySQLdb.connections": "_mysql"}.get(module.__name__, "__name__")
+        if hasattr(module, own):
+            return super().unsupported(module)
+        self.measured_by = "pymysql"
+        return "MySQLdb is PyMySQL here, which is measured by itself"
 
     def patch(self, module: ModuleType) -> None:
         if module.__name__ == "MySQLdb.connections":
