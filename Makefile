@@ -34,7 +34,7 @@ load-test: env ## Kafka events at RATE a second for DURATION s, through a consum
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
 test: env ## the fast tests
-	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE) $(TEST_OPTIONS)
 
 test-all: env ## every test, the slow ones and those of real servers too
 	$(BIN)/python -m pytest -m alone
