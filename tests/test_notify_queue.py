@@ -311,6 +311,7 @@ def test_what_waits_for_a_channel_that_is_gone_is_given_up(serve_hub: ServeHub, 
 def test_a_declaration_that_changes_serves_from_the_next_message_on(hub: ServedHub, webhook: Webhook) -> None:
     declare(hub, hook(webhook, "one"))
     hub.hub.notifier.take([event(number=1)])
+    settled(hub, 1)
     declare(hub, hook(webhook, "two"))
     hub.hub.notifier.take([event(number=2)])
     settled(hub, 2)
