@@ -35,9 +35,10 @@ PAIRS = (
 """The faults of each market, in their order."""
 HEALTHY, LONGEST, AFTER = 75.0, 110.0, 100.0  # seconds; two minutes are allowed
 AT_LEAST = 8
+LINGERS = "leak"  # what it took stays taken: that it grows no more shows only after as long as it grew
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(960)  # of both tries, where the first fails
 def test_at_least_eight_of_ten_faults_are_found_with_the_right_cause_first(tmp_path: Path) -> None:
     with database_server() as server, ThreadPoolExecutor(len(PAIRS)) as markets:
         trials = [
@@ -51,7 +52,7 @@ def test_at_least_eight_of_ten_faults_are_found_with_the_right_cause_first(tmp_p
             print(f"{one.fault.name} was missed; what was said: {one.said or 'nothing'}")
     assert len(verdicts) == 2 * len(PAIRS)
     assert sum(one.found is not None for one in verdicts) >= AT_LEAST
-    repaired = [one for one in verdicts[::2] if one.found is not None]
+    repaired = [one for one in verdicts[::2] if one.found is not None and not one.fault.name.startswith(LINGERS)]
     assert [one.fault.name for one in repaired if one.gone is None] == [], "told although it was repaired"
 
 

@@ -111,7 +111,7 @@ FAULTS = (
     Fault("loop_block/b", "blocked_loop", ("market", "points"), *flagged(points_of_all=True)),
     Fault(
         "pool_starvation/a", "pool", ("market", "postgresql"), *flagged(charge_first=True),
-        {**ROUTES, "POST /customers/{customer}/orders": 9},
+        {**ROUTES, "POST /customers/{customer}/orders": 12},
     ),
     Fault("pool_starvation/b", "pool", ("market", "postgresql"), *flagged(signed_statements=4)),
 )  # fmt: skip
