@@ -35,7 +35,8 @@ def page() -> str:
         low, high = instrument.versions
         versions = f"{low} to below {high}" if instrument.distribution else "Python's"
         figure = overheads.get(module.rpartition(".")[2])
-        cost = f"{figure['added_us']:g} µs on {figure['bare_us']:g} µs" if figure else ""
+        added = f"{figure['added_us']:g} µs" if figure and figure["added_us"] > 0 else "lost in the noise"
+        cost = f"{added} on {figure['bare_us']:g} µs" if figure else "not measured yet"
         library = instrument.distribution or "standard library"
         rows.append(f"| {library} | `{name}` | {versions} | {instrument.records} | {cost} |")
     return HEAD + "\n".join(rows) + "\n"
