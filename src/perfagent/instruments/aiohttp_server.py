@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from perfagent.instruments import urls
+from perfagent.instruments import answering
 from perfagent.instruments.base import Instrument
-from perfagent.runtime import guard, http, propagation
+from perfagent.runtime import guard, http
 from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from perfagent.runtime.context import RemoteContext
-    from perfagent.runtime.span import Scope, Span
+    from perfagent.runtime.span import Scope
 
 
 class AiohttpServer(Instrument):
@@ -63,37 +62,8 @@ class AiohttpServer(Instrument):
 
 def open_span(scope: Scope, request: Any) -> tuple[ServerSpan, str] | None:
     """The span of a request with the baggage that came with it; None where its address is left out."""
-    fields, path, scheme = request.headers, request.path, request.scheme
-    host = fields.get("Host", "")
-    if urls.excluded is not None and urls.is_excluded(scheme, host, path):
-        return None
-    parent: Span | RemoteContext | None = current.get()
-    carried = ""
-    if "traceparent" in fields or "baggage" in fields:
-
-        def get(name: str) -> str | None:
-            return ",".join(fields.getall(name)) if name in fields else None
-
-        parent = propagation.extract(get) or parent
-        carried = propagation.carried(get)
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
-    version = request.version
-    span = ServerSpan(
-        scope,
-        parent,
-        request.method,
-        scheme,
-        path,
-        f"{version.major}.{version.minor}",
-        host,
-        fields.get("User-Agent", ""),
-        (peer[0], peer[1]) if isinstance(peer, tuple) else None,  # a socket of Unix has a path, or nothing
-    )
-    if http.capture_query:
-        span.query = request.query_string
-    if http.captured["request"]:
-        span.headers = list(fields.items())
-    return span, carried
+    return answering.open_request(scope, request, f"{request.version.major}.{request.version.minor}", peer)
 
 
 def _answered(span: ServerSpan, outcome: Any) -> None:

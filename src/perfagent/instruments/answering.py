@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from perfagent.runtime import guard
+from perfagent.instruments import urls
+from perfagent.runtime import guard, http, propagation
 from perfagent.runtime.context import current
 from perfagent.runtime.http import ServerSpan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from perfagent.runtime.context import RemoteContext
+    from perfagent.runtime.span import Scope, Span
 
 
 def entry() -> ServerSpan | None:
@@ -33,3 +37,43 @@ def unhandled(error: Any, instrument: str) -> None:
             span.fail(error)
     except Exception:
         guard.failed(instrument)
+
+
+def open_request(scope: Scope, request: Any, version: str, peer: Any) -> tuple[ServerSpan, str] | None:
+    """The span of a request with the baggage that came with it; None where its address is left out.
+
+    Args:
+        scope: the instrument.
+        request: aiohttp's or Sanic's, whose headers are a multidict that knows no case.
+        version: of HTTP.
+        peer: the other end of its socket: address and port first; of Unix a path, or nothing.
+    """
+    fields, path, scheme = request.headers, request.path, request.scheme
+    host = fields.get("host", "")
+    if urls.excluded is not None and urls.is_excluded(scheme, host, path):
+        return None
+    parent: Span | RemoteContext | None = current.get()
+    carried = ""
+    if "traceparent" in fields or "baggage" in fields:
+
+        def get(name: str) -> str | None:
+            return ",".join(fields.getall(name)) if name in fields else None
+
+        parent = propagation.extract(get) or parent
+        carried = propagation.carried(get)
+    span = ServerSpan(
+        scope,
+        parent,
+        request.method,
+        scheme,
+        path,
+        version,
+        host,
+        fields.get("user-agent", ""),
+        (peer[0], peer[1]) if isinstance(peer, tuple) else None,
+    )
+    if http.capture_query:
+        span.query = request.query_string
+    if http.captured["request"]:
+        span.headers = list(fields.items())
+    return span, carried

@@ -6,10 +6,10 @@ each request, the router, and the answer to an exception that nobody handles.
 
 from __future__ import annotations
 
-from perfagent.instruments import asgi, urls
+from perfagent.instruments import answering, asgi
 from perfagent.instruments.answering import unhandled
 from perfagent.instruments.base import Instrument
-from perfagent.runtime import guard, http, propagation
+from perfagent.runtime import guard, http
 from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from perfagent.runtime.context import RemoteContext
-    from perfagent.runtime.span import Scope, Span
+    from perfagent.runtime.span import Scope
 
     Handler = Callable[[Any], Awaitable[None]]
 
@@ -91,36 +90,8 @@ def _handling(scope: Scope, protocol: Any, handle: Handler) -> Handler:
 
 def open_span(scope: Scope, request: Any) -> tuple[ServerSpan, str] | None:
     """The span of a request with the baggage that came with it; None where its address is left out."""
-    fields, path, scheme = request.headers, request.path, request.scheme
-    host = fields.get("host", "")
-    if urls.excluded is not None and urls.is_excluded(scheme, host, path):
-        return None
-    parent: Span | RemoteContext | None = current.get()
-    carried = ""
-    if "traceparent" in fields or "baggage" in fields:
-
-        def get(name: str) -> str | None:
-            return ",".join(fields.getall(name)) if name in fields else None
-
-        parent = propagation.extract(get) or parent
-        carried = propagation.carried(get)
     peer = getattr(request.conn_info, "peername", None)
-    span = ServerSpan(
-        scope,
-        parent,
-        request.method,
-        scheme,
-        path,
-        request.version,
-        host,
-        fields.get("user-agent", ""),
-        (peer[0], peer[1]) if isinstance(peer, tuple) else None,  # a socket of Unix has a path, or nothing
-    )
-    if http.capture_query:
-        span.query = request.query_string
-    if http.captured["request"]:
-        span.headers = list(fields.items())
-    return span, carried
+    return answering.open_request(scope, request, request.version, peer)
 
 
 def _answered(span: ServerSpan, protocol: Any, request: Any) -> None:
