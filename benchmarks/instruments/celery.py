@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tests.servers import running_redis
+from benchmarks.instruments import servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@contextlib.contextmanager
-def server() -> Iterator[str]:
-    """The URL of a Redis."""
-    with running_redis() as (url, _):
-        yield url
+server = servers.redis
 
 
 @contextlib.contextmanager

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.brokers import running_kafka as server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@contextlib.contextmanager
-def server() -> Iterator[str]:
-    """The address of a Kafka broker: `python -m tools.stack build kafka` makes it."""
-    from tools.stack.broker import Broker
-
-    with tempfile.TemporaryDirectory() as directory, Broker(Path(directory)) as broker:
-        yield broker.bootstrap
+__all__ = ["calls", "server"]
 
 
 @contextlib.contextmanager

@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tests.servers import running_mysql
+from benchmarks.instruments import servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@contextlib.contextmanager
-def server() -> Iterator[dict[str, object]]:
-    """The address of a MariaDB."""
-    with running_mysql() as found:
-        yield found._asdict()
+server = servers.mysql
 
 
 @contextlib.contextmanager

@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tests.servers import running_postgres
+from benchmarks.instruments import servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@contextlib.contextmanager
-def server() -> Iterator[str]:
-    """The URL of a PostgreSQL."""
-    with running_postgres() as (url, _):
-        yield url
+server = servers.postgres
 
 
 @contextlib.contextmanager

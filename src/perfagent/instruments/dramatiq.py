@@ -10,11 +10,10 @@ limiter, does not. What a worker asks its broker for by itself is left out. A me
 from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
-from perfagent.instruments.messages import Work, ambient, text
+from perfagent.instruments.messages import Work, ambient, client_of, text
 from perfagent.instruments.rq import CARRIED, redis_address, unseen
 from perfagent.runtime import guard, propagation
 from perfagent.runtime.context import current
-from perfagent.runtime.encoded import MOST
 from perfagent.runtime.messaging import Client, ProcessSpan, SendSpan
 from perfagent.runtime.plumbing import plumbing
 from perfagent.runtime.span import CONSUMER, PRODUCER, Scope
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 PUT_OFF = frozenset(("Retry", "RateLimitExceeded", "SkipMessage"))  # exceptions of Dramatiq's that are no failures
 
 _scope: Scope
-_clients: dict[tuple[str, str, int], Client] = {}
 
 
 class Dramatiq(Instrument):
@@ -72,14 +70,7 @@ class Processing(ProcessSpan):
 def _client(actor: str, broker: Any) -> Client:
     """What the spans of an actor's messages share."""
     host, port = _address(broker)
-    key = (actor, host, port)
-    client = _clients.get(key)
-    if client is None:
-        client = Client("dramatiq", host, port)
-        client.shared["dramatiq.actor_name"] = actor
-        if len(_clients) < MOST:
-            _clients[key] = client
-    return client
+    return client_of("dramatiq", host, port, "dramatiq.actor_name", actor)
 
 
 def _address(broker: Any) -> tuple[str, int]:

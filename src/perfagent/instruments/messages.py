@@ -7,7 +7,7 @@ from functools import lru_cache
 from perfagent.runtime import clock, guard
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.encoded import MOST
-from perfagent.runtime.messaging import ProcessSpan, ReceiveSpan, SendSpan
+from perfagent.runtime.messaging import Client, ProcessSpan, ReceiveSpan, SendSpan
 from perfagent.runtime.otlp import wire
 from perfagent.runtime.span import Span
 
@@ -21,6 +21,28 @@ if TYPE_CHECKING:
     from perfagent.runtime.messaging import Template
 
     Header = Callable[[str], str | None]
+
+_clients: dict[tuple[str, str, int, str], Client] = {}
+
+
+def client_of(system: str, host: str, port: int, attribute: str, name: str) -> Client:
+    """What the spans of one function's jobs share, for a queue that hands out calls of functions.
+
+    Args:
+        system: `messaging.system`.
+        host: the broker, or "".
+        port: its port, or 0.
+        attribute: what the system calls the function.
+        name: the function's.
+    """
+    key = (system, host, port, name)
+    client = _clients.get(key)
+    if client is None:
+        client = Client(system, host, port)
+        client.shared[attribute] = name
+        if len(_clients) < MOST:
+            _clients[key] = client
+    return client
 
 
 def ambient() -> Span | RemoteContext | None:
