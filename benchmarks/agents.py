@@ -67,12 +67,12 @@ class Agent:
         return f"`{' '.join(command)}` ended with {done.returncode}: {last_line}"
 
 
-_PERFAGENT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "{url}", "OTEL_SERVICE_NAME": "bench"}
+PERFAGENT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "{url}", "OTEL_SERVICE_NAME": "bench"}
 
 # Each with the defaults that its user gets, every request sampled, all over HTTP to the same kind of receiver.
 AGENTS = (
     Agent("bare"),
-    Agent("perfagent", ("perfagent", "run"), _PERFAGENT),
+    Agent("perfagent", ("perfagent", "run"), PERFAGENT),
     Agent(
         "otel",
         ("opentelemetry-instrument",),
@@ -97,7 +97,7 @@ AGENTS = (
         },
     ),
     # perfagent's own hooks on the stock opentelemetry-sdk: only when asked for by `--agents`.
-    Agent("perfagent-sdk", ("perfagent", "run"), _PERFAGENT | {"PERFAGENT_PIPELINE": "sdk"}),
+    Agent("perfagent-sdk", ("perfagent", "run"), PERFAGENT | {"PERFAGENT_PIPELINE": "sdk"}),
 )
 DEFAULT = ("bare", "perfagent", "otel", "ddtrace")
 

@@ -39,6 +39,8 @@ async def make_topic(name: str, **settings: str) -> str:
     admin = AIOKafkaAdminClient(bootstrap_servers=BROKER)
     await admin.start()
     await admin.create_topics([NewTopic(name, 1, 1, topic_configs=settings)])
+    while (found := (await admin.describe_topics([name]))[0])["error_code"] or found["partitions"][0]["leader"] < 0:
+        await asyncio.sleep(0.05)  # aiokafka logs what it cannot send yet, which is no difference of ours
     await admin.close()
     return name
 

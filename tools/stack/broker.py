@@ -93,13 +93,21 @@ class Broker:
             raise StackError(f"kafka.tools.StorageTool exited with {done.returncode}:\n{done.stdout}{done.stderr}")
 
     def _wait(self) -> None:
-        """Returns when a client gets metadata; raises StackError where the broker ends or takes too long."""
+        """Returns when a client gets metadata and finds who coordinates groups.
+
+        Raises:
+            StackError: the broker ends, or takes too long.
+        """
         deadline = time.monotonic() + STARTING
         while True:
             if not self.process.running:
                 raise StackError(f"kafka ended at once:\n{self.process.said()}")
             try:
-                KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=1000).close()
+                admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=1000)
+                try:  # the first question for a group makes the topic of offsets: no consumer is to wait for that
+                    admin.describe_groups(["none"])
+                finally:
+                    admin.close()
                 return
             except (KafkaError, OSError):
                 if time.monotonic() > deadline:

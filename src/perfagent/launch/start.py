@@ -121,7 +121,7 @@ def lean(settings: Settings) -> Pipeline:
     if pipeline is not None:
         return pipeline
     from perfagent.instruments import load
-    from perfagent.launch import lifecycle
+    from perfagent.launch import depth, lifecycle
     from perfagent.runtime import configure, flight, selfmetrics
     from perfagent.runtime.pipeline import Pipeline
 
@@ -140,6 +140,7 @@ def lean(settings: Settings) -> Pipeline:
 
         hook.install()
         vitals.install(settings, hook.when_imported)
+    depth.install(settings)
     count_deprecations()
     selfmetrics.install(pipeline.sent)
     if "prometheus" in settings.metrics_exporter:

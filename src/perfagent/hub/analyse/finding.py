@@ -119,6 +119,26 @@ class Died(NamedTuple):
     trace_id: bytes | None
 
 
+class Notice(NamedTuple):
+    """What an agent noticed by itself: all events of one kind about one subject in a range."""
+
+    kind: str  # the event's name without "perfagent."
+    service: str
+    subject: str
+    text: str
+    attributes: Mapping[str, Any]
+    trace_id: bytes | None
+    first_seen: float  # seconds since the epoch
+    last_seen: float
+    times: int  # that it was seen
+
+    @property
+    def place(self) -> str:
+        """`file:line function`; "" where it has none."""
+        path, line = self.attributes.get("code.file.path"), self.attributes.get("code.line.number")
+        return f"{path}:{line} {self.attributes.get('code.function.name', '')}".rstrip() if path else ""
+
+
 class Retried(NamedTuple):
     """A call that was tried again and again within single requests, mostly in vain, in a sample of traces."""
 
@@ -168,6 +188,7 @@ class Facts:
 
     Args:
         seconds: how long it is.
+        end: when it ends, seconds since the epoch.
         released: new versions in it, each with what became worse since.
         told: what databases say of themselves.
         likely: causes of what is wrong at its end.
@@ -181,6 +202,8 @@ class Facts:
     causes: Sequence[Cause] = ()
     processes: Sequence[Process] = ()
     died: Sequence[Died] = ()
+    notices: Sequence[Notice] = ()
+    end: float = 0.0
     caches: Sequence[Cache] = ()
     deprecated: Sequence[Deprecated] = ()
     changes: Sequence[Change] = ()

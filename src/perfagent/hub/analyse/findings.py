@@ -14,6 +14,7 @@ from perfagent.hub.analyse.call_findings import of_calls
 from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.cause_findings import of_causes
 from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, SEVERITIES, Facts, Finding
+from perfagent.hub.analyse.notice_findings import WORDED, of_notices
 from perfagent.hub.analyse.process_findings import of_died, of_process
 from perfagent.hub.analyse.query_findings import of_queries
 from perfagent.hub.analyse.request_findings import of_requests
@@ -32,6 +33,7 @@ def find(facts: Facts) -> list[Finding]:
         *of_calls(facts),
         *(one for process in facts.processes for one in of_process(process)),
         *of_died(facts.died),
+        *of_notices(facts),
         *of_sources(facts),
         *_deprecated(facts),
     ]
@@ -70,7 +72,7 @@ def settled(found: Sequence[Finding], whole: Facts, lately: Sequence[Finding], r
 
 def _can_tell(one: Finding, whole: Facts, recent: Facts) -> bool:
     """Whether the last minutes have enough of a finding's subject to say that it is over."""
-    own_time = ("deprecation", "slower", "release", "serial_calls", "process_died", *SOURCES)
+    own_time = ("deprecation", "slower", "release", "serial_calls", "process_died", *WORDED, *SOURCES)
     if one.kind in own_time or "score" in one.metrics:
         return False  # these look at their own time
     if one.kind in ("blocked_loop", "cpu", "gc", "dropped", "internal_errors"):

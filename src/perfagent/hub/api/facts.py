@@ -176,6 +176,8 @@ def gather(store: Store, read: Read, whole: finding.Facts | None = None) -> find
         causes=failed if failed else [],
         processes=_processes(read),
         died=_died(store, within, service),
+        notices=_notices(store, within, service),
+        end=within.end,
         caches=[cache for cache, ratios in caches if sum(ratio is not None for ratio in ratios) >= IN_USE],
         deprecated=[
             finding.Deprecated(
@@ -208,6 +210,23 @@ def _retried(store: Store, sampled: Range, called: Mapping[int, Calls]) -> list[
         for row in store.rows("samples/retried", begin_ns=sampled.begin_ns, end_ns=sampled.end_ns)
         if row["endpoint"] in called and row["operation"] in called
     ]  # fmt: skip
+
+
+def _notices(store: Store, within: Range, service: str | None) -> list[finding.Notice]:
+    return [
+        finding.Notice(
+            row["event"].removeprefix("perfagent."),
+            row["service"],
+            row["subject"],
+            row["body"],
+            json.loads(row["attributes"]),
+            row["trace_id"],
+            row["first_seen"] / 1e9,
+            row["last_seen"] / 1e9,
+            int(row["seen"]),
+        )
+        for row in store.rows("processes/notices", begin_ns=within.begin_ns, end_ns=within.end_ns, service=service)
+    ]
 
 
 def _died(store: Store, within: Range, service: str | None) -> list[finding.Died]:

@@ -1,0 +1,27 @@
+"""Findings about what agents noticed by themselves: each kind of notice has a function here that words it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from perfagent.hub.analyse.finding import Facts, Finding, Notice
+
+LATELY = 300.0  # s; a fault that was not seen for so long is over: a notice is told each minute while it is seen
+
+WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {}
+"""By kind; a kind that is not here is no finding, only a log record."""
+
+
+def of_notices(facts: Facts) -> Iterator[Finding]:
+    """One for each notice that was seen lately."""
+    for one in facts.notices:
+        worded = WORDED.get(one.kind)
+        if worded is not None and one.last_seen >= facts.end - LATELY:
+            finding = worded(one, facts)
+            finding.first_seen, finding.last_seen = one.first_seen, one.last_seen
+            if one.trace_id is not None and not finding.traces:
+                finding.traces = (one.trace_id.hex(),)
+            yield finding

@@ -1,0 +1,144 @@
+"""One thread that looks at the program from outside: stacks, blocked loops, threads, what the agent itself costs.
+
+Each feature adds a look with its interval; the thread sleeps until the next one is due, and does not exist while there
+is none. What its looks cost is counted, for `perfagent.runtime.governor` keeps that below a ceiling.
+"""
+
+from __future__ import annotations
+
+from _thread import allocate_lock, get_ident, get_native_id
+from time import monotonic, thread_time_ns
+
+from perfagent.runtime import companions, guard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Callable
+
+LONGEST = 60.0  # seconds that it sleeps at most
+
+
+class Look:
+    """Something that is done every so often.
+
+    Args:
+        name: of the feature, for what is told of costs and failures.
+        interval: seconds between the beginnings of two; may be changed at any time.
+        action: what to do, with the watching thread's stack on top; must not block.
+    """
+
+    __slots__ = ("action", "cost", "due", "interval", "name")
+
+    def __init__(self, name: str, interval: float, action: Callable[[], object]) -> None:
+        self.name = name
+        self.interval = interval
+        self.action = action
+        self.due = monotonic() + interval
+        self.cost = 0
+        """CPU time that it has taken, ns."""
+
+
+class Watch(companions.Companion):
+    """The thread; `watch` is the one of this process."""
+
+    def __init__(self) -> None:
+        self.looks: list[Look] = []
+        self._halted = False
+        self.reset()
+
+    def reset(self) -> None:
+        """In a forked child: the thread is the parent's."""
+        self._wake = allocate_lock()
+        self._wake.acquire()
+        self._done = allocate_lock()
+        self._switch = allocate_lock()
+        self._running = False
+        self.thread = 0
+        """Its identity, so that no look tells of itself."""
+        self._native = 0
+
+    def add(self, look: Look) -> None:
+        """Does a look from now on."""
+        self.looks = [*self.looks, look]
+        if self not in companions.all_of_them:
+            companions.all_of_them.append(self)
+        self.start()
+        self._nudge()
+
+    def remove(self, look: Look) -> None:
+        """Does it no more; the thread ends with the last one."""
+        self.looks = [one for one in self.looks if one is not look]
+        self._nudge()
+
+    def start(self) -> None:
+        """Starts the thread unless it runs."""
+        with self._switch:
+            if self._running or self._halted or not self.looks:
+                return
+            self._running = True
+            wake, done = self._wake, allocate_lock()
+            self._done = done
+            done.acquire()
+        try:
+            companions.start_thread(self._run, wake, done)
+        except RuntimeError:  # no thread to be had
+            self._running = False
+
+    def halt(self) -> int:
+        """Before a fork; see Companion."""
+        self._halted = True
+        if not self._running:
+            return 0
+        self._nudge()
+        done = self._done
+        if not done.acquire(timeout=companions.GONE_WAIT):
+            return 0
+        done.release()
+        return self._native
+
+    def resume(self) -> None:
+        """After a fork; see Companion."""
+        self._halted = False
+        self.start()
+
+    def stop(self) -> None:
+        """At the end of the process; see Companion."""
+        self.halt()
+
+    def _nudge(self) -> None:
+        try:
+            self._wake.release()
+        except RuntimeError:  # it is awake
+            pass
+
+    def _run(self, wake: LockType, done: LockType) -> None:
+        self.thread, self._native = get_ident(), get_native_id()
+        try:
+            while True:
+                due = min((look.due for look in self.looks), default=0.0)
+                wake.acquire(timeout=min(max(due - monotonic(), 0.0), LONGEST))
+                with self._switch:
+                    if self._halted or not self.looks:
+                        self._running = False
+                        return
+                for look in self.looks:
+                    if monotonic() >= look.due:
+                        self._do(look)
+                        if self._halted:
+                            break
+        finally:
+            done.release()
+
+    def _do(self, look: Look) -> None:
+        began = thread_time_ns()
+        try:
+            look.action()
+        except Exception:
+            guard.failed(look.name)
+        look.cost += thread_time_ns() - began
+        look.due = max(look.due + look.interval, monotonic())
+
+
+watch = Watch()
+"""The one of this process."""
