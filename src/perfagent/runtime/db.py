@@ -282,7 +282,12 @@ class QuerySpan(Span):
         parent = self._parent
         statement = self._statement()
         special = (
-            self.failure or self.batch or self.details is not None or parent.state or parent.span_id is ids.NO_SPAN
+            self.failure
+            or self.batch
+            or self.details is not None
+            or parent.state
+            or parent.span_id is ids.NO_SPAN
+            or span.thinned
         )
         if special or type(self) is not QuerySpan:
             return super().deliver(wanted)
@@ -309,6 +314,11 @@ class QuerySpan(Span):
         if self.caller is None:
             return b"".join((statement.frame, head, statement.body))
         return span.framed(b"".join((head, statement.body, callers.encode(self.caller))))
+
+    def leave_out(self) -> None:
+        """As every span's; its parent is another one then, as the flag is its parent's."""
+        parent = self._parent
+        self._parent = RemoteContext(parent.trace_id, parent.span_id, 0)
 
     def measure(self) -> None:
         """Adds the span to the metrics of its kind."""
