@@ -21,6 +21,7 @@ from perfagent.instruments.messages import (
     text,
 )
 from perfagent.runtime import guard, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
 from perfagent.runtime.messaging import Client
@@ -173,7 +174,7 @@ def _processing(callback: Call, queue: Any) -> Call:
         work.leave()
         return result
 
-    return disguise(on_message, callback)  # type: ignore[no-any-return]
+    return disguise(carries(on_message, "work", "span"), callback)  # type: ignore[no-any-return]
 
 
 def _advancing(advance: Call) -> Call:

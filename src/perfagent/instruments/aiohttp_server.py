@@ -5,6 +5,7 @@ from __future__ import annotations
 from perfagent.instruments import answering
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
@@ -32,6 +33,7 @@ class AiohttpServer(Instrument):
     def _handling(self, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         scope = self.scope
 
+        @carries
         async def _handle_request(connection: Any, request: Any, *args: Any, **options: Any) -> Any:
             try:
                 opened = open_span(scope, request)

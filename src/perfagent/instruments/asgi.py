@@ -9,6 +9,7 @@ from perfagent import settings
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard, http, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 from perfagent.runtime.span import Span
@@ -87,6 +88,7 @@ class Measured:
         return getattr(self.app, name)
 
 
+@carries
 @passed_over
 async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
     """Calls `app` with a server span around it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from perfagent.runtime.carriers import moved
 from perfagent.runtime.span import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any, TypeVar
 
     Function = TypeVar("Function", bound=Any)
@@ -19,6 +20,7 @@ OURS = __file__[: -len("instruments/base.py")]
 """Our own files' folder."""
 PASSED_OVER = " (passed over as importlib._bootstrap)"
 """What follows our file's name where a frame of ours is not to be counted; the start tells whose it is."""
+_passed_over: dict[int, tuple[CodeType, CodeType]] = {}  # a wrapper made for each call has the same code each time
 
 
 class Instrument:
@@ -161,7 +163,11 @@ def passed_over(function: Function) -> Function:
     """
     code = function.__code__
     if code.co_filename.startswith(OURS) and not code.co_filename.endswith(PASSED_OVER):
-        function.__code__ = code.replace(co_filename=code.co_filename + PASSED_OVER)
+        known = _passed_over.get(id(code))
+        if known is None:
+            known = _passed_over[id(code)] = code, code.replace(co_filename=code.co_filename + PASSED_OVER)
+            moved(*known)
+        function.__code__ = known[1]
     return function
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import flight, guard, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.messaging import Client, MessageSpan, ProcessSpan, SendSpan
 from perfagent.runtime.span import CONSUMER, PRODUCER
@@ -158,6 +159,7 @@ def _called(queue: Any, amqp: Any) -> str:
 
 
 def _traced(scope: Scope, trace: Trace, client: Client, name: str) -> Trace:
+    @carries
     def trace_task(uuid: Any, args: Any, kwargs: Any, request: Any = None) -> Any:
         try:
             span, carried = _received(scope, client, name, request or {})

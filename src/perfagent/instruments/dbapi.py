@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current, restore
 from perfagent.runtime.db import QuerySpan, database
 from perfagent.runtime.encoded import MOST
@@ -78,6 +79,7 @@ class Driver:
         """
 
         def make(original: Call) -> Call:
+            @carries
             def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
                 try:
                     query = statement(owner, args, options)
@@ -139,6 +141,7 @@ class Driver:
         span = self.open(owner, query, batch)
         return await (awaitable if span is None else self._await(span, awaitable, inner))
 
+    @carries
     @passed_over
     async def _await(self, span: QuerySpan, awaitable: Awaitable[Any], inner: bool) -> Any:
         token = current.set(span) if inner else None

@@ -13,6 +13,7 @@ from perfagent.instruments.base import Instrument
 from perfagent.instruments.messages import Work, ambient, client_of, text
 from perfagent.instruments.rq import CARRIED, redis_address, unseen
 from perfagent.runtime import guard, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current
 from perfagent.runtime.messaging import Client, ProcessSpan, SendSpan
 from perfagent.runtime.plumbing import plumbing
@@ -143,7 +144,7 @@ def _processing(process: Call) -> Call:
         work.leave()
         return result
 
-    return wrapper
+    return carries(wrapper, "work", "span")
 
 
 def _begin(thread: Any, message: Any) -> Work | None:

@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 
 from perfagent.instruments.grpc_server import enter, given_up, open_span
 from perfagent.runtime import guard
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.rpc import code_name
 
 TYPE_CHECKING = False
@@ -120,6 +121,7 @@ def _wrapped(scope: Scope, method: str, handler: Any) -> Any:
 
 
 def _coroutine(behaviour: Any, begin: Begin) -> Any:
+    @carries
     async def wrapper(request: Any, context: Any) -> Any:
         span = begin(context)
         try:
@@ -134,6 +136,7 @@ def _coroutine(behaviour: Any, begin: Begin) -> Any:
 
 
 def _asynchronous_stream(behaviour: Any, begin: Begin) -> Any:
+    @carries
     async def wrapper(request: Any, context: Any) -> AsyncIterator[Any]:
         span = begin(context)
         responses = behaviour(request, context)
@@ -152,6 +155,7 @@ def _asynchronous_stream(behaviour: Any, begin: Begin) -> Any:
 
 
 def _function_in_thread(behaviour: Any, begin: Begin) -> Any:
+    @carries
     def wrapper(request: Any, context: Any) -> Any:
         within, told = copy_context(), Told(context)
         span = begin(context, within)
@@ -169,6 +173,7 @@ def _function_in_thread(behaviour: Any, begin: Begin) -> Any:
 def _stream_in_thread(behaviour: Any, begin: Begin) -> Any:
     """Each response may be asked for in another thread of the pool, so each is made within the call's own context."""
 
+    @carries
     def wrapper(request: Any, context: Any) -> Iterator[Any]:
         within, told = copy_context(), Told(context)
         span = begin(context, within)

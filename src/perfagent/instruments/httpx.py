@@ -9,6 +9,7 @@ from __future__ import annotations
 from perfagent.instruments import outgoing, urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, headers
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current, restore
 from perfagent.runtime.span import Scope
 
@@ -46,6 +47,7 @@ class Httpx(Instrument):
 
 
 def _sending(send: Callable[..., Any]) -> Callable[..., Any]:
+    @carries
     def wrapper(client: Any, request: Any, *args: Any) -> Any:
         span, sent = _open(client, request)
         if span is None:
@@ -69,6 +71,7 @@ def _sending(send: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _sending_async(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @carries
     async def wrapper(client: Any, request: Any, *args: Any) -> Any:
         span, sent = _open(client, request)
         if span is None:

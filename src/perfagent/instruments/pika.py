@@ -12,6 +12,7 @@ from __future__ import annotations
 from perfagent.instruments.base import Instrument, disguise
 from perfagent.instruments.messages import Getting, Processing, Publishing, Work, ambient, destination, text
 from perfagent.runtime import guard, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
 from perfagent.runtime.messaging import Client, SendSpan
@@ -162,7 +163,7 @@ def _processing(callback: Call, queue: Any) -> Call:
         work.leave()
         return result
 
-    return disguise(on_message, callback)  # type: ignore[no-any-return]
+    return disguise(carries(on_message, "work", "span"), callback)  # type: ignore[no-any-return]
 
 
 def _looping(consume: Call) -> Call:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from perfagent.instruments import outgoing, urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, headers
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current
 from perfagent.runtime.span import Scope
 
@@ -43,6 +44,7 @@ class Requests(Instrument):
 
 
 def _sending(send: Callable[..., Any]) -> Callable[..., Any]:
+    @carries
     def wrapper(adapter: Any, request: Any, *args: Any, **options: Any) -> Any:
         try:
             span = outgoing.open_span(_scope, _excluded, current.get(), request.method, request.url)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.messages import Work, ambient, client_of, text
 from perfagent.runtime import guard, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import RemoteContext, current
 from perfagent.runtime.messaging import Client, ProcessSpan, SendSpan
 from perfagent.runtime.plumbing import plumbing
@@ -156,7 +157,7 @@ def _performing(perform: Call) -> Call:
         work.leave()
         return result
 
-    return wrapper
+    return carries(wrapper, "work", "span")
 
 
 def _begin(job: Any) -> Work | None:

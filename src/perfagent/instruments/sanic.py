@@ -10,6 +10,7 @@ from perfagent.instruments import answering, asgi
 from perfagent.instruments.answering import unhandled
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
@@ -62,6 +63,7 @@ class Sanic(Instrument):
 
 
 def _handling(scope: Scope, protocol: Any, handle: Handler) -> Handler:
+    @carries
     async def request_handler(request: Any) -> None:
         try:
             opened = open_span(scope, request)

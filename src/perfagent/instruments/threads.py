@@ -14,6 +14,7 @@ from operator import itemgetter
 
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import Inherited, baggage, current, lent
 from perfagent.runtime.span import CLIENT
 
@@ -154,6 +155,7 @@ def _carry(thread: Any, span: Span | RemoteContext | None, header: str) -> Calla
         return None
     own: Callable[[], None] = thread.run
 
+    @carries
     def run() -> None:
         del thread.run
         if isinstance(thread, sys.modules["threading"].Timer) and not COPIES:
@@ -196,4 +198,5 @@ def _serves_all(thread: Any) -> bool:
     return getattr(work, "__module__", None) in SERVING or getattr(work, "__name__", "") in LOOPS
 
 
+carries(Carried.__call__, "lender")
 instrument = Threads()

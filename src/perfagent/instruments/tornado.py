@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import baggage, current, restore
 from perfagent.runtime.http import ServerSpan
 
@@ -50,6 +51,7 @@ class Tornado(Instrument):
     def _executing(self, execute: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         scope = self.scope
 
+        @carries
         async def _execute(handler: Any, transforms: Any, *args: Any, **kwargs: Any) -> None:
             try:
                 opened = open_span(scope, handler)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from perfagent.instruments import outgoing, urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, headers
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current
 from perfagent.runtime.span import Scope
 
@@ -40,6 +41,7 @@ class Urllib(Instrument):
 
 
 def _sending(do_open: Callable[..., Any]) -> Callable[..., Any]:
+    @carries
     def wrapper(handler: Any, http_class: Any, req: Any, **http_conn_args: Any) -> Any:
         try:
             span = outgoing.open_span(_scope, _excluded, current.get(), req.get_method(), req.full_url)

@@ -11,6 +11,7 @@ from perfagent.instruments import outgoing, urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, retries
 from perfagent.runtime import headers as kept
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current
 from perfagent.runtime.http_client import ClientSpan
 from perfagent.runtime.span import CLIENT, Scope
@@ -55,6 +56,7 @@ class Attempt(ClientSpan):
 
 
 def _opening(urlopen: Callable[..., Any]) -> Callable[..., Any]:
+    @carries
     def wrapper(
         pool: Any, method: str, url: str, body: Any = None, headers: Any = None, retries: Any = None,
         *args: Any, **options: Any,

@@ -11,6 +11,7 @@ from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.instruments.wsgi_body import measured
 from perfagent.runtime import guard, headers, http, propagation
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.http import ServerSpan
 
@@ -110,6 +111,7 @@ class Measured:
         return getattr(self.app, name)
 
 
+@carries
 @passed_over
 def call(instrument: Scope, app: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Calls `app` with a server span around it that ends when the response has been sent.

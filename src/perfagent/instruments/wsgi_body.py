@@ -7,6 +7,7 @@ understands; and any other iterable, which is iterated and closed.
 
 from __future__ import annotations
 
+from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import baggage, current
 
 TYPE_CHECKING = False
@@ -193,3 +194,7 @@ class Closing:
 
     def __del__(self) -> None:
         self.span.finish()
+
+
+carries(Body.__next__, "self", "here")
+carries(Body.close, "self", "here")
