@@ -1,0 +1,1 @@
+"""Puts the shop on the path of the tests."""

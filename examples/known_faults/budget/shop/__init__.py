@@ -1,0 +1,1 @@
+"""A small shop whose cart asks the database once for each line."""
