@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import sys
 
-from perfagent.runtime import guard
+from perfagent.runtime import guard, outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perfagent.settings import Settings
 
 FEATURES: tuple[tuple[str, str], ...] = ()
-"""The option of `Settings` that a feature hangs on, and its module."""
+"""The option of `Settings` that a feature hangs on, and its module: what must see the program from its beginning on."""
+LATER: tuple[tuple[str, str], ...] = (
+    ("max_overhead", "perfagent.runtime.governor"),
+    ("blocked_loop", "perfagent.vitals.blocked"),
+)
+"""What may begin when the program has run for a while, in the background: it adds nothing to a start."""
 
 
 def install(settings: Settings) -> None:
     """Starts the features that are on; one that fails leaves the others and the program alone."""
     for option, module in FEATURES:
         if getattr(settings, option):
-            try:
-                __import__(module)
-                sys.modules[module].install(settings)
-            except Exception:
-                guard.failed(module.rpartition(".")[2])
+            _start(module, settings)
+    for option, module in LATER:
+        if getattr(settings, option):
+            outbox.deferred.append(_starting(module, settings))
+
+
+def _starting(module: str, settings: Settings) -> Callable[[], None]:
+    return lambda: _start(module, settings)
+
+
+def _start(module: str, settings: Settings) -> None:
+    try:
+        __import__(module)
+        sys.modules[module].install(settings)
+    except Exception:
+        guard.failed(module.rpartition(".")[2])

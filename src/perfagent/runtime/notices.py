@@ -48,6 +48,7 @@ def notice(
     attributes: Mapping[str, object] | None = None,
     span: Span | RemoteContext | None = None,
     severity: int = WARN,
+    again: bool = False,
 ) -> bool:
     """Tells of something, unless it was told within the last minute: then it is only counted.
 
@@ -59,6 +60,7 @@ def notice(
             `code.stacktrace`, and `perfagent.<kind>.*`.
         span: that it was seen in.
         severity: OTLP's severity number.
+        again: whether it is told although it was within the last minute, for it is much worse now.
 
     Returns:
         Whether it was told.
@@ -73,7 +75,7 @@ def notice(
                 return False
             seen = _seen[kind, subject] = _Seen()
         seen.count += 1
-        if now < seen.due:
+        if now < seen.due and not again:
             return False
         seen.due = now + EVERY
         count, seen.count = seen.count, 0

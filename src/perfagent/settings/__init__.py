@@ -239,6 +239,15 @@ class Settings(Table):
     profiling = Flag(
         "ENABLE_PROFILING", False, "Measures CPU time and memory of each request; a hub can turn it on and off, too."
     )
+    max_overhead = Number(
+        "PERFAGENT_MAX_OVERHEAD",
+        1.0,
+        "Most that perfagent itself may take of one core, its hooks included; above that it looks less often, then "
+        "into less detail, then sends fewer traces, but every failed span. 0: no limit.",
+        "%",
+        0,
+        100,
+    )
     log_level = Choice(
         "PERFAGENT_LOGS_LEVEL",
         "warning",
@@ -251,7 +260,16 @@ class Settings(Table):
         "Measures the process: CPU, memory, GC, event loop.",
         others=("PERFORMANCE_MONITORING_ENABLED",),
     )
+    blocked_loop = Whole(
+        "PERFAGENT_BLOCKED_LOOP",
+        100,
+        "From how long a block of an event loop on its line of code is told; 0 does not look for it.",
+        "ms",
+        0,
+        60_000,
+    )
     lru_caches = Flag("PERFAGENT_LRU_CACHES", True, "Reports hits and misses of functools.lru_cache.")
+    cache_economics = Flag("PERFAGENT_CACHE_ECONOMICS", True, "Tells what caches save, and what others would bring.")
     gc_threshold = Text(
         "PERFAGENT_GC_THRESHOLD", "", "Thresholds for gc.set_threshold, such as 1000,10,10; `true` for exactly these."
     )
@@ -423,6 +441,7 @@ SUBJECTS: dict[str, str] = {
     "deprecations": "DeprecationSettings",
     "sources": "SourceSettings",
     "spool": "SpoolSettings",
+    "economics": "EconomicsSettings",
 }
 """The tables of the library's subjects: each one's module in this package, and its class."""
 

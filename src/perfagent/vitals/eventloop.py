@@ -9,6 +9,7 @@ whose `time` is somebody else's (a test's clock) is left alone.
 from __future__ import annotations
 
 import os
+from _thread import get_ident, get_native_id
 from time import monotonic, monotonic_ns
 
 from perfagent.runtime import guard
@@ -19,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
+    from types import CodeType
     from typing import Any
 
     from perfagent.vitals import WhenImported
@@ -32,6 +34,12 @@ ATTRIBUTE = "_perfagent_pulse"  # of a loop
 
 beating: dict[int, Pulse] = {}
 """The pulses of the loops that run, by identity."""
+begun: Callable[[], None] | None = None
+"""Is told whenever a loop begins to run, in its thread."""
+IDLE, ONE, LOOP = 0, 1, 2
+bounds: dict[CodeType, int] = {}
+"""The code of the frames that a loop's callbacks run below: IDLE where it runs none straight below, ONE where each has
+a frame of its own, LOOP where they come from C, as uvloop's do."""
 
 
 def install(namespace: str, when_imported: WhenImported) -> None:
@@ -52,7 +60,7 @@ def install(namespace: str, when_imported: WhenImported) -> None:
         lag.of().record(seconds)
 
     os.register_at_fork(after_in_child=beating.clear)  # a child does not run its parent's loops
-    when_imported("asyncio.base_events", lambda module: _watch(module.BaseEventLoop, record))
+    when_imported("asyncio.base_events", lambda module: _watch_asyncio(module, record))
     when_imported("uvloop", lambda module: _watch(module.Loop, record))
 
 
@@ -62,6 +70,12 @@ def _stalled() -> Iterator[tuple[float, dict[str, object]]]:
     if overdue:
         worst = max(overdue)
         yield worst if worst > LATE else 0.0, {}
+
+
+def _watch_asyncio(module: Any, record: Callable[[float], None]) -> None:
+    bounds[module.BaseEventLoop._run_once.__code__] = bounds[module.BaseEventLoop.run_forever.__code__] = IDLE
+    bounds[module.events.Handle._run.__code__] = ONE
+    _watch(module.BaseEventLoop, record)
 
 
 def _watch(loop_type: Any, record: Callable[[float], None]) -> None:
@@ -76,7 +90,10 @@ def _watch(loop_type: Any, record: Callable[[float], None]) -> None:
             pulse = self.__dict__.get(ATTRIBUTE) or _begin(self, clock, record)
             if pulse is not None:
                 pulse.began = monotonic()
+                pulse.thread, pulse.native = get_ident(), get_native_id()
                 beating[id(self)] = pulse
+                if begun is not None:
+                    begun()
         except Exception:
             guard.failed("eventloop")
         try:
@@ -86,6 +103,7 @@ def _watch(loop_type: Any, record: Callable[[float], None]) -> None:
 
     from functools import update_wrapper  # asyncio has imported it
 
+    bounds[watched.__code__] = LOOP
     loop_type.run_forever = update_wrapper(watched, run_forever)
 
 
@@ -107,7 +125,7 @@ class Pulse:
         record: takes seconds of lag.
     """
 
-    __slots__ = ("_context", "_due", "_loop", "_record", "began")
+    __slots__ = ("_context", "_due", "_loop", "_record", "began", "native", "thread")
 
     def __init__(self, loop: AbstractEventLoop, record: Callable[[float], None]) -> None:
         from contextvars import Context
@@ -116,12 +134,22 @@ class Pulse:
         self._record = record
         self._context = Context()  # an empty one: ours must keep nothing of the program's alive
         self._due = self.began = 0.0
+        self.thread = self.native = 0
+        """Where the loop runs: the thread's identities for Python and for the system."""
 
     def schedule(self) -> None:
         """Arms the timer."""
         interval = INTERVAL + JITTER * (monotonic_ns() >> 10 & 63) / 63
         self._due = monotonic() + interval
         self._loop.call_later(interval, self._beat, context=self._context)
+
+    def ask(self, answer: Callable[[], None]) -> None:
+        """Has the loop call `answer` as soon as it comes to it; called in another thread.
+
+        Raises:
+            RuntimeError: the loop is closed.
+        """
+        self._loop.call_soon_threadsafe(answer, context=self._context)
 
     def late(self, now: float) -> float:
         """Seconds since the timer should have fired, less than 0 before; the time between two runs does not count."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from time import monotonic
 
 from perfagent.runtime import guard
 from perfagent.runtime.clock import now
@@ -21,6 +22,16 @@ BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 """Bucket bounds of pauses in seconds: a young collection takes 20 us, a full one up to seconds."""
 GENERATIONS: tuple[dict[str, object], ...] = tuple({"cpython.gc.generation": number} for number in range(3))
 KEPT = 16_384  # pauses of a generation that wait for the SDK; 0.5 MB, and 1,000 collections a second between exports
+
+
+LONG = 50_000_000  # ns; a pause of which `longest_since` knows
+_long: list[tuple[int, int]] = []  # end and length of the last long pauses, ns
+
+
+def longest_since(moment: float) -> float:
+    """Seconds of the longest collection of those that ended after a moment of the monotonic clock and were long."""
+    since = now() - round((monotonic() - moment) * 1e9)
+    return max((length for end, length in list(_long) if end >= since), default=0) / 1e9
 
 
 def install(namespace: str) -> None:
@@ -81,7 +92,11 @@ def _timer(recorders: list[Callable[[float], None]]) -> Callable[[str, dict[str,
             if phase == "start":
                 started = now()
             elif started:
-                recorders[info["generation"]]((now() - started) / 1e9)
+                ended = now()
+                recorders[info["generation"]]((ended - started) / 1e9)
+                if ended - started > LONG:
+                    _long.append((ended, ended - started))
+                    del _long[:-8]
                 started = 0
         except Exception:
             guard.failed("gc")

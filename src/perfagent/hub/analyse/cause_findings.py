@@ -31,16 +31,25 @@ def of_causes(facts: Facts, found: Sequence[Finding]) -> list[Finding]:
         subject = str(cause.shown) if cause.shown is not None else cause.subject
         kind = ALSO.get(cause.kind, cause.kind)
         known = next(
-            (one for one in found if one.kind == kind and subject in (one.subject, *one.subject.split())), None
-        )
+            (one for one in found if one.kind == kind and subject in (one.subject, *one.subject.split())),
+            None,
+        ) or _line_of(cause, found)
         if known is None:
             more.append(_finding(cause, subject))
             continue
         known.evidence = "; ".join([known.evidence, *cause.evidence])
-        known.steps, known.seconds_per_day = cause.steps, max(known.seconds_per_day, cause.seconds_per_day)
+        known.steps = known.steps if known.stack else cause.steps
+        known.seconds_per_day = max(known.seconds_per_day, cause.seconds_per_day)
         known.confidence = max(known.confidence, cause.score)
         known.place, known.traces = known.place or cause.place, known.traces or tuple(cause.traces)
     return more
+
+
+def _line_of(cause: Cause, found: Sequence[Finding]) -> Finding | None:
+    """The finding of the line that blocks a service's loop, where the cause is that something does."""
+    if cause.kind != "blocked_loop":
+        return None
+    return next((one for one in found if one.kind == cause.kind and one.place and one.service == cause.service), None)
 
 
 def _finding(cause: Cause, subject: str) -> Finding:

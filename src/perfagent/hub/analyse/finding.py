@@ -35,6 +35,7 @@ class Finding:
         effort: low, medium or high.
         traces: requests that show it, 32 hexadecimal digits each.
         place: where in the program, "file:line function"; "" where unknown.
+        stack: the stack at that place, as Python prints it; "" where unknown.
         first_seen, last_seen: within the range, seconds since the epoch.
     """
 
@@ -56,6 +57,7 @@ class Finding:
     effort: str = "medium"
     traces: tuple[str, ...] = ()
     place: str = ""
+    stack: str = ""
     first_seen: float | None = None
     last_seen: float | None = None
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import words
+from perfagent.hub.analyse import loop_notices, words
 from perfagent.hub.analyse.call_findings import of_calls
 from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.cause_findings import of_causes
 from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, SEVERITIES, Facts, Finding
-from perfagent.hub.analyse.notice_findings import WORDED, of_notices
+from perfagent.hub.analyse.notice_findings import LATELY, WORDED, of_notices
 from perfagent.hub.analyse.process_findings import of_died, of_process
 from perfagent.hub.analyse.query_findings import of_queries
 from perfagent.hub.analyse.request_findings import of_requests
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 def find(facts: Facts) -> list[Finding]:
     """All findings, the most severe first, among these what saves most, then the surest."""
+    blocking = loop_notices.told_of(facts.notices, facts.end - LATELY)
     found = [
         *of_requests(facts),
         *of_queries(facts),
         *of_calls(facts),
-        *(one for process in facts.processes for one in of_process(process)),
+        *(one for process in facts.processes for one in of_process(process, process.service in blocking)),
         *of_died(facts.died),
         *of_notices(facts),
         *of_sources(facts),
@@ -73,9 +74,11 @@ def settled(found: Sequence[Finding], whole: Facts, lately: Sequence[Finding], r
 def _can_tell(one: Finding, whole: Facts, recent: Facts) -> bool:
     """Whether the last minutes have enough of a finding's subject to say that it is over."""
     own_time = ("deprecation", "slower", "release", "serial_calls", "process_died", *WORDED, *SOURCES)
+    if one.kind == "blocked_loop" and not one.place:
+        return True
     if one.kind in own_time or "score" in one.metrics:
         return False  # these look at their own time
-    if one.kind in ("blocked_loop", "cpu", "gc", "dropped", "internal_errors"):
+    if one.kind in ("cpu", "gc", "dropped", "internal_errors"):
         return True
     if one.kind == "memory_growth":
         return not any(process.instance == one.subject for process in recent.processes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfagent.hub.analyse import loop_notices, overhead_notices
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -11,7 +13,10 @@ if TYPE_CHECKING:
 
 LATELY = 300.0  # s; a fault that was not seen for so long is over: a notice is told each minute while it is seen
 
-WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {}
+WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {
+    "blocked_loop": loop_notices.worded,
+    "overhead": overhead_notices.worded,
+}
 """By kind; a kind that is not here is no finding, only a log record."""
 
 

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 BLOCKED_LOOP = (100.0, 250.0, 500.0, 2000.0)
 
 
-def of_process(one: Process) -> Iterator[Finding]:
-    """The findings about one process."""
+def of_process(one: Process, line_known: bool = False) -> Iterator[Finding]:
+    """The findings about one process.
+
+    Args:
+        line_known: whether a line of code is known that blocks its event loop: that is the finding then.
+    """
     link = f"#/processes/{one.instance}"
-    yield from _loop(one, link)
+    if not line_known:
+        yield from _loop(one, link)
     if one.cpu is not None and one.cpu >= 0.9:
         yield Finding(
             "cpu", "bottleneck", "high" if one.cpu < 1.5 else "medium", f"{one.service} keeps a core busy",

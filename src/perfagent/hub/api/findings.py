@@ -51,6 +51,10 @@ class Finding(Model):
     effort: Literal["low", "medium", "high"] = Field(examples=["low"])
     traces: list[str] = Field(description="Requests that show it.", examples=[["4bf92f3577b34da6a3ce929d0e0e4736"]])
     place: str = Field(description="Where in the program; empty where unknown.", examples=["shop/lines.py:44 lines"])
+    stack: str = Field(
+        description="The stack at that place, without values; empty where unknown.",
+        examples=['  File "shop/lines.py", line 44, in lines'],
+    )
     first_seen: float | None = Field(description="Within the range.", examples=[1785000000.0])
     last_seen: float | None = Field(examples=[1785003600.0])
 

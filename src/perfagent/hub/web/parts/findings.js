@@ -32,7 +32,7 @@ function Finding({ of }) {
 }
 
 /** What to do step by step, what it saves, and requests that show it. */
-function More({ of: { steps = [], effort, seconds_per_day: saved, requests_per_day: touched, place, traces = [] } }) {
+function More({ of: { steps = [], effort, seconds_per_day: saved, requests_per_day: touched, place, stack, traces = [] } }) {
   if (!steps.length && !traces.length && !place) return null;
   const facts = [
     saved >= 1 && `saves ${duration(saved * 1000)} of waiting a day`,
@@ -42,6 +42,8 @@ function More({ of: { steps = [], effort, seconds_per_day: saved, requests_per_d
   return html`<details class="finding-more"><summary>${facts.length ? facts.join(' · ') : 'Steps'}</summary>
     ${steps.length > 0 && html`<ol>${steps.map((step, index) => html`<li key=${index}>${line(step, 300)}</li>`)}</ol>`}
     ${place && html`<p class="quiet">From <code>${line(place, 200)}</code></p>`}
+    ${stack && html`<details class="stack"><summary>Stack</summary><pre tabindex="0">${plain(stack).slice(0, 20_000)}</pre>
+        </details>`}
     ${traces.length > 0 && html`<p class="quiet">Seen in ${traces.slice(0, 3).map((trace, index) => html`
         <a key=${trace} href=${link(['traces', trace])}>trace ${index + 1}</a> `)}</p>`}
   </details>`;
