@@ -1,8 +1,9 @@
 """Redis: one span for each command or pipeline of the sync, asyncio, cluster and Sentinel clients; hits and misses.
 
-No key and no value is kept, not even for a moment: a span holds a command's name and its number of arguments. What a
-client sends by itself when it connects, and messages that come by subscription, are not operations of the program; nor
-is what Celery, RQ and Dramatiq ask their broker for by themselves, outside of any request or task.
+No key and no value is in a span: it holds a command's name and its number of arguments. What a client sends by itself
+when it connects, and messages that come by subscription, are not operations of the program; nor is what Celery, RQ and
+Dramatiq ask their broker for by themselves, outside of any request or task. Keys are told to the economics of caches,
+which tells only what many of them have in common (`redis_keys`).
 A command pays 1.3 us for it on its own thread, measured around an empty call.
 """
 
@@ -12,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, ResponseError, WatchError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from perfagent import settings
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.redis_commands import (
     HIT,
@@ -24,8 +26,9 @@ from perfagent.instruments.redis_commands import (
 )
 from perfagent.runtime import guard
 from perfagent.runtime.cache import Lookups
+from perfagent.runtime.clock import now
 from perfagent.runtime.context import current, restore
-from perfagent.runtime.db import QuerySpan
+from perfagent.runtime.db import Database, QuerySpan
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.plumbing import plumbing
 from perfagent.runtime.span import CLIENT, Scope, Span
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 _scope: Scope
 _lookups: Lookups | None = None
 _databases: dict[tuple[str, str, int], RedisDatabase] = {}
+_tell: Callable[[Database, Sequence[Any], Any, int, int], None]
+"""What is told of the keys of a command; loaded where caches are watched."""
 
 # Errors whose text is the client's or the network's own and tells nothing of keys and values.
 _HARMLESS = (RedisConnectionError, RedisTimeoutError, DataError, OSError)
@@ -68,8 +73,12 @@ class Redis(Instrument):
 
     def patch(self, module: ModuleType) -> None:
         """Patches the clients of `redis` or of `redis.asyncio`."""
-        global _scope
+        global _scope, _answered, _count, _tell
         _scope = self.scope
+        if settings.current().cache_economics:
+            from perfagent.instruments.redis_keys import tell
+
+            _answered, _count, _tell = _judged_and_told, _counted_and_told, tell
         asynchronous = module.__name__ == "redis.asyncio"
         command = _command_async if asynchronous else _command
         pipeline = _pipeline_async if asynchronous else _pipeline
@@ -189,7 +198,7 @@ def _is_plumbing(client: Any) -> bool:
     return plumbing.get() or getattr(getattr(client, "connection_pool", None), "_perfagent_plumbing", False)
 
 
-def _answered(span: RedisSpan, args: Sequence[Any], reply: Any) -> None:
+def _judged(span: RedisSpan, args: Sequence[Any], reply: Any) -> None:
     """Ends the span of a command. The reply is judged here (0.1 us): the background thread would have to keep it."""
     try:
         kind = LOOKUPS.get(args[0])
@@ -201,6 +210,15 @@ def _answered(span: RedisSpan, args: Sequence[Any], reply: Any) -> None:
     except Exception:
         guard.failed("redis")
     span.finish()
+
+
+def _judged_and_told(span: RedisSpan, args: Sequence[Any], reply: Any) -> None:
+    """The same where caches are watched (PERFAGENT_CACHE_ECONOMICS)."""
+    _judged(span, args, reply)
+    _tell(span.database, args, reply, span.started, span.ended)
+
+
+_answered = _judged
 
 
 def _pipeline(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -284,7 +302,7 @@ def _commands(pipeline: Any, strategy: Any) -> list[Sequence[Any]]:
     return [command.args if hasattr(command, "args") else command[0] for command in queue]
 
 
-def _count(span: RedisSpan, commands: list[Sequence[Any]], replies: Any) -> None:
+def _counted(span: RedisSpan, commands: list[Sequence[Any]], replies: Any) -> None:
     """Adds up what the look-ups of a pipeline found."""
     try:
         hits = misses = 0
@@ -298,6 +316,22 @@ def _count(span: RedisSpan, commands: list[Sequence[Any]], replies: Any) -> None
             span.lookups = hits, misses
     except Exception:
         guard.failed("redis")
+
+
+def _counted_and_told(span: RedisSpan, commands: list[Sequence[Any]], replies: Any) -> None:
+    """The same where caches are watched: the time of a pipeline is shared by its commands."""
+    _counted(span, commands, replies)
+    try:
+        ended = now()
+        each = (ended - span.started) // max(len(commands), 1)
+        for arguments, reply in zip(commands, replies, strict=False):
+            if not isinstance(reply, Exception):
+                _tell(span.database, arguments, reply, ended - each, ended)
+    except Exception:
+        guard.failed("redis")
+
+
+_count = _counted
 
 
 def _database_of(client: Any) -> RedisDatabase:
