@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
     from perfagent.settings import Settings
 
-FEATURES: tuple[tuple[str, str], ...] = ()
+FEATURES: tuple[tuple[str, str], ...] = (("habits", "perfagent.instruments.habits"),)
 """The option of `Settings` that a feature hangs on, and its module: what must see the program from its beginning on."""
 LATER: tuple[tuple[str, str], ...] = (
     ("max_overhead", "perfagent.runtime.governor"),
+    ("profiler", "perfagent.profiler.sampling"),
     ("blocked_loop", "perfagent.vitals.blocked"),
+    ("leaks", "perfagent.profiler.leaks"),
+    ("time_parts", "perfagent.instruments.timeparts"),
 )
 """What may begin when the program has run for a while, in the background: it adds nothing to a start."""
 

@@ -61,6 +61,11 @@ def moved(old: CodeType, new: CodeType) -> None:
         carriers[id(new)] = new, known[1]
 
 
+def tells(code: CodeType) -> bool:
+    """Whether a frame that runs this code may tell a span."""
+    return id(code) in carriers or id(code) == (_handles or _find_handles())
+
+
 def span_of(frame: FrameType | None) -> Span | RemoteContext | None:
     """The innermost span that is known of what a frame of another thread works for; None where nothing tells.
 

@@ -192,6 +192,13 @@ def _profiling(pipeline: Pipeline, value: object) -> object:
     return {"before": before, "now": value}
 
 
+def _profiler(pipeline: Pipeline, value: object) -> object:
+    change = outbox.commands.get("profiler")
+    if change is None:
+        raise ValueError("the profiler of this process is off: it was started with PERFAGENT_PROFILER=false")
+    return change(value)
+
+
 def _clear_cache(pipeline: Pipeline, value: object) -> object:
     clear = outbox.commands.get("clear_cache")
     if clear is None:
@@ -241,6 +248,7 @@ ACTIONS: dict[str, Callable[[Pipeline, object], object]] = {
     "sampling_ratio": _sampling_ratio,
     "log_level": _log_level,
     "profiling": _profiling,
+    "profiler": _profiler,
     "clear_cache": _clear_cache,
     "invalidate_tags": _invalidate_tags,
     "cache_ttl": _cache_ttl,

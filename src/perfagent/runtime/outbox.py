@@ -20,17 +20,26 @@ if TYPE_CHECKING:
 CROWDED = 2048
 """So many waiting spans wake the background thread before its time; a wake-up costs about 15 us of context switches."""
 
+SPAN_BYTES = 600
+"""What a span that waits takes, about: itself, its identifiers, its share of what it refers to."""
+
 pending: deque[Span] = deque()
 limit = 8192
 logs: deque[LogRecord] = deque()
 log_limit = 8192
 sources: list[Callable[[Pipeline], list[Payload]]] = []
 """Other signals than spans and metrics: each gives what it has to send."""
+deferred: list[Callable[[], object]] = []
+"""What starts once the program has run for a while: a program that ends at once need not wait for it."""
 commands: dict[str, Callable[[object], object]] = {}
 """What a hub may ask for that `control` cannot do by itself: each gets a command's value and returns the answer."""
 reports: dict[str, Callable[[], object]] = {}
 """What a report of this process tells beyond that, by its heading."""
-SIGNALS = {"traces": "span", "metrics": "metric", "logs": "log"}
+taken = requests = 0
+"""How many spans the background thread has taken so far, and how many of these were requests."""
+thin: Callable[[Span, bool], bytes | None] | None = None
+"""Delivers a span in place of itself, while not every trace is sent; see `perfagent.runtime.governor`."""
+SIGNALS = {"traces": "span", "metrics": "metric", "logs": "log", "profiles": "sample"}
 """What one item of a signal is called, by OTLP's name of the signal."""
 drops: dict[tuple[str, str], int] = {}
 """Signals lost, by (signal, reason); exported as `perfagent.telemetry.dropped`."""
@@ -46,10 +55,17 @@ wake: Callable[[], None] = _nobody
 """Starts or wakes the background thread; must not block."""
 
 
+def size() -> int:
+    """Bytes that wait to be sent, about."""
+    return len(pending) * SPAN_BYTES + len(logs) * SPAN_BYTES + encoded_bytes()
+
+
 def _nothing(timeout: float) -> bool:
     return True
 
 
+encoded_bytes: Callable[[], int] = int
+"""What is encoded and not sent yet."""
 flush: Callable[[float], bool] = _nothing
 """Sends what is waiting, within a number of seconds; says whether nothing is left."""
 
@@ -74,7 +90,7 @@ def drop(signal: str, reason: str, count: int) -> None:
     """Counts `count` lost signals.
 
     Args:
-        signal: "span", "metric" or "log".
+        signal: "span", "metric", "log" or "sample".
         reason: why, in one word: queue_full, rejected, encode_error, exit_timeout, spool_full, spool_damaged.
         count: how many.
     """

@@ -11,6 +11,7 @@ from perfagent.runtime.background import BackgroundThread
 from perfagent.runtime.otlp import metrics, traces
 from perfagent.runtime.otlp.transport import Refused, Transport, Unavailable, destinations
 from perfagent.runtime.receivers import Receivers
+from perfagent.runtime.span import SERVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 CHUNK = 256  # spans worked on before the program's threads get the interpreter: about 0.3 ms
 BACKLOG_BYTES = 8 << 20
+SETTLED = 1.5  # seconds after which a program is no short one
+OPTIONAL = frozenset(("profiles",))
+"""Signals that few receivers know yet."""
 VITALS = "perfagent.vitals"  # the scope of the vital signs
 
 
@@ -46,6 +50,8 @@ class Pipeline(BackgroundThread):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.destinations = destinations(settings)
+        self.unwanted: dict[str, str] = {}
+        """Signals that their receiver does not know, most of them none of its faults, and what it said."""
         self.transport = Transport(settings)
         self.resource = b""
         self.interval = settings.metric_interval / 1000
@@ -54,6 +60,7 @@ class Pipeline(BackgroundThread):
         self.sent: dict[str, int] = {}
         self.spool: Delivery | None = None
         self.receivers = Receivers(self.say)
+        self._settled = monotonic() + SETTLED
         super().__init__(settings.span_delay / 1000)
 
     def reset(self) -> None:
@@ -66,6 +73,11 @@ class Pipeline(BackgroundThread):
         self._next_metrics = monotonic() + self.interval
         self.receivers.reset()
         companions.reset()
+
+    @property
+    def hurried(self) -> bool:
+        """Whether somebody waits until all is sent: at the end, or in a flush."""
+        return self._stopping or self._deadline is not None
 
     @property
     def pausing(self) -> bool:
@@ -137,6 +149,8 @@ class Pipeline(BackgroundThread):
 
     def _tick(self) -> None:
         clock.synchronise()
+        if outbox.deferred and monotonic() >= self._settled and not self._stopping:
+            self._start_deferred()
         self._drain()
         self._seal()
         for source in self.sources:
@@ -152,17 +166,27 @@ class Pipeline(BackgroundThread):
         if self.transport.commanded is not None:
             self._obey()
 
+    def _start_deferred(self) -> None:
+        while outbox.deferred:
+            try:
+                outbox.deferred.pop(0)()
+            except Exception:
+                guard.failed("pipeline")
+
     def _drain(self) -> None:
         """Measures and encodes every finished span, letting the program run between chunks."""
         wanted = "traces" in self.destinations
-        pending = outbox.pending
+        pending, thin = outbox.pending, outbox.thin
         for left in range(len(pending), 0, -1):
             try:
                 span = pending.popleft()
             except IndexError:
                 return
+            outbox.taken += 1  # 0.1 us for both
+            if span.kind == SERVER:
+                outbox.requests += 1
             try:
-                encoded = span.deliver(wanted)
+                encoded = span.deliver(wanted) if thin is None else thin(span, wanted)
                 if encoded is not None:
                     try:
                         self._encoded[span.scope].append(encoded)
@@ -225,7 +249,7 @@ class Pipeline(BackgroundThread):
 
     def _send(self) -> None:
         for payload in list(self.backlog):
-            if self.may_send(payload.signal):
+            if payload.signal in self.destinations and self.may_send(payload.signal):
                 self.hand_over(payload, self.took)
 
     def may_send(self, signal: str) -> bool:
@@ -253,6 +277,9 @@ class Pipeline(BackgroundThread):
             self.receivers.leave_alone(to, error, self._kept())
             return False
         except Refused as error:
+            if payload.signal in OPTIONAL:
+                self._leave_out(payload.signal, str(error))
+                return True
             if took(payload):
                 self.lose(payload.signal, "rejected", payload.count)
             self.receivers.failed(to, str(error), self._kept())
@@ -263,6 +290,12 @@ class Pipeline(BackgroundThread):
             self.lose(payload.signal, "rejected", lost)
         self.receivers.answered(to)
         return True
+
+    def _leave_out(self, signal: str, reason: str) -> None:
+        """Sends no more of a signal that its receiver does not know: nothing is wrong, and nothing is lost."""
+        self.destinations.pop(signal, None)
+        self.unwanted[signal] = reason
+        self.backlog = deque(payload for payload in self.backlog if payload.signal != signal)
 
     def _obey(self) -> None:
         """Asks the hub what it wants: in the background thread alone, and not while the process waits for that."""

@@ -239,6 +239,11 @@ class Settings(Table):
     profiling = Flag(
         "ENABLE_PROFILING", False, "Measures CPU time and memory of each request; a hub can turn it on and off, too."
     )
+    time_parts = Flag(
+        "PERFAGENT_TIME_PARTS",
+        True,
+        "Tells where the time of each request went: CPU, garbage collection, locks, pools, event loop, network.",
+    )
     max_overhead = Number(
         "PERFAGENT_MAX_OVERHEAD",
         1.0,
@@ -247,6 +252,9 @@ class Settings(Table):
         "%",
         0,
         100,
+    )
+    profiler = Flag(
+        "PERFAGENT_PROFILER", True, "Looks all the time at which lines run, for how long, and for which requests."
     )
     log_level = Choice(
         "PERFAGENT_LOGS_LEVEL",
@@ -267,6 +275,12 @@ class Settings(Table):
         "ms",
         0,
         60_000,
+    )
+    leaks = Flag("PERFAGENT_LEAKS", True, "Looks for what the program keeps more and more of.")
+    habits = Flag(
+        "PERFAGENT_HABITS",
+        True,
+        "Tells of calls without a time-out, endless retries, what is not closed, sessions for one call, leaked threads.",
     )
     lru_caches = Flag("PERFAGENT_LRU_CACHES", True, "Reports hits and misses of functools.lru_cache.")
     cache_economics = Flag("PERFAGENT_CACHE_ECONOMICS", True, "Tells what caches save, and what others would bring.")
@@ -441,6 +455,9 @@ SUBJECTS: dict[str, str] = {
     "deprecations": "DeprecationSettings",
     "sources": "SourceSettings",
     "spool": "SpoolSettings",
+    "habits": "HabitSettings",
+    "profiler": "ProfilerSettings",
+    "leaks": "LeakSettings",
     "economics": "EconomicsSettings",
 }
 """The tables of the library's subjects: each one's module in this package, and its class."""

@@ -61,7 +61,7 @@ class Destination:
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:
-    """The destination of each signal that goes out by OTLP: keys `traces`, `metrics`, `logs`.
+    """The destination of each signal that goes out by OTLP: keys `traces`, `metrics`, `logs`, `profiles`.
 
     A signal's own address is taken as it is; the common one gets /v1/SIGNAL (specification, "Endpoint URLs for
     OTLP/HTTP"). A malformed address is reported and that signal goes nowhere. Without any address nothing is sent,
@@ -85,7 +85,27 @@ def destinations(settings: Settings) -> dict[str, Destination]:
                 f"OTEL_EXPORTER_OTLP_ENDPOINT={_shown(url)!r} is not accepted: {_shown(str(error))}; "
                 f"{signal} go nowhere until it is one"
             )
+    if settings.profiler:
+        _add_profiles(found, settings, base)
     return found
+
+
+def _add_profiles(found: dict[str, Destination], settings: Settings, base: str) -> None:
+    """The destination of profiles, whose address is that of a protocol in development; where nobody names one, that of
+    the other signals serves.
+    """
+    from perfagent.settings.profiler import ProfilerSettings
+
+    own = ProfilerSettings.current()
+    url = own.endpoint or (base and f"{base.rstrip('/')}/v1development/profiles")
+    if url and "otlp" in own.exporter:
+        try:
+            found["profiles"] = Destination(url, settings.headers)
+        except ValueError as error:
+            settings.report(
+                f"OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT={_shown(url)!r} is not accepted: {_shown(str(error))}; "
+                "profiles go nowhere until it is one"
+            )
 
 
 def _shown(text: str) -> str:

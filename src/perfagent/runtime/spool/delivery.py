@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BUSY = 1.0  # seconds for a receiver to take what is sent, before the rest goes to disk
 LOOK = 5.0  # seconds between two looks for what another process has left
 RESERVE = 0.3  # seconds of the exit's time that are kept for writing
+OPTIONAL = frozenset(("profiles",))  # what is not worth room on a disk
 STEP = 0.01  # seconds between two looks whether a fork waits
 
 
@@ -89,7 +90,7 @@ class Delivery(companions.Companion):
         """
         with self._turn:
             for payload in list(self.pipeline.backlog):
-                if payload is self.in_flight and not everything:
+                if payload.signal in OPTIONAL or (payload is self.in_flight and not everything):
                     continue
                 try:
                     self.folder.append(payload)

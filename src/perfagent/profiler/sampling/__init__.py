@@ -1,0 +1,114 @@
+"""The always-on profiler: which lines of the program its time and its CPU time go to, and for which requests.
+
+What it costs, of one core, at the default rate: TO MEASURE.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic_ns
+
+from perfagent.profiler.sampling.sampler import Sampler
+from perfagent.runtime import governor, outbox
+from perfagent.runtime.watch import watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from perfagent.runtime.pipeline import Payload, Pipeline
+    from perfagent.settings import Settings
+
+SIGNAL = "profiles"
+STEPS = (1.0, 2.0, 4.0, 10.0, 40.0)
+"""What the governor slows it down by."""
+
+active: Sampler | None = None
+_stopped: Sampler | None = None
+
+
+def install(settings: Settings) -> None:
+    """Starts it, where profiles go anywhere, and lets a hub start and stop it."""
+    from perfagent.profiler.sampling import commands
+
+    outbox.commands["profiler"] = commands.profiler
+    start()
+
+
+def start() -> None:
+    """Starts it unless it runs."""
+    global active
+    from perfagent.settings.profiler import ProfilerSettings
+
+    if active is not None:
+        return
+    settings = ProfilerSettings.current()
+    active = Sampler(settings.rate, settings.depth)
+    if settings.tasks:
+        from perfagent.profiler.sampling.tasks import Tasks
+
+        active.besides = Tasks(active, settings.tasks).look
+    if _take not in outbox.sources:
+        outbox.sources.append(_take)
+        governor.levers.append(governor.Lever("profiler rate", governor.RATE, len(STEPS) - 1, _slow_down))
+        os.register_at_fork(before=_relax, after_in_child=_reset)
+    watch.add(active.look)
+
+
+def stop() -> None:
+    """Stops it; what it has seen is sent."""
+    global active, _stopped
+    if active is not None:
+        watch.remove(active.look)
+        active.relax()
+        _stopped, active = active, None
+
+
+def rate() -> float:
+    """Looks a second; 0 while it does not run."""
+    return 0.0 if active is None else active.asked or 1 / (active.period * active.scale)
+
+
+def _slow_down(step: int) -> str:
+    if active is None:
+        return "off"
+    active.scale = STEPS[step]
+    return f"{rate():.0f} samples a second" if rate() >= 1 else f"a sample every {1 / rate():.0f} s"
+
+
+def _relax() -> None:
+    if active is not None:
+        active.relax()
+
+
+def _reset() -> None:
+    global _stopped
+    _stopped = None
+    if active is not None:
+        active.reset()
+
+
+def _take(pipeline: Pipeline) -> list[Payload]:
+    """What is to be sent: a window that has been open for long enough, or at the end."""
+    global _stopped
+    if SIGNAL not in pipeline.destinations:
+        if active is not None and SIGNAL in pipeline.unwanted:
+            stop()
+        _stopped = None
+        return []
+
+    one = _stopped or active
+    now = monotonic_ns()
+    if one is None or (
+        one is not _stopped and not pipeline.hurried and now < one.window.began + pipeline.interval * 1e9
+    ):
+        return []
+    _stopped = None
+    window = one.take()
+    if window is None:
+        return []
+    if window.lost:
+        outbox.drop("sample", "queue_full", window.lost)
+    from perfagent.profiler.sampling.export import encode
+    from perfagent.runtime.pipeline import Payload
+
+    body, count = encode(pipeline.encoded_resource(), window, now, one.period * one.scale)
+    return [Payload(SIGNAL, body, count)] if count else []

@@ -1,0 +1,246 @@
+"""The look of the watching thread at what all others run.
+
+A thread that has used no CPU since the last look is where it was: its stack is not walked again. While nothing runs at
+all, a look asks for the CPU time of the process alone.
+
+Who looks from a thread of Python sees others where they let go of the interpreter, and that is mostly where they begin
+to wait: what runs for less than the switch interval of 5 ms would never be seen to run. So, where threads do not
+compete for the interpreter, the interval is 0.1 ms while the profiler is on: nobody but our threads asks for it then.
+Where they compete, a first look only makes it short, a second one some 0.1 to 1 ms later sees and makes it long again.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import allocate_lock, get_ident
+from time import monotonic, monotonic_ns, process_time_ns, thread_time_ns, time_ns
+
+from perfagent.profiler.sampling.places import PLAIN
+from perfagent.profiler.sampling.stacks import Stacks
+from perfagent.profiler.sampling.threads import Interval, Thread
+from perfagent.profiler.sampling.window import Window
+from perfagent.runtime import companions, ids
+from perfagent.runtime.watch import Look
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+SLOWEST = 0.1  # seconds between two looks while nothing runs
+SHARE = 0.004  # of a core, that looks may take: as much again goes into what they make others wait
+SHORT = 1e-4  # seconds
+COMPETING = 0.2  # share of the time that others than the busiest thread are busy
+QUIET = 100_000  # ns of CPU between two looks that are no work: a timer, a wake-up
+MOST_THREADS = 64  # of those that ran, that are walked at one look
+
+
+class Sampler:
+    """Looks, and counts in windows.
+
+    Args:
+        rate: looks a second, at most.
+        depth: calls of a stack.
+    """
+
+    def __init__(self, rate: float, depth: int) -> None:
+        self.period = 1 / rate
+        self.stacks = Stacks(depth)
+        self.look = Look("profiler", self.period, self._act)
+        self.threads: dict[int, Thread] = {}
+        self.cost = 0.0
+        """CPU seconds that a look takes, its mean."""
+        self.asked = 0.0
+        """Looks a second that a person has asked for, for a while."""
+        self.scale = 1.0
+        """By how much the governor slows it down."""
+        self.besides: Callable[[Window, int], None] | None = None
+        """What is looked at besides: tasks that wait."""
+        self._switch = 0.0  # the program's own interval, while ours is in force
+        self.reset()
+
+    def reset(self) -> None:
+        """As new: at the start, and in a forked child."""
+        self.relax()
+        self.threads.clear()
+        self._last, self._process, self._own = monotonic_ns(), process_time_ns(), thread_time_ns()
+        self._looking = allocate_lock()
+        self._quiet = 0
+        self._idle = SLOWEST / 8
+        self._second = self._competing = False
+        self.window = Window(self._last)
+
+    def take(self, timeout: float = 0.2) -> Window | None:
+        """What was seen up to now; a new window begins. None where a look takes longer than `timeout` seconds."""
+        if not self._looking.acquire(timeout=timeout):
+            return None
+        try:
+            for thread in self.threads.values():
+                self._settle(thread)
+            taken, self.window = self.window, Window(monotonic_ns())
+            taken.lost += self.stacks.lost
+            self.stacks.close_window()
+            return taken
+        finally:
+            self._looking.release()
+
+    def hurry(self, rate: float) -> None:
+        """Looks so many times a second, whatever that costs; 0: as often as it was told at first."""
+        self.asked = rate
+
+    def relax(self) -> None:
+        """Gives the program its switch interval back, unless it has set another one since."""
+        if self._switch and round(sys.getswitchinterval() * 1e6) == round(SHORT * 1e6):
+            sys.setswitchinterval(self._switch)
+        self._switch = 0.0
+
+    def _hurry(self) -> None:
+        now = sys.getswitchinterval()
+        if now > SHORT * 1.01:
+            self._switch = now
+            sys.setswitchinterval(SHORT)
+
+    def _act(self) -> None:
+        began = thread_time_ns()
+        if self._competing and not self._second and not self._is_quiet():
+            self._second = True
+            self._hurry()
+            self._again(0.0001 + 0.001 * _random())
+            return
+        self._second = False
+        if not self._looking.acquire(False):
+            return
+        try:
+            looked = self._sample()
+        finally:
+            self._looking.release()
+        if self._competing:
+            self.relax()
+        else:
+            self._hurry()
+        spent = (thread_time_ns() - began) / 1e9
+        if looked:
+            self.cost += (spent - self.cost) / 16
+            pause = 1 / self.asked if self.asked else max(self.period, self.cost / SHARE) * self.scale
+            self._idle = SLOWEST / 8
+        else:
+            self._idle = pause = min(self._idle * 1.2, SLOWEST)
+        self._again(max(pause, 0.001) * (0.75 + _random() / 2))
+
+    def _again(self, seconds: float) -> None:
+        self.look.due = monotonic()
+        self.look.interval = seconds
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing but us has run since the last look."""
+        return process_time_ns() - self._process - (thread_time_ns() - self._own) < QUIET
+
+    def _sample(self) -> bool:
+        """Looks at every thread; says whether anything ran."""
+        now = monotonic_ns()
+        elapsed, self._last = now - self._last, now
+        self.window.settle()
+        if self._is_quiet() and self.threads:
+            self._quiet += elapsed
+            if self.besides is not None:
+                self.besides(self.window, now)
+            return False
+        if not _is_alone():
+            self._quiet = 0
+            return False
+        window, quiet, self._quiet = self.window, self._quiet, 0
+        self._process, self._own = process_time_ns(), thread_time_ns()
+        window.looks += 1
+        unix = time_ns() - elapsed
+        moved, still = self._sorted(sys._current_frames())
+        for thread in still:
+            self._still(window, thread, unix - quiet, elapsed + quiet)
+        total = sum(ran for _, _, ran in moved)
+        self._competing = total - max((ran for _, _, ran in moved), default=0) > COMPETING * elapsed
+        while moved:
+            thread, frame, ran = moved.pop()
+            if quiet and thread.seen is not None:
+                self._still(window, thread, unix - quiet, quiet)
+            self._walk(window, thread, frame, Interval(unix, elapsed, ran, total - ran))
+            del frame
+        if self.besides is not None:
+            self.besides(window, now)
+        return True
+
+    def _sorted(self, frames: dict[int, FrameType]) -> tuple[list[tuple[Thread, FrameType, int]], list[Thread]]:
+        """Threads that have run since the last look, with their frames and CPU times, and those that have not."""
+        for ident in companions.idents():
+            frames.pop(ident, None)
+        frames.pop(get_ident(), None)
+        if len(self.threads) > len(frames):
+            for ident in [ident for ident in self.threads if ident not in frames]:
+                self._settle(self.threads.pop(ident))
+        moved: list[tuple[Thread, FrameType, int]] = []
+        still: list[Thread] = []
+        for ident in list(frames):
+            frame = frames.pop(ident)
+            thread = self.threads.get(ident)
+            ran = None if thread is None else thread.run()
+            if thread is None or ran is None:  # a new one, with the number of one that has ended, perhaps
+                thread, ran = self.threads.setdefault(ident, Thread(ident)), 0
+                if thread.seen is not None:
+                    thread = self.threads[ident] = Thread(ident)
+            if thread.seen is not None and thread.native and not ran and not thread.ran:
+                still.append(thread)
+            elif len(moved) < MOST_THREADS:
+                moved.append((thread, frame, ran))
+            else:
+                self.window.lost += 1
+        return moved, still
+
+    def _still(self, window: Window, thread: Thread, unix: int, elapsed: int) -> None:
+        """A thread is where it was seen."""
+        seen = thread.seen
+        if seen is None:
+            return
+        if thread.window is window:
+            seen.values[-1] += elapsed
+            return
+        thread.window = window
+        observed = window.observe(seen.stack, seen.thread, seen.state, seen.link, seen.endpoint, unix, elapsed)
+        thread.seen = observed
+
+    def _walk(self, window: Window, thread: Thread, frame: FrameType, interval: Interval) -> None:
+        stack, span = self.stacks.walk(frame)
+        del frame
+        kind = stack.places[0].kind if stack.places else PLAIN
+        state, gil = thread.judge(kind, interval, span is not None)
+        link = endpoint = None
+        if span is not None:
+            if span.flags & 1:
+                link = (span.trace_id, span.span_id)
+            endpoint = window.endpoint(span)
+        thread.window = window
+        seen = thread.seen = window.observe(
+            stack, thread.label, state, link, endpoint, interval.unix, interval.elapsed
+        )  # fmt: skip
+        if seen is None or not thread.ran:
+            return
+        if thread.pending:
+            window.add(window.cpu, seen, thread.pending)
+            thread.pending = 0
+        if gil:
+            window.add(window.gil, seen, gil)
+
+    def _settle(self, thread: Thread) -> None:
+        """CPU time of a thread that was never seen to run is told of where it was seen last."""
+        if thread.pending and thread.seen is not None:
+            self.window.add(self.window.cpu, thread.seen, thread.pending)
+            thread.pending = 0
+
+
+def _is_alone() -> bool:
+    """Whether every thread obeys this interpreter's lock: frames of one with a lock of its own change while we look."""
+    interpreters = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
+    if interpreters is None or sys.version_info < (3, 12):
+        return True
+    return len(interpreters.list_all()) == 1
+
+
+def _random() -> float:
+    return int.from_bytes(ids.span_id()[:2], "little") / 65536
