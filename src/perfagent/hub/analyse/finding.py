@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perfagent.hub.analyse.causes import Cause as Likely
     from perfagent.hub.analyse.changes import Change
     from perfagent.hub.analyse.durations import Durations
+    from perfagent.hub.analyse.economy import Economy
     from perfagent.hub.analyse.errors import Cause
     from perfagent.hub.sources.seen import Seen
 
@@ -207,6 +208,7 @@ class Facts:
     notices: Sequence[Notice] = ()
     end: float = 0.0
     caches: Sequence[Cache] = ()
+    economies: Sequence[Economy] = ()
     deprecated: Sequence[Deprecated] = ()
     changes: Sequence[Change] = ()
     retried: Sequence[Retried] = ()

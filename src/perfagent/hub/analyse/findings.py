@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import loop_notices, words
+from perfagent.hub.analyse import cache_findings, loop_notices, words
 from perfagent.hub.analyse.call_findings import of_calls
 from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.cause_findings import of_causes
@@ -32,6 +32,7 @@ def find(facts: Facts) -> list[Finding]:
         *of_requests(facts),
         *of_queries(facts),
         *of_calls(facts),
+        *cache_findings.of_economies(facts),
         *(one for process in facts.processes for one in of_process(process, process.service in blocking)),
         *of_died(facts.died),
         *of_notices(facts),
@@ -84,6 +85,11 @@ def _can_tell(one: Finding, whole: Facts, recent: Facts) -> bool:
         return not any(process.instance == one.subject for process in recent.processes)
     if one.kind == "cache":
         return any(cache.name == one.subject and cache.hits + cache.misses >= 100 for cache in recent.caches)
+    if one.kind in cache_findings.KINDS:
+        return any(
+            cache_findings.subject(each) == one.subject and each.gets + each.sets >= cache_findings.ENOUGH_GETS
+            for each in recent.economies
+        )
     if one.kind == "pool":
         return bool(recent.pools)
     if not one.subject[:1].isdigit():

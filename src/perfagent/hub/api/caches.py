@@ -12,6 +12,8 @@ from perfagent.hub.analyse.finding import Cache
 from perfagent.hub.api.audit import record
 from perfagent.hub.api.calls import bounds, seconds
 from perfagent.hub.api.context import PLAIN, OfService, TheHub
+from perfagent.hub.api.economics import economies, saved_per_day
+from perfagent.hub.api.economics import router as economics
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.paging import Paging
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from perfagent.hub.store.store import Store
 
 router = APIRouter(tags=["caches"])
+router.include_router(economics)
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PLAIN)]
 
@@ -41,6 +44,10 @@ class CacheItem(Model):
     utilisation: float | None = Field(description="0..1", examples=[1.0])
     lookups_per_second: float = Field(examples=[2.9])
     evictions: float = Field(examples=[0.0])
+    saved_seconds_per_day: float | None = Field(
+        description="What it saves if it goes on like that; less than 0 where it costs more, null where unknown.",
+        examples=[5400.0],
+    )
     spark_hit_ratio: list[float | None] = Field(description="By step of the range.", examples=[[0.6, 0.63]])
 
 
@@ -126,6 +133,7 @@ def caches(hub: TheHub, within: Within, page: Paging, service: OfService = None)
     """The caches that were used in the range, the most used first."""
     long = seconds(within)
     found = figures(hub.store, within, service)[page.offset : page.offset + page.limit + 1]
+    saved = saved_per_day(economies(hub.store, within, service))
     items = [
         {
             "service": cache.service,
@@ -139,6 +147,7 @@ def caches(hub: TheHub, within: Within, page: Paging, service: OfService = None)
             "utilisation": cache.size / cache.most if cache.size is not None and cache.most else None,
             "lookups_per_second": (cache.hits + cache.misses) / long,
             "evictions": cache.evictions,
+            "saved_seconds_per_day": saved.get((cache.service, cache.system, cache.name)),
             "spark_hit_ratio": ratios,
         }
         for cache, ratios in found

@@ -17,6 +17,7 @@ from perfagent.hub.api import calls as reading
 from perfagent.hub.api import minutes, vitals
 from perfagent.hub.api.caches import figures
 from perfagent.hub.api.deprecations import ledger
+from perfagent.hub.api.economics import economies
 from perfagent.hub.api.ranges import Range
 from perfagent.hub.api.samples import breakdowns, repeated
 
@@ -178,6 +179,7 @@ def gather(store: Store, read: Read, whole: finding.Facts | None = None) -> find
         died=_died(store, within, service),
         notices=_notices(store, within, service),
         end=within.end,
+        economies=economies(store, within, service),
         caches=[cache for cache, ratios in caches if sum(ratio is not None for ratio in ratios) >= IN_USE],
         deprecated=[
             finding.Deprecated(

@@ -17,6 +17,7 @@ WHERE
     logs.time >= $begin
     AND logs.time < $end
     AND logs.severity >= $least
+    AND logs.event IS DISTINCT FROM 'perfagent.cache.economics' -- figures of caches, which their own page shows
     AND ($trace_id IS NULL OR logs.trace_id = $trace_id)
     AND ($service IS NULL OR resources.service = $service)
     AND ($q IS NULL OR contains(lower(logs.body), lower($q)))
