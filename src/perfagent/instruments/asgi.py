@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.context import RemoteContext
     from perfagent.runtime.profile import Profile
     from perfagent.runtime.span import Scope
+    from perfagent.runtime.timeparts.parts import Parts
 
     Message = MutableMapping[str, Any]
     AsgiScope = MutableMapping[str, Any]
@@ -163,6 +164,7 @@ class AsgiSpan(ServerSpan):
     __slots__ = ("baggage", "origin")
     baggage: str
     origin: object
+    stepped = True
 
 
 def _headers_of(fields: dict[bytes, bytes], headers: list[tuple[bytes, bytes]]) -> Callable[[str], str | None]:
@@ -257,13 +259,50 @@ def mount(path: str) -> None:
         entry.prefix += path
 
 
-_plain_call = call
+_plain_call: Callable[..., Awaitable[None]] = call
+_unprofiled_call = _plain_call
 
 
 def _profiling(profile: Profile | None) -> None:
     """Makes a request's steps be measured while requests are profiled."""
     global call
-    call = _plain_call if profile is None else _profiled_call
+    call = _unprofiled_call if profile is None else _profiled_call  # type: ignore[assignment]
+
+
+def _timing(on: bool) -> None:
+    """Makes a request's steps be timed while requests are timed by parts."""
+    global _driven, _unprofiled_call
+    if on:
+        from perfagent.runtime.timeparts.loops import driven
+
+        _driven = driven
+    _unprofiled_call = _timed_call if on else _plain_call
+    _profiling(http.profile)
+
+
+_driven: Callable[[Parts, Awaitable[None]], Awaitable[None]]
+
+
+def _timed_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+    return _plain_call(instrument, Stepping(app), scope, receive, send)
+
+
+class Stepping:
+    """An application whose requests are timed step by step.
+
+    Args:
+        app: the application.
+    """
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+
+    def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+        parts = getattr(send.span, "parts", None) if type(send) is Response else None
+        steps = self.app(scope, receive, send)
+        return steps if parts is None else _driven(parts, steps)
 
 
 async def _profiled_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -276,7 +315,7 @@ async def _profiled_call(instrument: Scope, app: Application, scope: AsgiScope, 
         measured.begin_steps()
         return profile.Steps(measured, app(scope, receive, send))
 
-    await _plain_call(instrument, stepping, scope, receive, send)
+    await _unprofiled_call(instrument, stepping, scope, receive, send)
 
 
 def _with_script(plain: Callable[..., Awaitable[None]]) -> Any:
@@ -295,6 +334,7 @@ def _with_script(plain: Callable[..., Awaitable[None]]) -> Any:
 
 
 if settings.current().rum:
-    call = _plain_call = _with_script(call)
+    call = _plain_call = _unprofiled_call = _with_script(call)
 http.when_profiled(_profiling)
+http.when_timed(_timing)
 instrument = Asgi()

@@ -35,6 +35,8 @@ timeouts = registry.make(
     "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
     keys=(_NAME,),
 )
+waited: Callable[[int, int], None] | None = None
+"""Told when a request waited for a connection, while requests are timed by parts: begin and end by `clock.now`."""
 _owners: dict[int, tuple[ref[Any], Callable[[Any], Figures | None]]] = {}
 
 

@@ -91,7 +91,10 @@ class SQLAlchemy(Instrument):
                     waits.timeouts.record(1)
                 raise
             finally:
-                waits.seconds.record(perf_counter() - began)
+                ended = perf_counter()
+                waits.seconds.record(ended - began)
+                if pools.waited is not None:
+                    pools.waited(int(began * 1e9), int(ended * 1e9))
                 pending.pop()
 
         return raw_connection

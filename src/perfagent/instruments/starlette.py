@@ -35,7 +35,8 @@ class Starlette(Instrument):
             self.replace(module.Route, "handle", _naming)
             self.replace(module.WebSocketRoute, "handle", _naming)
             self.replace(module.Mount, "handle", _mounting)
-            http.when_profiled(Profiling(module.Route))
+            http.when_profiled(Replacing(module.Route, _stepping, _timing))
+            http.when_timed(Replacing(module.Route, _driving, _asking))
 
     def _application(self, call: Asgi) -> Asgi:
         instrument = self.scope
@@ -75,31 +76,33 @@ def _mounting(handle: Asgi) -> Asgi:
     return wrapper
 
 
-class Profiling:
-    """Counts, while requests are profiled, what is done for one outside of its task: a middleware of
+class Replacing:
+    """Counts, while requests are profiled or timed, what is done for one outside of its task: a middleware of
     `@app.middleware("http")` runs the rest of the application in another one, and functions that are no coroutines run
     in worker threads.
 
     Args:
         route: starlette.routing.Route.
+        handling: makes what stands for its `handle`.
+        working: makes what stands for `anyio.to_thread.run_sync`.
     """
 
-    def __init__(self, route: Any) -> None:
+    def __init__(self, route: Any, handling: Callable[[Asgi], Asgi], working: Callable[[Any], Any]) -> None:
         import anyio.to_thread  # Starlette has imported it
 
         self.places: list[tuple[Any, str, Callable[[Any], Any]]] = [
-            (route, "handle", _stepping),
-            (anyio.to_thread, "run_sync", _timing),
+            (route, "handle", handling),
+            (anyio.to_thread, "run_sync", working),
         ]
         self.replaced: list[tuple[Any, str, Any, Any]] = []
 
-    def __call__(self, profile: Profile | None) -> None:
+    def __call__(self, on: Profile | bool | None) -> None:
         """Puts our functions in, or back what was there unless somebody else has replaced ours."""
         for owner, name, plain, ours in self.replaced:
             if vars(owner).get(name) is ours:
                 setattr(owner, name, plain)
         self.replaced.clear()
-        if profile is not None:
+        if on:
             for owner, name, make in self.places:
                 plain = getattr(owner, name)
                 ours = disguise(make(plain), plain)
@@ -129,6 +132,28 @@ def _timing(run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
     async def wrapper(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
         measured = _measured()
         return await run_sync(func if measured is None else measured.elsewhere(func), *args, **options)
+
+    return wrapper
+
+
+def _driving(handle: Asgi) -> Asgi:
+    from perfagent.runtime.timeparts.loops import driven, of_current
+
+    async def wrapper(route: Any, scope: Any, receive: Any, send: Any) -> None:
+        span, handling = current.get(), handle(route, scope, receive, send)
+        parts = None if span is None else of_current(span.entry)
+        await (handling if parts is None else driven(parts, handling))
+
+    return wrapper
+
+
+def _asking(run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    from perfagent.runtime.timeparts.loops import elsewhere, of_current
+
+    async def wrapper(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        span = current.get()
+        parts = None if span is None else of_current(span.entry)
+        return await run_sync(func if parts is None else elsewhere(parts, func), *args, **options)
 
     return wrapper
 

@@ -6,7 +6,7 @@ templates kept for each combination of method, route and status.
 
 from __future__ import annotations
 
-from perfagent.runtime import flight, headers, metric
+from perfagent.runtime import flight, guard, headers, metric
 from perfagent.runtime.encoded import MOST, Encoded
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, UP_DOWN_COUNTER, registry
 from perfagent.runtime.otlp import wire
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.context import RemoteContext
     from perfagent.runtime.metric import Series
     from perfagent.runtime.profile import Measurement, Profile
+    from perfagent.runtime.timeparts.parts import Parts
 
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
@@ -81,6 +82,29 @@ def when_profiled(switch: Callable[[Profile | None], None]) -> None:
         switch(profile)
 
 
+timed: list[Callable[[bool], None]] = []
+"""What instruments do when requests are timed by parts (`perfagent.runtime.timeparts`), or no longer."""
+timing = False
+
+
+def when_timed(switch: Callable[[bool], None]) -> None:
+    """Calls `switch` with whether requests are timed by parts whenever that changes; at once where they are."""
+    timed.append(switch)
+    if timing:
+        switch(True)
+
+
+def time(on: bool) -> None:
+    """Has the instruments time requests by parts, or not."""
+    global timing
+    timing = on
+    for tell in timed:
+        try:
+            tell(on)
+        except Exception:
+            guard.failed("time parts")
+
+
 class ServerSpan(Span):
     """One request being answered. The fields are filled by whoever speaks the server's interface.
 
@@ -97,11 +121,14 @@ class ServerSpan(Span):
     """
 
     __slots__ = (
-        "active", "agent", "client", "failure", "headers", "host", "method", "path", "prefix", "profile", "query",
-        "response_headers", "route", "scheme", "size", "slot", "status", "version",
+        "active", "agent", "client", "failure", "headers", "host", "method", "parts", "path", "prefix", "profile",
+        "query", "response_headers", "route", "scheme", "size", "slot", "status", "version",
     )  # fmt: skip
 
     profile: Measurement  # while requests are profiled
+    parts: Parts  # while they are timed by parts
+    stepped = False
+    """Whether whoever makes it tells its steps on an event loop."""
 
     def __init__(
         self,

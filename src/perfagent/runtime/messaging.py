@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from perfagent.runtime.context import RemoteContext
     from perfagent.runtime.metric import Instrument, Series
+    from perfagent.runtime.timeparts.parts import Parts
 
     Made = Sequence[tuple[str, int]]  # topic, and Unix time in ms at which the message was made, below 0 where unknown
 
@@ -285,9 +286,11 @@ class ProcessSpan(MessageSpan):
     `made` is when the message was made, in Unix ms; below 0 where unknown.
     """
 
-    __slots__ = ("made", "slot")
+    __slots__ = ("made", "parts", "slot")
     operation = type = "process"
     made: int
+    parts: Parts  # while messages are timed by parts
+    stepped = False
 
     def __init__(
         self,

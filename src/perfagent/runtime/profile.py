@@ -48,10 +48,12 @@ def switch(on: bool, namespace: str) -> None:
         on: which of the two.
         namespace: first word of the metrics' names.
     """
+    global _plain
     if on == (http.profile is not None):
         return
     kind: Any = http.ServerSpan
     if on:
+        _plain = (kind.__init__, kind.finish, kind.measure)
         http.profile = Profile(namespace)
         kind.__init__, kind.finish, kind.measure = http.profile.methods()
     else:

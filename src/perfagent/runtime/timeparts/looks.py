@@ -1,0 +1,153 @@
+"""Looks at slow requests from outside: what they wait for, and whether a loop that cannot tell is idle.
+
+A quick request is over before it is looked at. Of a slow one, the time that went by since the last look without CPU
+time counts for what it waits for now. What stands in the spans below it, and what pools tell by themselves, is left
+out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic
+
+from perfagent.runtime import flight, governor, machine
+from perfagent.runtime.clock import now
+from perfagent.runtime.span import CLIENT
+from perfagent.runtime.timeparts import waits
+from perfagent.runtime.timeparts.loops import active
+from perfagent.runtime.timeparts.parts import Parts, in_threads
+from perfagent.runtime.watch import Look, watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from perfagent.runtime.timeparts.loops import LoopTime
+
+SLOW = 10_000_000  # ns; what has taken so long is looked at
+OFTEN, SELDOM, REST = 0.01, 0.02, 0.2  # seconds between two looks: at slow requests; while there are any; else
+CALM = 5.0  # seconds without a request until it rests
+MOST = 16  # requests that are looked at in one look
+WORTH = 1_000_000  # ns of waiting between two looks that are worth a look at what for
+
+FACTORS = (1, 3, 10)
+_factor = 1
+
+
+def start() -> None:
+    """Begins to look."""
+    look = Look("time parts", REST, lambda: None)
+    looks = Looks(look)
+    look.action = looks.look
+    watch.add(look)
+    governor.levers.append(governor.Lever("looks at slow requests", governor.DETAIL, len(FACTORS) - 1, _lower))
+
+
+def _lower(step: int) -> str:
+    global _factor
+    _factor = FACTORS[step]
+    return f"slow requests are looked at every {OFTEN * _factor * 1000:.0f} ms"
+
+
+class Looks:
+    """What is done at each look.
+
+    Args:
+        look: whose interval follows what there is to see.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._busy = 0.0
+        self._frames: dict[int, FrameType] | None = None
+
+    def look(self) -> None:
+        """Looks at all that is slow; 10 us where nothing is, 30 us a slow request."""
+        if not in_threads and not active:
+            self._look.interval = SELDOM if monotonic() - self._busy < CALM else REST
+            return
+        self._busy = monotonic()
+        moment, seen = now(), 0
+        try:
+            for thread, parts in list(in_threads.items())[:256]:
+                if moment - parts.began >= SLOW and seen < MOST and not parts.shared:
+                    seen += 1
+                    self._thread(parts, thread, moment, parts.began, parts.since)
+            for loop in list(active.values()):
+                seen += self._loop(loop, moment)
+        finally:
+            self._frames = None  # the program's frames must end when they end
+        self._look.interval = (OFTEN if seen else SELDOM) * _factor
+
+    def _frame(self, thread: int) -> FrameType | None:
+        if self._frames is None:
+            self._frames = sys._current_frames()
+        return self._frames.get(thread)
+
+    def _thread(self, parts: Parts, thread: int, moment: int, began: int, cpu_before: int) -> None:
+        """Looks at what works for a request in a thread since `began`, when its CPU clock said `cpu_before`."""
+        native = _native(thread)
+        cpu = machine.thread_time(native) if native else None
+        if cpu is None:
+            return
+        if parts.seen < began:
+            parts.seen, parts.seen_cpu = began, cpu_before
+        off = moment - parts.seen - (cpu - parts.seen_cpu)
+        parts.seen, parts.seen_cpu = moment, cpu
+        if off >= WORTH and not _is_told(parts):
+            _add(parts, waits.of_thread(native, self._frame(thread)), off)
+
+    def _loop(self, loop: LoopTime, moment: int) -> int:
+        """Looks at a loop, and at what waits on it; returns how many were slow."""
+        running, seen = loop.current, 0
+        if running is not None:
+            at = running.at
+            if moment - at >= SLOW and loop.current is running:
+                seen += 1
+                self._thread(running, loop.thread, moment, at, loop.mark_cpu + max(at - loop.mark, 0))
+        elif not loop.hooked:
+            self._idle(loop, moment)
+        for parts in list(loop.open.values())[:256]:
+            if parts is running or moment - parts.began < SLOW or seen >= MOST:
+                continue
+            seen += 1
+            since = max(parts.seen, parts.last)
+            parts.seen = moment
+            if not parts.asking and not _is_told(parts):
+                _add(parts, waits.of_task(parts.awaited), moment - since)
+        return seen
+
+    def _idle(self, loop: LoopTime, moment: int) -> None:
+        """Whether a loop that does not tell it is busy with something that is no request's step."""
+        native = _native(loop.thread)
+        frame = self._frame(loop.thread)
+        if not native or frame is None or waits.is_idle(native, id(frame.f_code) == loop.base):
+            loop.busy = 0
+        elif not loop.busy:
+            loop.busy = max(loop.last + 1, moment - int(OFTEN * _factor * 1e9))
+
+
+def _is_told(parts: Parts) -> bool:
+    """Whether what it does now has a span of its own, which tells of the wait."""
+    span = flight.running[parts.slot] if parts.slot >= 0 else None
+    return span is not None and span.kind == CLIENT and not span.ended
+
+
+def _add(parts: Parts, kind: str | None, time: int) -> None:
+    if kind is None or time <= 0:
+        return
+    if parts.waits is None:
+        parts.waits = {}
+    parts.waits[kind] = parts.waits.get(kind, 0) + time
+
+
+def _native(thread: int) -> int:
+    """The kernel's number of a thread; 0 where nobody knows."""
+    threading = sys.modules.get("threading")
+    known = None if threading is None else threading._active.get(thread)
+    if known is None or threading is None:
+        return 0
+    if known is threading.main_thread():  # what it says of itself is its parent's in a forked process
+        return os.getpid() if sys.platform == "linux" else 0
+    return known.native_id or 0

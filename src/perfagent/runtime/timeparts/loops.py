@@ -1,0 +1,246 @@
+"""Requests on an event loop: how long their steps held it, and how long they waited for their turn.
+
+What waits on a loop is woken between two of the loop's looks at its sockets and timers. So a request that goes on had
+to wait for others from when the loop was last idle, or from its own last step where that is later: what the loop has
+done in between came first. It may have become ready only a while after that, so this is its queueing at most.
+
+asyncio's loops tell when they are idle, by their selector, 0.3 us a turn. uvloop does not: there it was idle where no
+request ran a step for a while, unless it was seen busy from outside (`looks`).
+"""
+
+from __future__ import annotations
+
+import sys
+from time import thread_time_ns
+from types import coroutine
+
+from perfagent.runtime import guard
+from perfagent.runtime.clock import now
+from perfagent.runtime.timeparts.parts import Parts, get_ident, in_threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import FrameType
+    from typing import Any
+
+ATTRIBUTE = "_perfagent_time"  # of a loop
+QUICK = 500_000  # ns; a step that is over sooner was on the CPU: its clock takes a system call
+MARK = 2_000_000  # ns; how old a reading of that clock may be
+GAP = 300_000  # ns; a loop of uvloop's that runs no request for so long is idle
+IDLE = 20_000  # ns; looking at sockets takes some by itself
+SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200  # flags of the code of generators and coroutines
+SLOW_POOL = 1_000_000  # ns; a worker thread that begins later was waited for
+
+active: dict[int, LoopTime] = {}
+"""The loops that have requests under way, by identity."""
+
+
+class LoopTime:
+    """What one event loop has done with its time, by `clock.now`.
+
+    Args:
+        hooked: whether it tells when it is idle.
+    """
+
+    __slots__ = (
+        "base", "busy", "current", "free", "hooked", "idle", "last", "mark", "mark_cpu", "mark_idle", "open", "thread",
+    )  # fmt: skip
+
+    def __init__(self, hooked: bool) -> None:
+        self.hooked = hooked
+        self.thread = get_ident()
+        self.open: dict[int, Parts] = {}
+        self.current: Parts | None = None
+        """Whose step runs."""
+        self.free = self.last = self.mark = now()
+        """When it was idle last; when a measured step ended; when its CPU clock was read."""
+        self.idle = self.mark_idle = 0
+        self.mark_cpu = thread_time_ns()
+        self.busy = 0
+        """Since when it was seen busy from outside, with none of the requests' steps; 0 where it was not."""
+        self.base = 0
+        """Identity of the code that runs the loop: a thread whose innermost frame is of it runs no callback."""
+
+    def enter(self, parts: Parts, at: int) -> None:
+        """Begins a step of a request."""
+        gap = at - self.last
+        if not self.hooked and gap > GAP:
+            if self.busy > self.last:
+                self.free = self.busy
+            else:
+                self.free = at
+                self.idle += gap
+            self.busy = 0
+        waited = at - max(self.free, parts.last)
+        if waited > 0:
+            parts.queued += waited
+        if at - self.mark > MARK:
+            self.mark, self.mark_cpu, self.mark_idle = at, thread_time_ns(), self.idle
+        parts.at = at
+        self.current = parts
+
+    def leave(self, parts: Parts) -> None:
+        """Ends it."""
+        ended = now()
+        self.current = None
+        self.last = ended
+        if not parts.closed:
+            self._add(parts, ended)
+
+    def _add(self, parts: Parts, ended: int) -> None:
+        parts.last = ended
+        at = parts.at
+        wall = ended - at
+        parts.held += wall
+        if wall < QUICK:
+            parts.cpu += wall
+            return
+        cpu = thread_time_ns()
+        before = at - self.mark - (self.idle - self.mark_idle)  # of others, since the clock was read
+        parts.cpu += min(max(cpu - self.mark_cpu - max(before, 0), 0), wall)
+        self.mark, self.mark_cpu, self.mark_idle = ended, cpu, self.idle
+
+    def close(self, parts: Parts) -> None:
+        """Ends a request, mostly within one of its steps."""
+        if parts.closed:
+            return
+        parts.closed = True
+        if self.current is parts:
+            self._add(parts, now())
+        self.open.pop(id(parts), None)
+        if not self.open:
+            active.pop(id(self), None)
+
+
+def _begin(parts: Parts) -> LoopTime | None:
+    """Finds the loop of a request that begins its first step."""
+    from asyncio import events  # its program has imported it
+
+    running = events._get_running_loop()
+    if running is None:
+        return None  # somebody else's, such as Trio's
+    loop: LoopTime | None = running.__dict__.get(ATTRIBUTE)
+    if loop is None:
+        loop = running.__dict__[ATTRIBUTE] = _watched(running)
+    parts.loop = loop
+    parts.cpu = parts.held = parts.queued = 0
+    parts.last = now()
+    parts.awaited = None
+    loop.open[id(parts)] = parts
+    active[id(loop)] = loop
+    return loop
+
+
+def _watched(running: Any) -> LoopTime:
+    selector = getattr(running, "_selector", None)
+    plain: Callable[[float | None], Any] | None = getattr(selector, "select", None)
+    loop = LoopTime(plain is not None)
+    loop.base = _base()
+    if plain is not None:
+
+        def select(timeout: float | None = None) -> Any:
+            if timeout == 0:
+                return plain(timeout)
+            began = now()
+            found = plain(timeout)
+            ended = now()
+            if ended - began > IDLE:
+                loop.free = ended
+                loop.idle += ended - began
+            return found
+
+        try:
+            selector.select = select  # type: ignore[union-attr]
+        except AttributeError:  # one without attributes of its own
+            loop.hooked = False
+    return loop
+
+
+def _base() -> int:
+    """Identity of the code of the frame below all coroutines of the current task."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not frame.f_code.co_flags & SUSPENDS:
+        frame = frame.f_back
+    while frame is not None and frame.f_code.co_flags & SUSPENDS:
+        frame = frame.f_back
+    return 0 if frame is None else id(frame.f_code)
+
+
+@coroutine
+def driven(parts: Parts, awaitable: Any) -> Generator[Any, Any, Any]:
+    """Awaits what does a request's work, and measures each of its steps; 0.8 us for one, and 0.5 for each further one.
+
+    Args:
+        parts: of the request.
+        awaitable: a coroutine, mostly.
+    """
+    loop = parts.loop
+    try:
+        if loop is None:
+            loop = _begin(parts)
+    except Exception:
+        guard.failed("time parts")
+    steps = awaitable if hasattr(awaitable, "send") else awaitable.__await__()
+    if not hasattr(steps, "throw"):
+        loop = None
+    if loop is None or parts.closed or loop.current is parts:  # the last: a step within a step, always
+        return (yield from steps)
+    outer, parts.awaited = parts.awaited, steps
+    send, value = steps.send, None
+    errors: list[BaseException] = []
+    try:
+        while True:
+            loop.enter(parts, now())
+            try:
+                waiting = steps.throw(errors.pop()) if errors else send(value)
+            except StopIteration as end:
+                return end.value
+            finally:
+                loop.leave(parts)
+            try:
+                value = yield waiting
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as error:
+                errors.append(error)  # thrown outside of this block, which would be the context of what is raised then
+            waiting = None
+    finally:
+        parts.awaited = outer
+
+
+def elsewhere(parts: Parts, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which a worker thread does for a request: its time and the wait for a worker are the request's."""
+    asked = now()
+    parts.asking += 1
+
+    def timed(*args: Any, **options: Any) -> Any:
+        began = now()
+        parts.asking -= 1
+        if parts.closed:
+            return function(*args, **options)
+        if began - asked > SLOW_POOL:
+            if parts.pools is None:
+                parts.pools = []
+            parts.pools.append((asked, began))
+        piece = Parts(began, parts.slot)
+        thread = piece.thread = get_ident()
+        in_threads[thread] = piece
+        piece.since = thread_time_ns()
+        try:
+            return function(*args, **options)
+        finally:
+            piece.cpu = thread_time_ns() - piece.since
+            in_threads.pop(thread, None)
+            if parts.pieces is None:
+                parts.pieces = []
+            parts.pieces.append(piece)
+
+    return timed
+
+
+def of_current(entry: Any) -> Parts | None:
+    """What is measured of a request on a loop that is under way."""
+    parts = getattr(entry, "parts", None)
+    return parts if parts is not None and parts.loop is not None and not parts.closed else None
