@@ -12,10 +12,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from examples.telemetry import signals
+from examples.telemetry.profiles import Sample, samples_of
 from examples.telemetry.server import HangUp, Reply, Request, Server
 from examples.telemetry.signals import Event, Link, LogRecord, Point, Span, Status
 from examples.telemetry.totals import Total, Totals
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
+from opentelemetry.proto.collector.profiles.v1development import profiles_service_pb2 as profiles
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
 
 from tests.otlp_faults import Fault, FaultSwitch, garbage, hang, ok, partial, reset, slow, status
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "Event", "Fault", "Link", "LogRecord", "Point", "Receiver", "Reply", "Request", "Span", "Status", "Total",
+    "Event", "Fault", "Link", "LogRecord", "Point", "Receiver", "Reply", "Request", "Sample", "Span", "Status", "Total",
     "garbage", "hang", "ok", "partial", "reset", "slow", "status",
 ]  # fmt: skip
 
@@ -33,7 +35,7 @@ T = TypeVar("T")
 
 
 class Receiver:
-    """Keeps all that it is sent: `spans`, `points`, `logs`, and the `requests` they came in.
+    """Keeps all that it is sent: `spans`, `points`, `logs`, `samples`, and the `requests` they came in.
 
     Args:
         port: 0 takes a free one.
@@ -45,6 +47,7 @@ class Receiver:
         self.spans: list[Span] = []
         self.points: list[Point] = []
         self.logs: list[LogRecord] = []
+        self.samples: list[Sample] = []
         self.totals = Totals()
         self.rejected = 0
         self._arrived = threading.Condition()
@@ -87,6 +90,7 @@ class Receiver:
             self.spans.clear()
             self.points.clear()
             self.logs.clear()
+            self.samples.clear()
             self.totals = Totals()
             self.rejected = 0
 
@@ -121,6 +125,12 @@ class Receiver:
     ) -> list[LogRecord]:
         """The log records for which `where` holds, as soon as there are at least `n`; raises as `wait_for_spans`."""
         return self._wait(self.logs, n, timeout, where, lambda record: repr(record.body))
+
+    def wait_for_samples(
+        self, n: int = 1, timeout: float = 20, *, where: Callable[[Sample], bool] | None = None
+    ) -> list[Sample]:
+        """The samples of profiles for which `where` holds, as soon as there are at least `n`; raises alike."""
+        return self._wait(self.samples, n, timeout, where, lambda sample: f"{sample.kind} {sample.leaf}")
 
     def wait_for_requests(
         self, n: int = 1, timeout: float = 10, *, where: Callable[[Request], bool] | None = None
@@ -189,6 +199,8 @@ class Receiver:
             return signals.spans(message), self.spans
         if isinstance(message, metrics.ExportMetricsServiceRequest):
             return signals.points(message), self.points
+        if isinstance(message, profiles.ExportProfilesServiceRequest):
+            return samples_of(message), self.samples
         return signals.records(message), self.logs
 
     def _wait(

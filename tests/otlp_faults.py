@@ -10,6 +10,7 @@ from examples.telemetry.server import HangUp, Reply, Request, decode
 from google.rpc.status_pb2 import Status as RpcStatus
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
+from opentelemetry.proto.collector.profiles.v1development import profiles_service_pb2 as profiles
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ def _response(path: str, rejected: int, message: str) -> bytes:
     if path == "/v1/metrics":
         points = {"rejected_data_points": rejected, **told}
         return _with(metrics.ExportMetricsServiceResponse(), metrics.ExportMetricsPartialSuccess(**points), told)
+    if path == "/v1development/profiles":
+        samples = {"rejected_profiles": rejected, **told}
+        return _with(profiles.ExportProfilesServiceResponse(), profiles.ExportProfilesPartialSuccess(**samples), told)
     records = {"rejected_log_records": rejected, **told}
     return _with(logs.ExportLogsServiceResponse(), logs.ExportLogsPartialSuccess(**records), told)
 

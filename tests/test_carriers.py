@@ -179,13 +179,15 @@ told = []
 async def handler():
     def work():
         told.append(seen_from_outside())
+        ended.wait()
         context.now = lambda: time.monotonic_ns() + 10 * context.LATE
         told.append(seen_from_outside())
     thread = threading.Thread(target=work)
     thread.start()
     threads.append(thread)
-threads = []
+threads, ended = [], threading.Event()
 asyncio.run(request("/short", handler))
+ended.set()
 threads[0].join()
 print(told)
 """) == ["['/short', None]"]  # fmt: skip

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
+from opentelemetry.proto.collector.profiles.v1development import profiles_service_pb2 as profiles
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ REQUEST_TYPES: dict[str, type[Message]] = {
     "/v1/traces": trace.ExportTraceServiceRequest,
     "/v1/metrics": metrics.ExportMetricsServiceRequest,
     "/v1/logs": logs.ExportLogsServiceRequest,
+    "/v1development/profiles": profiles.ExportProfilesServiceRequest,
 }
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
