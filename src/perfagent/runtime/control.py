@@ -238,6 +238,13 @@ def _report(pipeline: Pipeline, value: object) -> object:
     return report.of(pipeline)
 
 
+def _references(pipeline: Pipeline, value: object) -> object:
+    find = outbox.commands.get("references")
+    if find is None:
+        raise ValueError("this process does not look for leaks: PERFAGENT_LEAKS")
+    return find(value)
+
+
 def _collect_garbage(pipeline: Pipeline, value: object) -> object:
     began = monotonic()
     found = gc.collect()
@@ -252,6 +259,7 @@ ACTIONS: dict[str, Callable[[Pipeline, object], object]] = {
     "clear_cache": _clear_cache,
     "invalidate_tags": _invalidate_tags,
     "cache_ttl": _cache_ttl,
+    "references": _references,
     "report": _report,
     "collect_garbage": _collect_garbage,
 }

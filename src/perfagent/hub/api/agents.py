@@ -130,6 +130,15 @@ class CacheTtl(Model):
     value: Factors
 
 
+class References(Model):
+    """Finds what holds objects of a class: the way to some of them, by names of modules, attributes and types alone."""
+
+    command: Literal["references"]
+    value: Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=PLAIN)] = Field(
+        description="The class, with its module or without.", examples=["app.Order"]
+    )
+
+
 class Plain(Model):
     """A report of the agent, or a collection of garbage."""
 
@@ -138,7 +147,8 @@ class Plain(Model):
 
 
 Ask = Annotated[
-    Ratio | Level | Profiling | ClearCache | InvalidateTags | CacheTtl | Plain, Body(discriminator="command")
+    Ratio | Level | Profiling | ClearCache | InvalidateTags | CacheTtl | References | Plain,
+    Body(discriminator="command"),
 ]
 
 

@@ -62,6 +62,7 @@ ACCEPTED: dict[str, tuple[Callable[[object], bool], str]] = {
         _is_factors,
         'what the ttl of new values is multiplied by, by cache: {"factors": {"prices": 2}}, "" for every cache',
     ),
+    "references": (_is_name, "the name of a class, such as app.Order"),
     "report": (lambda value: value is None, "null"),
     "collect_garbage": (lambda value: value is None, "null"),
 }

@@ -1,0 +1,106 @@
+"""How many objects of each type there are, and large containers that no module holds: where few enough objects live.
+
+`gc.get_objects` stops the program for 15 ns an object. Where that would be too long, it is not called: what grows is
+then found by its container alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import Counter
+from time import thread_time
+
+from perfagent.profiler.leaks import objects
+from perfagent.runtime import callers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+LONGEST = 0.005  # seconds that the program may be stopped
+FIRST_RATE = 15e-9  # seconds an object, before that was measured here
+BLOCKS = 3  # memory blocks an object that the collector tracks, at least
+SLICE = 2000
+LARGE = 1000  # entries of a container that is looked for though no module holds it
+GROWABLE = ("dict", "list", "set", "deque", "bytearray")
+
+
+class Census:
+    """Counts objects, if that is quick enough in this process."""
+
+    def __init__(self) -> None:
+        self.rate = FIRST_RATE
+        self.pause = 0.0
+        """The longest that it stopped the program, seconds of CPU time."""
+
+    def objects(self) -> list[Any] | None:
+        """The objects that have lived for a while; None where there are too many to ask."""
+        if sys.getallocatedblocks() / BLOCKS * self.rate > LONGEST:
+            return None
+        began = thread_time()
+        found = gc.get_objects(generation=2 if gc.isenabled() else None)
+        took = thread_time() - began
+        self.pause = max(self.pause, took)
+        if len(found) > 50_000:
+            self.rate = min(max(self.rate / 2, took / len(found)), 10 * FIRST_RATE)
+        return found
+
+    def take(self, visited: set[int], complete: bool) -> tuple[dict[str, int], list[tuple[int, str, int]]] | None:
+        """Counts by type, the classes of programs and libraries alone; and containers that were not `visited`: each
+        by identity, kind and length; these only where the walk was `complete`.
+        """
+        found = self.objects()
+        if found is None:
+            return None
+        counts: Counter[type] = Counter()
+        others: list[tuple[int, str, int]] = []
+        for start in range(0, len(found), SLICE):
+            counts.update(map(type, found[start : start + SLICE]))
+            for one in found[start : start + SLICE] if complete else ():
+                if type(one) in objects.PLAIN and len(one) >= LARGE and id(one) not in visited:
+                    name = type(one).__name__
+                    if name in GROWABLE and one is not found:
+                        others.append((id(one), name, len(one)))
+        del found
+        named = {objects.type_name(kind): count for kind, count in counts.most_common(300) if objects.is_made(kind)}
+        return named, others[:50]
+
+    def find(self, identity: int, kind: str) -> Any:
+        """The container of an identity, if it still lives."""
+        for one in self.objects() or ():
+            if id(one) == identity and type(one).__name__ == kind:
+                return one
+        return None
+
+
+def instances(name: str, most: int) -> list[Any]:
+    """Objects of a type that were made lately."""
+    found = []
+    for generation in (0, 1):
+        for one in gc.get_objects(generation=generation):
+            if objects.type_name(type(one)) == name:
+                found.append(one)
+                if len(found) >= most:
+                    return found
+    return found
+
+
+def local_name(found: object) -> str:
+    """The local variable that a running function of the program has an object in; "" where that cannot be told.
+
+    Before Python 3.13 to ask for a function's variables keeps what they hold alive until it ends: there it is not done.
+    """
+    if sys.version_info < (3, 13):
+        return ""
+    for frame in list(sys._current_frames().values()):
+        above: FrameType | None = frame
+        while above is not None:
+            code = above.f_code
+            if callers.whose(code.co_filename) and code.co_name != "<module>":
+                for name, value in above.f_locals.items():
+                    if value is found:
+                        return f"{name} in {code.co_qualname}()"
+            above = above.f_back
+    return ""

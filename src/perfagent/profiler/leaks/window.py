@@ -1,0 +1,127 @@
+"""A short look at who makes a container grow: the line that made what was put in, and the requests that did it.
+
+Where an object was made is known by tracemalloc alone, which makes each allocation take two to three times as long.
+So it runs for seconds, once growth is certain, and ends as soon as a few new entries have told. Their traces are asked
+for one by one: no snapshot of all that is traced, which would stop the program. Python offers no cheaper way: its
+allocators cannot be hooked but from C.
+"""
+
+from __future__ import annotations
+
+import _tracemalloc
+from collections import Counter
+from time import monotonic
+
+from perfagent.profiler.leaks import objects, places
+from perfagent.profiler.leaks.requests import Requests
+from perfagent.runtime import callers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+FRAMES = 10  # kept of each allocation: a framework's own are often between the program's line and the object's
+LONGEST = 10.0  # seconds
+QUIET = 3.0  # seconds without a request: then none makes it grow
+ENOUGH = 5  # entries that were traced
+SAMPLE = 32  # of the newest entries
+MAKERS = ("__init__", "__new__", "__post_init__")
+DEEP = 2  # steps from an entry to what it refers to
+MOST_TRACED = 64_000_000  # bytes that were allocated meanwhile and are held: the traces then take about a quarter
+
+
+class Window:
+    """The look at one container. It is held meanwhile, which is no longer than LONGEST.
+
+    Args:
+        container: that grows.
+        kind: of it, as `objects.container_kind` has it.
+        length: tells how long it is.
+        trace: whether allocations may be traced.
+    """
+
+    def __init__(self, container: object, kind: str, length: Callable[[Any], int], trace: bool) -> None:
+        self.container, self.kind = container, kind
+        self.began = monotonic()
+        self.tracing = trace and not _tracemalloc.is_tracing()  # else it is the program that traces: leave it alone
+        self.sites: Counter[tuple[tuple[str, int], ...]] = Counter()
+        self.seen: set[int] = set()
+        self.requests = Requests(container, length)
+        self.requests.begin()
+        if self.tracing:
+            _tracemalloc.start(FRAMES)
+
+    def is_over(self) -> bool:
+        """Looks; returns whether there is nothing more to learn."""
+        late = monotonic() - self.began > LONGEST
+        if self.tracing:
+            if not _tracemalloc.is_tracing():  # the program has ended it
+                self.tracing = False
+            else:
+                self._look()
+                if len(self.seen) >= ENOUGH or _tracemalloc.get_traced_memory()[0] > MOST_TRACED:
+                    self._stop_tracing()
+        answered = self.requests.knows() or (not self.requests.seen and monotonic() - self.began > QUIET)
+        if late or (not self.tracing and answered):
+            self.close()
+            return True
+        return False
+
+    def close(self) -> None:
+        """Ends it: everything is as before."""
+        self._stop_tracing()
+        self.requests.end()
+        self.container = None
+
+    def _stop_tracing(self) -> None:
+        if self.tracing:
+            self.tracing = False
+            _tracemalloc.stop()
+
+    def _look(self) -> None:
+        entries = objects.newest(self.container, self.kind, SAMPLE)
+        if self.kind == "dict":
+            entries += objects.newest_keys(self.container, SAMPLE)
+        for one in entries:
+            if id(one) not in self.seen:
+                frames = _trace(one, DEEP)
+                if frames is not None:
+                    self.seen.add(id(one))
+                    self.sites[_frames(frames)] += 1
+
+    def site(self) -> tuple[tuple[str, int] | None, list[tuple[str, int]]]:
+        """The program's own line that made most of the new entries, and the calls that led there, innermost first."""
+        own: Counter[tuple[str, int]] = Counter()
+        stacks: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
+        for stack, count in self.sites.items():
+            lines = [one for one in stack if callers.whose(one[0]) == callers.OWN and "perfagent" not in one[0]]
+            # What was found may be part of the entry: then it was made by the entry's __init__, which says little.
+            line = next((one for one in lines if places.function_at(*one) not in MAKERS), lines[0] if lines else None)
+            if line is not None:
+                own[line] += count
+                stacks.setdefault(line, stack)
+        if not own:
+            return None, []
+        line = own.most_common(1)[0][0]
+        return line, [one for one in stacks[line] if "perfagent" not in one[0]]
+
+
+def _trace(found: object, deep: int) -> Any:
+    """Where an object was made, or else something that it refers to.
+
+    Python makes lists, dicts and tuples out of old ones, which are not traced; and where 3.11 puts an object with a
+    `__dict__`, tracemalloc does not look for it.
+    """
+    frames = _tracemalloc._get_object_traceback(found)
+    if frames is None and deep and type(found) not in objects.ATOMIC:
+        for one in objects.inside(found):
+            frames = _trace(one, deep - 1)
+            if frames is not None:
+                break
+    return frames
+
+
+def _frames(found: Any) -> tuple[tuple[str, int], ...]:
+    """As the C module gives them, the innermost first."""
+    return tuple((str(file), int(line)) for file, line in found)
