@@ -180,7 +180,7 @@ async def handler():
     def work():
         told.append(seen_from_outside())
         ended.wait()
-        context.now = lambda: time.monotonic_ns() + 10 * context.LATE
+        carriers.now = context.now = lambda: time.monotonic_ns() + 10 * context.LATE
         told.append(seen_from_outside())
     thread = threading.Thread(target=work)
     thread.start()

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 
-from perfagent.runtime.context import Inherited, current, lent
+from perfagent.runtime.clock import now
+from perfagent.runtime.context import LATE, Inherited, current, lent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def _nearer(found: Span | RemoteContext | None, in_context: Span | RemoteContext
 
 def _lasting(span: Span | RemoteContext | None) -> Span | RemoteContext | None:
     """A thread or a task may outlive the span that it was started in by days."""
-    return lent(span) if type(span) is Inherited else None if span is None or span.lapsed else span
+    if span is None or type(span) is Inherited:
+        return lent(span)
+    return None if span.lapsed or 1 < span.ended < now() - LATE else span
 
 
 def _in_context(values: Mapping[str, Any]) -> Span | RemoteContext | None:
