@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import words
+from perfagent.hub.analyse import leak_notices, words
 from perfagent.hub.analyse.finding import Finding
 
 if TYPE_CHECKING:
@@ -31,14 +31,18 @@ def of_causes(facts: Facts, found: Sequence[Finding]) -> list[Finding]:
         subject = str(cause.shown) if cause.shown is not None else cause.subject
         kind = ALSO.get(cause.kind, cause.kind)
         known = next(
-            (one for one in found if one.kind == kind and subject in (one.subject, *one.subject.split())),
+            (
+                one
+                for one in found
+                if one.kind == kind and (subject in (one.subject, *one.subject.split()) or _holds(one, cause.service))
+            ),
             None,
         ) or _line_of(cause, found)
         if known is None:
             more.append(_finding(cause, subject))
             continue
         known.evidence = "; ".join([known.evidence, *cause.evidence])
-        known.steps = known.steps if known.stack else cause.steps
+        known.steps = known.steps if known.stack or _holds(known, cause.service) else cause.steps
         known.seconds_per_day = max(known.seconds_per_day, cause.seconds_per_day)
         known.confidence = max(known.confidence, cause.score)
         known.place, known.traces = known.place or cause.place, known.traces or tuple(cause.traces)
@@ -50,6 +54,11 @@ def _line_of(cause: Cause, found: Sequence[Finding]) -> Finding | None:
     if cause.kind != "blocked_loop":
         return None
     return next((one for one in found if one.kind == cause.kind and one.place and one.service == cause.service), None)
+
+
+def _holds(one: Finding, service: str) -> bool:
+    """Whether a finding tells what a service keeps: then that its memory grows is the same."""
+    return leak_notices.PACE in one.metrics and one.service == service
 
 
 def _finding(cause: Cause, subject: str) -> Finding:

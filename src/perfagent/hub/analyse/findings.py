@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import cache_findings, loop_notices, words
+from perfagent.hub.analyse import cache_findings, leak_notices, loop_notices, words
 from perfagent.hub.analyse.call_findings import of_calls
 from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.cause_findings import of_causes
@@ -28,12 +28,17 @@ if TYPE_CHECKING:
 def find(facts: Facts) -> list[Finding]:
     """All findings, the most severe first, among these what saves most, then the surest."""
     blocking = loop_notices.told_of(facts.notices, facts.end - LATELY)
+    leaking = leak_notices.told_of(facts.notices, facts.end - LATELY)
     found = [
         *of_requests(facts),
         *of_queries(facts),
         *of_calls(facts),
         *cache_findings.of_economies(facts),
-        *(one for process in facts.processes for one in of_process(process, process.service in blocking)),
+        *(
+            one
+            for process in facts.processes
+            for one in of_process(process, process.service in blocking, process.service in leaking)
+        ),
         *of_died(facts.died),
         *of_notices(facts),
         *of_sources(facts),
@@ -77,7 +82,7 @@ def _can_tell(one: Finding, whole: Facts, recent: Facts) -> bool:
     own_time = ("deprecation", "slower", "release", "serial_calls", "process_died", *WORDED, *SOURCES)
     if one.kind == "blocked_loop" and not one.place:
         return True
-    if one.kind in own_time or "score" in one.metrics:
+    if one.kind in own_time or "score" in one.metrics or leak_notices.PACE in one.metrics:
         return False  # these look at their own time
     if one.kind in ("cpu", "gc", "dropped", "internal_errors"):
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import loop_notices, overhead_notices
+from perfagent.hub.analyse import habit_notices, leak_notices, loop_notices, overhead_notices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 LATELY = 300.0  # s; a fault that was not seen for so long is over: a notice is told each minute while it is seen
 
 WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {
+    **habit_notices.WORDED,
     "blocked_loop": loop_notices.worded,
+    "memory_leak": leak_notices.worded,
     "overhead": overhead_notices.worded,
 }
 """By kind; a kind that is not here is no finding, only a log record."""

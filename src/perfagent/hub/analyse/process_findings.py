@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 BLOCKED_LOOP = (100.0, 250.0, 500.0, 2000.0)
 
 
-def of_process(one: Process, line_known: bool = False) -> Iterator[Finding]:
+def of_process(one: Process, line_known: bool = False, holder_known: bool = False) -> Iterator[Finding]:
     """The findings about one process.
 
     Args:
         line_known: whether a line of code is known that blocks its event loop: that is the finding then.
+        holder_known: the same for what its memory grows by.
     """
     link = f"#/processes/{one.instance}"
     if not line_known:
@@ -38,7 +39,7 @@ def of_process(one: Process, line_known: bool = False) -> Iterator[Finding]:
             "after the start", 0.8, one.service, link, {"gc_share": one.gc_share},
             subject=one.instance, seconds_per_day=one.gc_share * DAY,
         )  # fmt: skip
-    if one.memory is not None:
+    if one.memory is not None and not holder_known:
         yield _memory(one, one.memory, link)
     yield from _lost(one, link)
 
