@@ -280,7 +280,7 @@ class Settings(Table):
     habits = Flag(
         "PERFAGENT_HABITS",
         True,
-        "Tells of calls without a time-out, endless retries, what is not closed, sessions for one call, leaked threads.",
+        "Tells of calls without a time-out, endless retries, what is not closed, clients for one call, leaked threads.",
     )
     lru_caches = Flag("PERFAGENT_LRU_CACHES", True, "Reports hits and misses of functools.lru_cache.")
     cache_economics = Flag("PERFAGENT_CACHE_ECONOMICS", True, "Tells what caches save, and what others would bring.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfagent.hub.analyse import habit_notices
 from perfagent.hub.analyse.causes import advice
 
 STEPS: dict[str, tuple[str, ...]] = {
@@ -77,17 +78,23 @@ STEPS: dict[str, tuple[str, ...]] = {
 }
 
 EFFORTS = {
-    **advice.EFFORT, "heavy_query": "low", "slow_call": "medium", "retries": "low", "serial_calls": "medium",
+    **advice.EFFORT, **habit_notices.EFFORTS,
+    "heavy_query": "low", "slow_call": "medium", "retries": "low", "serial_calls": "medium",
     "release": "low", "slower": "medium", "memory_growth": "high", "unused_index": "low", "dead_tuples": "low",
     "missing_index": "low", "long_transaction": "medium", "connections": "medium", "deprecation": "low",
     "dropped": "low", "internal_errors": "low", "slow_endpoint": "medium", "process_died": "medium",
+    "overhead": "low", "cache_ttl": "low", "cache_size": "low", "cache_costs": "low", "cache_unread": "low",
+    "cache_stampede": "medium",
 }  # fmt: skip
 
 CATEGORIES = {
+    **habit_notices.CATEGORIES,
     "n_plus_one": "database", "slow_query": "database", "heavy_query": "database", "lock": "database",
     "missing_index": "database", "unused_index": "database", "dead_tuples": "database", "long_transaction": "database",
     "connections": "capacity", "pool": "capacity", "slow_call": "network", "slow_dependency": "network",
     "failing_dependency": "network", "retries": "network", "serial_calls": "network", "cache": "cache",
     "cpu": "capacity", "gc": "capacity", "dropped": "telemetry", "internal_errors": "telemetry",
+    "overhead": "telemetry", "cache_ttl": "cache", "cache_size": "cache", "cache_costs": "cache",
+    "cache_unread": "cache", "cache_stampede": "cache",
 }  # fmt: skip
 """What a recommendation is about; "code" for all others."""

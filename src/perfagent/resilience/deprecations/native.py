@@ -17,7 +17,7 @@ from types import ModuleType
 
 from perfagent.resilience.deprecations.ledger import book
 from perfagent.resilience.deprecations.watch import CODES, PLACE, STEP
-from perfagent.runtime import guard
+from perfagent.runtime import guard, warned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ class Spy:
                 _thread.shown = None
             if len(told) == 2 and (book.kinds.get(category) or book.counts(category)):
                 _see(told[0], told[1], category, _getframe(1))
+            elif len(told) == 2 and category in warned.others:
+                warned.others[category](told[0], _getframe(1))
         except Exception:
             guard.failed(PLACE)
         told.clear()

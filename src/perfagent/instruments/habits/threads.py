@@ -1,0 +1,109 @@
+"""Threads that are started and never end: their number grows, place by place. A start pays 1.5 us of its 60."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+from sys import _getframe
+
+from perfagent.instruments.habits.telling import tell_of
+from perfagent.runtime import callers, guard, outbox
+from perfagent.runtime.watch import Look, watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from perfagent.instruments.base import Instrument
+    from perfagent.runtime.callers import Caller
+
+KIND = "leaked_threads"
+MARK = "_perfagent_started"
+POOLS = frozenset(("concurrent.futures.thread", "multiprocessing.pool", "anyio._backends._asyncio"))
+LOOKS = 6  # in which the number of one line's threads must never fall, and grow in half of them
+FEW = 10  # threads by which it must grow
+POOL = 64  # threads of pools that are alive, below which a pool may still be filling
+
+
+def of_threading(habit: Instrument, module: ModuleType) -> None:
+    """`Thread.start`, which leaves the line on the thread, and a look at those that are alive."""
+
+    def marking(start: Callable[[Any], None]) -> Callable[[Any], None]:
+        def wrapper(thread: Any) -> None:
+            try:
+                caller = callers.nearest(_getframe(1))
+                if caller is not None:
+                    vars(thread)[MARK] = caller
+            except Exception:
+                guard.failed("habits")
+            start(thread)
+
+        return wrapper
+
+    habit.replace(module.Thread, "start", marking)
+    outbox.deferred.append(begin)
+
+
+def begin() -> None:
+    """Looks from when the program has run for a while."""
+    from perfagent.settings.habits import HabitSettings
+
+    Growth(HabitSettings.current().thread_window / LOOKS).begin()
+
+
+class Growth:
+    """The numbers of threads alive, by the line that started them, in the last looks.
+
+    Args:
+        interval: seconds between two looks.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._look = Look("leaked threads", interval, self.look)
+        self._alive: dict[Caller, list[int]] = {}
+
+    def begin(self) -> None:
+        """Looks from now on."""
+        watch.add(self._look)
+
+    def look(self) -> None:
+        """Counts, and tells of a line whose threads have only become more."""
+        alive: dict[Caller, int] = {}
+        example: dict[Caller, Any] = {}
+        for thread in list(getattr(sys.modules["threading"], "_active", {}).values()):
+            caller = vars(thread).get(MARK)
+            if caller is not None:
+                alive[caller] = alive.get(caller, 0) + 1
+                example[caller] = thread
+        for caller in [one for one in self._alive if one not in alive]:
+            del self._alive[caller]
+        for caller, number in alive.items():
+            numbers = self._alive.setdefault(caller, [])
+            numbers.append(number)
+            del numbers[: -LOOKS - 1]
+            if len(numbers) > LOOKS and self._grows(numbers, example[caller]):
+                self._tell(caller, numbers, example[caller])
+
+    @staticmethod
+    def _grows(numbers: list[int], thread: Any) -> bool:
+        steps = [after - before for before, after in pairwise(numbers)]
+        if min(steps) < 0 or steps.count(0) > LOOKS // 2 or sum(steps) < FEW:
+            return False
+        return numbers[-1] >= POOL or _target(thread)[0] not in POOLS
+
+    def _tell(self, caller: Caller, numbers: list[int], thread: Any) -> None:
+        module, name = _target(thread)
+        growth = (numbers[-1] - numbers[0]) / (self._look.interval * LOOKS) * 60
+        text = f"{numbers[-1]} threads of {module}.{name} are alive, {growth:.0f} more a minute"
+        more = {"alive": numbers[-1], "per_minute": round(growth, 1), "target": f"{module}.{name}"}
+        tell_of(KIND, name, caller, text, more)
+
+
+def _target(thread: Any) -> tuple[str, str]:
+    """Module and name of what a thread runs."""
+    work = getattr(thread, "_target", None) or type(thread).run
+    while type(work).__name__ == "partial":
+        work = work.func
+    return str(getattr(work, "__module__", "")), str(getattr(work, "__qualname__", type(work).__qualname__))

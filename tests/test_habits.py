@@ -1,0 +1,84 @@
+"""Habits that a program had better not have: told with file and line, and gone once they are mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.told_faults import FAULTS, insights, line_of, start, wait_for
+
+if TYPE_CHECKING:
+    from tests.conftest import RunProgram
+    from tests.hub import ServedHub
+
+KINDS = ("missing_timeout", "endless_retries", "unclosed", "session_per_call", "leaked_threads", "lost_task")
+
+
+def place(name: str, text: str) -> str:
+    """File and line of the only line of a program that holds a text."""
+    return f"{FAULTS / name}.py:{line_of(name, text)}"
+
+
+def told(hub: ServedHub, run_program: RunProgram, name: str, *arguments: str, **env: str) -> dict[str, dict[str, Any]]:
+    """What the hub tells of a program's habits, by place."""
+    program = start(hub, run_program, name, *arguments, **env)
+    program.check(60)
+    found = wait_for(lambda: insights(hub, *KINDS), program)
+    return {one["place"].split(" ")[0]: one for one in found}
+
+
+def test_calls_without_a_timeout_are_told_with_their_lines(hub: ServedHub, run_program: RunProgram) -> None:
+    found = told(hub, run_program, "missing_timeout")
+    wanted = {
+        place("missing_timeout", "# the first"): "requests",
+        place("missing_timeout", "# the second"): "httpx",
+        place("missing_timeout", "# the third"): "urllib.request",
+    }
+    assert {where: one["kind"] for where, one in found.items()} == dict.fromkeys(wanted, "missing_timeout")
+    for where, library in wanted.items():
+        assert library in found[where]["title"]
+        assert "timeout" in found[where]["recommendation"]
+
+
+def test_retries_without_an_end_are_told(hub: ServedHub, run_program: RunProgram) -> None:
+    found = told(hub, run_program, "endless_retries")
+    loop, tenacity = place("endless_retries", "# fails"), place("endless_retries", "@tenacity.retry")
+    assert {one["kind"] for one in (found[loop], found[tenacity])} == {"endless_retries"}
+    assert "stop_after_attempt" in found[tenacity]["recommendation"]
+
+
+def test_what_is_not_closed_is_told(hub: ServedHub, run_program: RunProgram) -> None:
+    found = told(hub, run_program, "unclosed")
+    assert found[place("unclosed", "# the fault")]["title"].startswith("a response is not closed")
+    files = [one for one in found.values() if one["title"].startswith("a file is not closed")]
+    # It is told of who lets it go: here the line that opens it.
+    assert [one["place"].split(" ")[0] for one in files] == [place("unclosed", "# the other fault")]
+
+
+@pytest.mark.slow
+def test_a_client_for_each_call_is_told(hub: ServedHub, run_program: RunProgram) -> None:
+    found = told(hub, run_program, "session_per_call")
+    (one,) = found.values()
+    assert (one["kind"], one["place"].split(" ")[0]) == (
+        "session_per_call", place("session_per_call", "# the fault"),
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_threads_that_never_end_are_told_with_the_line_that_starts_them(
+    hub: ServedHub, run_program: RunProgram
+) -> None:
+    program = start(hub, run_program, "leaked_threads", "60", PERFAGENT_THREAD_GROWTH="3")
+    (one,) = wait_for(lambda: insights(hub, "leaked_threads"), program, 50)
+    assert one["place"].split(" ")[0] == place("leaked_threads", "# the fault")
+    assert "watch_order" in one["steps"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["missing_timeout", "endless_retries", "unclosed", "session_per_call"])
+def test_what_is_mended_is_told_no_more(hub: ServedHub, run_program: RunProgram, name: str) -> None:
+    program = start(hub, run_program, name, "fixed")
+    program.check(60)
+    wait_for(lambda: hub.get("services")["items"], program)
+    assert insights(hub, *KINDS) == []
