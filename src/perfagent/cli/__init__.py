@@ -34,6 +34,7 @@ GROUPS = {
         "detect": "anomalies and change points of a series of values, without thresholds",
     },
     "keep it": {
+        "mcp": "the hub's tools for a coding assistant: traces, findings, profiles",
         "hub": "the local page and store: start, stop, open, export",
         "notify": "who is told of alerts: whether that works, what was told, a message to try it",
         "rules": "alert rules for Prometheus, from the same limits, rules and objectives; how often they would fire",

@@ -117,6 +117,11 @@ class Client:
         return cls(address, token or access.token(role), timeout, access)
 
     @property
+    def headers(self) -> dict[str, str]:
+        """What each request carries, the token among it."""
+        return dict(self._headers)
+
+    @property
     def page(self) -> str:
         """What opens the page in a browser; where the hub is the user's own, it logs in for the next 15 minutes."""
         return f"{self.address}/?code={self.access.code()}" if self.access else f"{self.address}/"

@@ -27,6 +27,7 @@ from perfagent.hub.api.measured import Measured
 from perfagent.hub.api.openapi import DESCRIPTION, TAGS, openapi
 from perfagent.hub.api.security import PREFIX, Guard
 from perfagent.hub.control import routes as control
+from perfagent.hub.mcp import routes as mcp
 from perfagent.hub.receive import http
 from perfagent.hub.receive.client import Clients
 
@@ -86,7 +87,7 @@ def build(hub: Hub, rates: Rates | None = None) -> FastAPI:
     _include(app)
     telemetry = http.routes(hub)
     page = files.Files()
-    app.router.routes[:0] = [*telemetry, *control.routes(hub), *script.routes(hub, page)]
+    app.router.routes[:0] = [*telemetry, *control.routes(hub), *script.routes(hub, page), *mcp.routes(app)]
     # The page's routes match anything, so they are what is left.
     app.router.redirect_slashes = False
     app.router.default = Router(files.routes(hub, limits, page), redirect_slashes=False)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1/performance"
 CLIENT = "/v1/client"
 SCRIPT = "/rum.js"
+MCP = "/mcp"
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]", "::1"))
 EVERYWHERE = frozenset(("0.0.0.0", "::", "[::]"))  # noqa: S104 - compared with, not listened on
@@ -75,6 +76,8 @@ def needed(method: str, path: str, *, beyond: bool) -> str:
         if path == f"{PREFIX}/rules/test" and method == "POST":
             return "viewer"  # a question, though it takes a body
         return "viewer" if method in SAFE else "operator"
+    if path == MCP:
+        return "viewer"
     return "viewer" if path in ("/metrics", "/breaker", "/openapi.json") else ""
 
 
@@ -172,7 +175,7 @@ class Guard:
             self._limits.count("client", client)
         elif path.startswith("/api/"):
             self._limits.count("reads" if method in SAFE else "changes", client)
-        elif path == "/metrics" or path == "/breaker":
+        elif path in ("/metrics", "/breaker", MCP):
             self._limits.count("reads", client)
 
 
