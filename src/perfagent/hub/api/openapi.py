@@ -28,6 +28,7 @@ TAGS = [
     {"name": "queries", "description": "Statements of databases, without their literals."},
     {"name": "caches", "description": "Hits, misses and sizes."},
     {"name": "processes", "description": "Vital signs: CPU, memory, event loop, garbage collection."},
+    {"name": "profiles", "description": "Flame graphs: the functions and lines that take the time."},
     {"name": "logs", "description": "Log records."},
     {"name": "metrics", "description": "Any metric by name and attributes."},
     {"name": "deprecations", "description": "Deprecated functions that are still called."},

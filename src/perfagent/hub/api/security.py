@@ -33,6 +33,7 @@ PREFIX = "/api/v1/performance"
 CLIENT = "/v1/client"
 SCRIPT = "/rum.js"
 MCP = "/mcp"
+TELEMETRY = ("/v1/", "/v1development/")
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]", "::1"))
 EVERYWHERE = frozenset(("0.0.0.0", "::", "[::]"))  # noqa: S104 - compared with, not listened on
@@ -68,7 +69,7 @@ def needed(method: str, path: str, *, beyond: bool) -> str:
     """
     if path.startswith("/v1/control/") or path == CLIENT:
         return ""  # agents elsewhere show a key of their own, which is checked there; browsers have nothing to show
-    if path.startswith("/v1/"):
+    if path.startswith(TELEMETRY):
         return "agent" if beyond else ""
     if path.startswith("/api/"):
         if path == f"{PREFIX}/metrics" and method == "POST":
@@ -112,7 +113,7 @@ class Guard:
         except Refused as refused:
             await refused.response()(scope, receive, safe_send)
             return
-        bounded = receive if scope["path"].startswith("/v1/") else _bounded(receive)
+        bounded = receive if scope["path"].startswith(TELEMETRY) else _bounded(receive)
         await self._app(scope, bounded, safe_send)
 
     def _check(self, scope: Scope) -> None:
@@ -136,7 +137,7 @@ class Guard:
             raise Refused(403, "forbidden", "a change with the page's cookie needs the page's own Origin header")
         self._count(method, path, client)
         length = headers.get(b"content-length", "0")
-        if not path.startswith("/v1/") and length.isdecimal() and int(length) > BODY:
+        if not path.startswith(TELEMETRY) and length.isdecimal() and int(length) > BODY:
             raise Refused(413, "too_large", f"the body is larger than {BODY} bytes")
 
     def _check_host(self, host: str) -> None:
@@ -159,7 +160,7 @@ class Guard:
             role = self._hub.access.role(token.strip()) if scheme.lower() == "bearer" else ""
             return Caller(role, client, False)
         cookie = _cookie(headers.get(b"cookie", ""))
-        if cookie and not path.startswith("/v1/") and holds(self._hub.access, cookie):
+        if cookie and not path.startswith(TELEMETRY) and holds(self._hub.access, cookie):
             return Caller("admin", client, True)
         return Caller("", client, False)
 

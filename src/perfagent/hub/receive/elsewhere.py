@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STATUS = 501
 """Not implemented: one of those after which OTLP's senders do not try again, and say what they lost."""
 UNIMPLEMENTED = 12  # of google.rpc.Code
-PATHS = ("/v1/traces", "/v1/metrics", "/v1/logs", "/v1/client")
+PATHS = ("/v1/traces", "/v1/metrics", "/v1/logs", "/v1development/profiles", "/v1/client")
 REASON = (
     "this hub reads from Prometheus and Jaeger (PERFAGENT_PROMETHEUS_URL, PERFAGENT_JAEGER_URL) and takes no "
     "telemetry: send to the Collector in front of them, OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318"

@@ -1,4 +1,4 @@
-"""OTLP over HTTP: POST /v1/traces, /v1/metrics and /v1/logs, in protobuf and JSON; and what browsers measure.
+"""OTLP over HTTP: POST /v1/traces, /v1/metrics, /v1/logs, /v1development/profiles; and what browsers measure.
 
 Rules: OpenTelemetry protocol 1.x, "OTLP/HTTP". The routes are bare ASGI applications: Starlette's Request and Response
 would cost 20 us more a request.
@@ -42,7 +42,7 @@ def routes(hub: Hub) -> list[Route]:
     if hub.remote is not None:
         return elsewhere.routes()
     receiver = Receiver(hub)
-    otlp = [Route(f"/v1/{signal.name}", Endpoint(receiver, signal), methods=["POST"]) for signal in SIGNALS]
+    otlp = [Route(signal.path, Endpoint(receiver, signal), methods=["POST"]) for signal in SIGNALS]
     return [*otlp, *browsers.routes(hub)]
 
 

@@ -67,6 +67,27 @@ def parts(signal: str, body: bytes) -> Iterator[Part]:
         raise Malformed("the body is nested too deeply") from None
 
 
+def profile_parts(body: bytes) -> tuple[bytes, list[Part]]:
+    """The dictionary and the parts of a request of profiles in JSON; raises as `parts`."""
+    try:
+        from opentelemetry.proto.profiles.v1development import profiles_pb2
+    except ImportError:
+        raise Malformed("profiles in JSON need a newer opentelemetry-proto beside the hub; send protobuf") from None
+    names = (
+        ("resourceProfiles", "resource_profiles"),
+        ("scopeProfiles", "scope_profiles"),
+        ("profiles", "profiles"),
+        profiles_pb2.Profile,
+    )
+    document = _loaded(body)
+    try:
+        found = list(_parts(names, document))
+        dictionary = document.get("dictionary")
+        return _encoded(profiles_pb2.ProfilesDictionary, dictionary, "dictionary"), found
+    except RecursionError:
+        raise Malformed("the body is nested too deeply") from None
+
+
 def _loaded(body: bytes) -> Any:
     """The document. It cannot be read in turns: 16 MiB take 0.15 s, and 0.6 were garbage collected meanwhile."""
     collecting = gc.isenabled()

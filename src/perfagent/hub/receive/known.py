@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perfagent.hub.receive.operations import Shape
     from perfagent.hub.receive.wire import Part
-    from perfagent.hub.store.rows import Series
+    from perfagent.hub.store.rows import Frame, Path, Series, StackNode
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -70,6 +70,9 @@ class Known:
         self.attributes = Attributes(self.limits)
         self.shapes: Memory[tuple[Any, ...], Shape] = Memory()
         self.series: Memory[tuple[Any, ...], Series] = Memory()
+        self.frames: Memory[tuple[str, str, int], Frame] = Memory()
+        self.nodes: Memory[tuple[int, int], StackNode] = Memory()
+        self.paths: Memory[tuple[int, ...], Path] = Memory()
         self._resources: Memory[bytes, Resource] = Memory()
         self._scopes: Memory[bytes, Scope] = Memory()
         self._weights: Memory[bytes, float] = Memory()

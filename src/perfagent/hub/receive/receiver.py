@@ -6,18 +6,18 @@ import asyncio
 from collections import OrderedDict
 from hashlib import blake2b
 from time import perf_counter, time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from perfagent.hub.receive import logs, metrics, traces, wire
+from perfagent.hub.receive import logs, metrics, profiles, traces, wire
 from perfagent.hub.receive.body import Room
 from perfagent.hub.receive.known import Known
 from perfagent.hub.receive.limits import Limits, Malformed
 from perfagent.hub.store.rows import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from perfagent.hub.hub import Hub
     from perfagent.hub.receive.limits import Receipt
@@ -36,18 +36,29 @@ LARGE = 262_144
 class Signal(NamedTuple):
     """One of OTLP's signals."""
 
-    name: str  # as in /v1/traces
+    name: str  # such as traces
+    path: str  # of its route
     noun: str  # what its items are called
     rejected: str  # the field of a partial success in JSON
     service: str  # of gRPC
-    steps: Callable[[Iterable[Part], Known, Receipt], Iterator[None]]
+    steps: Callable[[Any, Known, Receipt], Iterator[None]]
 
 
 _SERVICE = "opentelemetry.proto.collector.{0}.v1.{1}Service"
 SIGNALS = (
-    Signal("traces", "spans", "rejectedSpans", _SERVICE.format("trace", "Trace"), traces.steps),
-    Signal("metrics", "points", "rejectedDataPoints", _SERVICE.format("metrics", "Metrics"), metrics.steps),
-    Signal("logs", "log records", "rejectedLogRecords", _SERVICE.format("logs", "Logs"), logs.steps),
+    Signal("traces", "/v1/traces", "spans", "rejectedSpans", _SERVICE.format("trace", "Trace"), traces.steps),
+    Signal(
+        "metrics", "/v1/metrics", "points", "rejectedDataPoints", _SERVICE.format("metrics", "Metrics"), metrics.steps
+    ),
+    Signal("logs", "/v1/logs", "log records", "rejectedLogRecords", _SERVICE.format("logs", "Logs"), logs.steps),
+    Signal(
+        "profiles",
+        "/v1development/profiles",
+        "samples",
+        "rejectedProfiles",
+        "opentelemetry.proto.collector.profiles.v1development.ProfilesService",
+        profiles.steps,
+    ),
 )
 
 
@@ -110,7 +121,7 @@ class Receiver:
     async def _store(self, signal: Signal, body: bytes, json: bool) -> Batch:
         receipt = self._known.receipt(signal.noun, len(body))
         try:
-            await self._decode(signal.steps(self._parts(signal, body, json), self._known, receipt), len(body))
+            await self._decode(self._steps(signal, body, json, receipt), len(body))
             batch = receipt.close()
             if batch.items or batch.rejected:
                 await self.hub.intake.put(batch)
@@ -119,12 +130,17 @@ class Receiver:
             raise
         return batch
 
-    def _parts(self, signal: Signal, body: bytes, json: bool) -> Iterator[Part]:
+    def _steps(self, signal: Signal, body: bytes, json: bool, receipt: Receipt) -> Iterator[None]:
+        """What is left to be done; a body that is none raises at the first step."""
+        yield from signal.steps(self._parts(signal, body, json), self._known, receipt)
+
+    def _parts(self, signal: Signal, body: bytes, json: bool) -> Iterator[Part] | tuple[bytes, list[Part]]:
+        profiled = signal.name == "profiles"  # whose items share a dictionary
         if not json:
-            return wire.parts(body)
+            return wire.profile_parts(body) if profiled else wire.parts(body)
         from perfagent.hub.receive import json as reader  # 30 ms of opentelemetry-proto, for those alone who send JSON
 
-        return reader.parts(signal.name, body)
+        return reader.profile_parts(body) if profiled else reader.parts(signal.name, body)
 
     async def _decode(self, steps: Iterator[None], size: int) -> None:
         try:

@@ -23,15 +23,26 @@ TIMES = {
     "resources": None,
     "operations": None,
     "series": None,
+    "frames": None,
+    "stack_nodes": None,
+    "stacks": None,
+    "profile_contexts": None,
     "spans": "started >= {since} AND started < {until}",
     "logs": "time >= {since} AND time < {until}",
     "points": "time >= {since} AND time < {until}",
+    "profile_samples": "time >= {since} AND time < {until}",
     "span_minutes": "minute * 1000000000 >= {since} AND minute * 1000000000 < {until}",
     "point_minutes": "minute * 1000000000 >= {since} AND minute * 1000000000 < {until}",
     "log_minutes": "minute * 1000000000 >= {since} AND minute * 1000000000 < {until}",
     "span_hours": "hour * 1000000000 >= {since} AND hour * 1000000000 < {until}",
+    "profile_minutes": "minute * 1000000000 >= {since} AND minute * 1000000000 < {until}",
+    "profile_hours": "hour * 1000000000 >= {since} AND hour * 1000000000 < {until}",
     "point_hours": "hour * 1000000000 >= {since} AND hour * 1000000000 < {until}",
 }
+# The schema that brought a table, for archives of before.
+NEWER = dict.fromkeys(
+    ("frames", "stack_nodes", "stacks", "profile_contexts", "profile_samples", "profile_minutes", "profile_hours"), 7
+)
 
 
 class ArchiveError(Exception):
@@ -89,11 +100,14 @@ def import_(store: Store, folder: Path) -> dict[str, int]:
         ArchiveError: there is no complete archive, or it is of a newer schema.
         StoreFailed: it could not be written; nothing was added.
     """
-    _check(folder)
+    schema = _check(folder)
     before = store.sizes()
     with store.transaction() as cursor:
         for table in TIMES:
             file = folder / f"{table}.parquet"
+            if NEWER.get(table, 0) > schema:
+                cursor.execute(f"CREATE OR REPLACE TEMP VIEW archived_{table} AS FROM {table} WHERE false")
+                continue
             if not file.exists():
                 raise ArchiveError(f"{file} is missing: the archive is not complete")
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW archived_{table} AS FROM read_parquet({_quoted(file)})")
@@ -111,7 +125,8 @@ def _first(cursor: duckdb.DuckDBPyConnection, table: str) -> list[int]:
     return [] if earliest is None else [int(earliest)]
 
 
-def _check(folder: Path) -> None:
+def _check(folder: Path) -> int:
+    """The schema of a complete archive."""
     if any(sign in str(folder) for sign in "*?["):
         raise ArchiveError(f"{folder}: DuckDB takes *, ? and [ in a name for a pattern; rename the folder")
     try:
@@ -124,6 +139,7 @@ def _check(folder: Path) -> None:
             f"{folder} is of schema {schema}, made by a newer perfagent; this one knows {newest}: "
             'pip install --upgrade "perfagent[hub]"'
         )
+    return schema
 
 
 def _quoted(path: Path) -> str:

@@ -45,7 +45,7 @@ class Counts:
     """What has become of batches since the start.
 
     Args:
-        spans, logs, points, batches: stored.
+        spans, logs, points, samples, batches: stored.
         refused: items that were not taken, because too much waited or because they break a limit or have no form.
         failed: items that were taken and could not be stored; their senders were told.
         commits, seconds: how often something was committed, and how long that took in all.
@@ -55,6 +55,7 @@ class Counts:
     spans: int = 0
     logs: int = 0
     points: int = 0
+    samples: int = 0
     batches: int = 0
     refused: int = 0
     failed: int = 0
@@ -180,6 +181,7 @@ class Intake:
             counts.spans += sum(len(batch.spans) for batch in batches)
             counts.logs += sum(len(batch.logs) for batch in batches)
             counts.points += sum(len(batch.points) for batch in batches)
+            counts.samples += sum(len(batch.profiles) for batch in batches)
             counts.batches += len(batches)
             counts.refused += sum(batch.rejected for batch in batches)
             if not all(batch.own for batch in batches):

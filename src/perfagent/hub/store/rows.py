@@ -120,6 +120,68 @@ class Series(NamedTuple):
     bounds: list[float] | None  # explicit histograms
 
 
+class Frame(NamedTuple):
+    """A function; the columns of the table `frames`."""
+
+    id: int  # 63-bit hash of what follows
+    function: str
+    file: str
+    line: int  # where it begins, 0 where unknown
+
+
+class StackNode(NamedTuple):
+    """A function below others in a stack; the columns of the table `stack_nodes`."""
+
+    id: int  # 63-bit hash of its parent and its frame
+    parent: int  # 0 for the first of a stack
+    frame: int  # Frame.id
+    depth: int
+
+
+class Stack(NamedTuple):
+    """Calls from the first to the one that ran; the columns of the table `stacks`."""
+
+    id: int  # 63-bit hash of its last node and its lines
+    nodes: list[int]  # StackNode.id
+    frames: list[int]  # Frame.id of each
+    lines: list[int]  # that each was at
+
+
+class Path(NamedTuple):
+    """A stack with what it is made of, in the same order."""
+
+    stack: Stack
+    nodes: list[StackNode]
+    frames: list[Frame]
+
+
+class Context(NamedTuple):
+    """What samples are grouped by; the columns of the table `profile_contexts`."""
+
+    id: int  # 63-bit hash of what follows
+    kind: str  # wall, cpu, lock, gil, alloc or what else a profiler tells
+    unit: str  # nanoseconds, bytes, count
+    endpoint: str
+    thread: str
+    task: str
+    state: str
+
+
+class SampleRow(NamedTuple):
+    """Samples of one stack in one window of time; the columns of the table `profile_samples`."""
+
+    time: int  # begin of the window, ns since the epoch
+    duration: int  # of the window, ns
+    resource: int
+    context: int  # Context.id
+    stack: int  # Stack.id
+    trace_id: bytes | None
+    span_id: bytes | None
+    value: int  # in the context's unit
+    samples: int
+    times: list[int] | None  # of the samples, ns since the epoch
+
+
 @dataclass(slots=True)
 class Batch:
     """What one request holds, and what of it was refused.
@@ -130,6 +192,7 @@ class Batch:
         reason: why, for the sender.
         own: whether the hub made it itself, so that it is no sign of a program.
         sketches: how readings that became one point were distributed.
+        profiles: samples of stacks; their contexts and stacks by identity.
     """
 
     spans: list[SpanRow] = field(default_factory=list)
@@ -143,11 +206,14 @@ class Batch:
     reason: str = ""
     own: bool = False
     sketches: list[SketchRow] = field(default_factory=list)
+    profiles: list[SampleRow] = field(default_factory=list)
+    contexts: dict[int, Context] = field(default_factory=dict)
+    stacks: dict[int, Path] = field(default_factory=dict)
 
     @property
     def items(self) -> int:
-        """How many spans, log records and points."""
-        return len(self.spans) + len(self.logs) + len(self.points)
+        """How many spans, log records, points and samples of profiles."""
+        return len(self.spans) + len(self.logs) + len(self.points) + len(self.profiles)
 
 
 Row = dict[str, Any]

@@ -16,6 +16,7 @@ from perfagent.hub.store.database import Database
 from perfagent.hub.store.deltas import Deltas
 from perfagent.hub.store.errors import StoreFailed, StoreUnavailable
 from perfagent.hub.store.known import Known, move
+from perfagent.hub.store.profiles import Stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "StoreFailed", "StoreUnavailable"]
 
 ATTEMPTS = 3  # to read, while the file is opened again and again
-COUNTED = ("spans", "logs", "points", "series", "operations", "resources")
+COUNTED = ("spans", "logs", "points", "profile_samples", "stacks", "series", "operations", "resources")
 
 
 class Store:
@@ -74,6 +75,7 @@ class Store:
                 map(itemgetter("id", "service", "name"), self._all("SELECT id, service, name FROM operations")),
                 (row["id"] for row in self._all("SELECT id FROM series")),
             )
+            self._stacks = Stacks(lambda name: (row["id"] for row in self._all(f"SELECT id FROM {name}")))  # noqa: S608
             self._deltas = Deltas(self._all("SELECT * FROM running ORDER BY time"))
             self._read_progress()
             self.changed = Changed(int(self._all("SELECT earliest FROM alert_progress")[0]["earliest"]))
@@ -119,9 +121,11 @@ class Store:
             self._insert_minutes(cursor, "point", of_points, tables.POINT_MINUTES)
             insert(cursor, "running", running, tables.RUNNING)
             insert(cursor, "sketches", [row for batch in batches for row in batch.sketches], tables.SKETCHES)
+            stacks = self._stacks.store(cursor, batches, self._hours)
             self.changed.note(cursor, (row[0] for rows in (of_spans, of_points) for row in rows))
         self._known.committed(fresh)
         self._deltas.committed(running)
+        self._stacks.committed(stacks)
         fresh.tell_refused(batches)
 
     def _insert_minutes(
@@ -143,6 +147,11 @@ class Store:
                 for text, names in sql.statements(statements):
                     cursor.execute(text, {name: value for name, value in parameters.items() if name in names})
             self._read_progress()
+
+    @property
+    def crowded_stacks(self) -> bool:
+        """Whether there is little room for more stacks."""
+        return self._stacks.crowded
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from perfagent.hub.store.rows import LogRow, Operation, PointRow, Resource, Series, SketchRow, SpanRow
+from perfagent.hub.store.rows import (
+    Context,
+    Frame,
+    LogRow,
+    Operation,
+    PointRow,
+    Resource,
+    SampleRow,
+    Series,
+    SketchRow,
+    SpanRow,
+    Stack,
+    StackNode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +94,20 @@ SERIES = _schema(
     cumulative=pa.bool_(),
     monotonic=pa.bool_(),
     bounds=pa.list_(_NUMBER),
+)
+FRAMES = _schema(Frame._fields, id=_WHOLE, line=pa.int32())
+STACK_NODES = _schema(StackNode._fields, **dict.fromkeys(("id", "parent", "frame"), _WHOLE), depth=pa.int32())
+STACKS = _schema(Stack._fields, id=_WHOLE, nodes=pa.list_(_WHOLE), frames=pa.list_(_WHOLE), lines=pa.list_(pa.int32()))
+CONTEXTS = _schema(Context._fields, id=_WHOLE)
+SAMPLES = _schema(
+    SampleRow._fields,
+    **dict.fromkeys(("time", "duration", "resource", "context", "stack", "value", "samples"), _WHOLE),
+    **dict.fromkeys(("trace_id", "span_id"), _ID),
+    times=pa.list_(_WHOLE),
+)
+PROFILE_MINUTES = _schema(
+    ("minute", "resource", "context", "stack", "value", "samples"),
+    **dict.fromkeys(("minute", "resource", "context", "stack", "value", "samples"), _WHOLE),
 )
 
 

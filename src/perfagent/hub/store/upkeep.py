@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from perfagent.hub.store.errors import StoreFailed
 from perfagent.hub.store.known import SERIES
+from perfagent.hub.store.profiles import STACKS
 
 if TYPE_CHECKING:
     from perfagent.hub.store.store import Store
@@ -92,6 +93,8 @@ class Upkeep:
     def _forget_unused(self) -> None:
         """Takes away identities that nothing refers to, and the most silent series before there are too many."""
         with self._store.database.writing:  # so that nobody takes one for known that has just gone
+            if self._store.crowded_stacks:
+                self._store.run("forget_stacks", most=STACKS // 4)
             self._store.run("forget_unused")
             if self._store.sizes()["series"] > 0.8 * SERIES:
                 self._store.run("forget_silent", most=SERIES // 4)

@@ -9,6 +9,12 @@ DELETE FROM sketches WHERE time < $raw_ns;
 
 DELETE FROM seen WHERE time < $raw_ns;
 
+DELETE FROM profile_samples WHERE time < $raw_ns;
+
+DELETE FROM profile_minutes WHERE minute < $minutes;
+
+DELETE FROM profile_hours WHERE hour < $hours;
+
 DELETE FROM span_minutes WHERE minute < $minutes;
 
 DELETE FROM point_minutes WHERE minute < $minutes;

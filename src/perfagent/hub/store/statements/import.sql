@@ -99,4 +99,50 @@ SELECT *
 FROM archived_log_minutes AS new
 WHERE
     NOT EXISTS (FROM archived_logs AS raw WHERE raw.time // 60_000_000_000 * 60 = new.minute)
-    AND NOT EXISTS (FROM log_minutes AS old WHERE old.resource = new.resource AND old.minute = new.minute)
+    AND NOT EXISTS (FROM log_minutes AS old WHERE old.resource = new.resource AND old.minute = new.minute);
+
+INSERT OR IGNORE INTO frames BY NAME FROM archived_frames;
+
+INSERT OR IGNORE INTO stack_nodes BY NAME FROM archived_stack_nodes;
+
+INSERT OR IGNORE INTO stacks BY NAME FROM archived_stacks;
+
+INSERT OR IGNORE INTO profile_contexts BY NAME FROM archived_profile_contexts;
+
+CREATE OR REPLACE TEMP TABLE new_samples AS
+FROM archived_profile_samples AS new
+WHERE NOT EXISTS (FROM profile_samples AS old WHERE old.resource = new.resource AND old.time = new.time);
+
+INSERT INTO profile_samples BY NAME FROM new_samples;
+
+CREATE OR REPLACE TEMP TABLE new_profile_minutes AS
+SELECT
+    time // 60_000_000_000 * 60 AS minute,
+    resource,
+    context,
+    stack,
+    least(sum(value), 9000000000000000000)::BIGINT AS value,
+    least(sum(samples), 9000000000000000000)::BIGINT AS samples
+FROM new_samples
+GROUP BY ALL
+UNION ALL BY NAME
+SELECT *
+FROM archived_profile_minutes AS new
+WHERE
+    NOT EXISTS (FROM archived_profile_samples AS raw WHERE raw.time // 60_000_000_000 * 60 = new.minute)
+    AND NOT EXISTS (FROM profile_minutes AS old WHERE old.resource = new.resource AND old.minute = new.minute);
+
+INSERT INTO profile_minutes BY NAME FROM new_profile_minutes;
+
+INSERT INTO profile_hours BY NAME
+SELECT minute // 3600 * 3600 AS hour, * EXCLUDE (minute)
+FROM new_profile_minutes
+WHERE minute < (SELECT hours FROM progress);
+
+INSERT INTO profile_hours BY NAME
+SELECT *
+FROM archived_profile_hours AS new
+WHERE
+    NOT EXISTS (FROM archived_profile_minutes AS made WHERE made.minute // 3600 * 3600 = new.hour)
+    AND NOT EXISTS (FROM archived_profile_samples AS raw WHERE raw.time // 3_600_000_000_000 * 3600 = new.hour)
+    AND NOT EXISTS (FROM profile_hours AS old WHERE old.resource = new.resource AND old.hour = new.hour)

@@ -35,4 +35,20 @@ DELETE FROM point_minutes WHERE minute >= $since AND minute < $until;
 
 INSERT INTO point_minutes SELECT * FROM merged ORDER BY time, series;
 
+CREATE OR REPLACE TEMP TABLE merged AS
+SELECT
+    minute,
+    resource,
+    context,
+    stack,
+    least(sum(value), 9000000000000000000)::BIGINT AS value,
+    least(sum(samples), 9000000000000000000)::BIGINT AS samples
+FROM profile_minutes
+WHERE minute >= $since AND minute < $until
+GROUP BY ALL;
+
+DELETE FROM profile_minutes WHERE minute >= $since AND minute < $until;
+
+INSERT INTO profile_minutes SELECT * FROM merged ORDER BY minute, resource, context;
+
 UPDATE progress SET minutes = $until

@@ -20,4 +20,17 @@ SELECT *
 FROM merged_points($since, $until, 3600)
 ORDER BY time, series;
 
+INSERT INTO profile_hours
+SELECT
+    minute // 3600 * 3600 AS hour,
+    resource,
+    context,
+    stack,
+    least(sum(value), 9000000000000000000)::BIGINT,
+    least(sum(samples), 9000000000000000000)::BIGINT
+FROM profile_minutes
+WHERE minute >= $since AND minute < $until
+GROUP BY ALL
+ORDER BY hour, resource, context;
+
 UPDATE progress SET hours = $until

@@ -8,6 +8,10 @@ WITH moments AS (
     FROM (SELECT series, min(minute) AS earliest, max(minute) AS latest FROM point_minutes GROUP BY series) AS minutes
     JOIN series ON series.id = minutes.series
     GROUP BY series.resource
+    UNION ALL
+    SELECT resource, min(minute) * 1000000000, (max(minute) + 60) * 1000000000
+    FROM profile_minutes
+    GROUP BY resource
 )
 SELECT
     resources.id, resources.service, resources.instance, resources.version,

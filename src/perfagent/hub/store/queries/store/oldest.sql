@@ -1,2 +1,8 @@
 -- The oldest of what arrived, ns since the epoch.
-SELECT least((SELECT min(started) FROM spans), (SELECT min(time) FROM logs), (SELECT min(time) FROM points)) AS oldest_ns
+SELECT
+    least(
+        (SELECT min(started) FROM spans),
+        (SELECT min(time) FROM logs),
+        (SELECT min(time) FROM points),
+        (SELECT min(time) FROM profile_samples)
+    ) AS oldest_ns

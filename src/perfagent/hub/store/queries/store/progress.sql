@@ -2,5 +2,9 @@
 SELECT
     minutes,
     hours,
-    least((SELECT min(minute) FROM span_minutes), (SELECT min(minute) FROM point_minutes)) AS first_minute
+    least(
+        (SELECT min(minute) FROM span_minutes),
+        (SELECT min(minute) FROM point_minutes),
+        (SELECT min(minute) FROM profile_minutes)
+    ) AS first_minute
 FROM progress
