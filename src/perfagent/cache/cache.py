@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet, finalize
 
+from perfagent import settings as options
 from perfagent.cache import accepted, clearing, measures
 from perfagent.cache.building import Wanted, tiers
 from perfagent.cache.core import Core
@@ -19,9 +20,11 @@ from perfagent.cache.serializer import Serializer, chosen
 from perfagent.cache.space import Space
 from perfagent.cache.steps import run, run_async
 from perfagent.cache.upkeep import upkeep
+from perfagent.runtime import outbox
 from perfagent.settings.cache import CacheSettings
 
 if TYPE_CHECKING:
+    from perfagent.cache.cascade import Cascade
     from perfagent.cache.key import Key
     from perfagent.cache.steps import Steps
 
@@ -87,7 +90,7 @@ class Cache:
             serializer=chosen(settings.serializer if serializer is None else serializer),
         )
         self._evicting: dict[str, Callable[[], None]] = {}
-        self._core = Core(tiers(wanted, settings, self._failed, self._evicted))
+        self._core = self._made(tiers(wanted, settings, self._failed, self._evicted))
         self._names = wanted.names()
         self._spaces: WeakSet[Space] = WeakSet()
         self._own = self._space(self.name, f"set/{self.name}", "", None)
@@ -325,6 +328,13 @@ class Cache:
         plan, ids = self._plan(ttl, asynchronous), _tag_ids(tags, some=False)
         upkeep.watch(self)
         return self._core.obtain(self._own, self._own.key(key), compute, plan, ids)
+
+    def _made(self, cascade: Cascade) -> Core:
+        if not options.current().cache_economics or outbox.wake is outbox._nobody:  # no agent that would tell it
+            return Core(cascade)
+        from perfagent.cache import worth
+
+        return worth.core(cascade, self.system, self.name)
 
     def _failed(self, tier: str) -> None:
         self._own.figures.fail("unavailable", tier)

@@ -60,6 +60,10 @@ class Core:
         for store in self.tiers.stores:
             store.reset()
 
+    def values(self, space: Space) -> Any:
+        """The memory's values as the short way of a function looks them up; None where there is no memory."""
+        return None if self.tiers.memory is None else self.tiers.memory.values
+
     def find(self, space: Space, key: Key) -> Steps[Entry | None]:
         """The entry of a key, counted as a hit or a miss."""
         ticket = self._ticket(key)

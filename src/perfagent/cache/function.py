@@ -227,7 +227,7 @@ def _looking(kept: Kept) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
                 return MISSING
             figures = kept.space.figures
             add, record = figures.hits["memory"].add, figures.hit_series.record  # as figures.hit, 100 ns faster
-            token, values, memory = kept.space.token, tier.values, tier
+            token, values, memory = kept.space.token, kept.cache._core.values(kept.space), tier
         try:
             if kwargs or len(args) != count:
                 args = kept.values(args, kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
+from perfagent import settings
 from perfagent.runtime import guard
 from perfagent.runtime.cache import Lookups
 
@@ -38,6 +39,10 @@ def creating(instrument: Instrument, create: Callable[[Any, str], Any]) -> Calla
             if not any(word in f"{kind.__module__}.{kind.__name__}".lower() for word in LEFT_OUT):
                 _count(instrument, kind, seen)
                 _caches[backend] = Lookups("django", **{"cache.name": alias})
+                if settings.current().cache_economics:
+                    from perfagent.instruments import django_cache_keys
+
+                    django_cache_keys.watch(instrument, backend, alias, seen)
         except Exception:
             guard.failed("django")
         return backend

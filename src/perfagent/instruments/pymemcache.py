@@ -1,10 +1,12 @@
 """pymemcache: one span for each command that goes to a server, whichever of the clients sends it; hits and misses.
 
-No key and no value is kept, not even for a moment: a span holds a command's name and its number of keys.
+No key and no value is in a span: it holds a command's name and its number of keys. Keys are told to the economics of
+caches, which tells only what many of them have in common (`pymemcache_keys`).
 """
 
 from __future__ import annotations
 
+from perfagent import settings
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard
 from perfagent.runtime.cache import Lookups
@@ -51,6 +53,12 @@ class Pymemcache(Instrument):
         self.replace(module.Client, "_fetch_cmd", _fetching)
         self.replace(module.Client, "_store_cmd", _storing)
         self.replace(module.Client, "_misc_cmd", _sending)
+        if settings.current().cache_economics:
+            from perfagent.instruments import pymemcache_keys
+
+            self.replace(module.Client, "_fetch_cmd", pymemcache_keys.fetching)
+            self.replace(module.Client, "_store_cmd", pymemcache_keys.storing)
+            self.replace(module.Client, "_misc_cmd", pymemcache_keys.sending)
 
 
 class MemcachedDatabase(Database):

@@ -27,12 +27,23 @@ KINDS = ("cache_ttl", "cache_size", "cache_costs", "cache_unread", "cache_stampe
 def of_economies(facts: Facts) -> Iterator[Finding]:
     """All of them."""
     read = {(one.address, one.shape) for one in facts.economies if one.gets}
+    small: set[tuple[str, ...]] = set()
+    places: dict[tuple[str, ...], str] = {}
+    for one in facts.economies:  # the most used first
+        if one.shape:
+            places.setdefault(_cache(one), one.set_place or one.place)
     for one in facts.economies:
         if not one.shape:
-            yield from _too_small(one)
+            for finding in _too_small(one, places.get(_cache(one), "")):
+                small.add(_cache(one))
+                yield finding
+    for one in facts.economies:
+        if not one.shape:
             continue
-        yield from _too_short(one)
-        yield from _costs(one)
+        short = list(_too_short(one))
+        yield from short
+        if not short and _cache(one) not in small:  # else it may well be worth its cost when that is repaired
+            yield from _costs(one)
         yield from _stampede(one)
         if (one.address, one.shape) not in read:  # another service may read what this one writes
             yield from _unread(one)
@@ -41,6 +52,17 @@ def of_economies(facts: Facts) -> Iterator[Finding]:
 def subject(one: Economy) -> str:
     """What tells it from the others of its service."""
     return " ".join((one.system, one.name, one.address, one.shape))
+
+
+def _cache(one: Economy) -> tuple[str, ...]:
+    return one.service, one.system, one.name, one.address
+
+
+def _long(seconds: float) -> str:
+    """A time of hours, or as all others."""
+    return (
+        words.milliseconds(seconds * 1000) if abs(seconds) < 7200 else f"{seconds / 3600:.1f} h".replace(".0 h", " h")
+    )
 
 
 def _severity(per_day: float | None) -> str:
@@ -61,21 +83,21 @@ def _best(found: Sequence[WhatIf]) -> WhatIf | None:
 def _saves(best: WhatIf) -> str:
     if best.seconds_per_day is None:
         return ""
-    return f" and save {words.milliseconds(best.seconds_per_day * 1000)} a day"
+    return f" and save {_long(best.seconds_per_day)} a day"
 
 
 def _too_short(one: Economy) -> Iterator[Finding]:
     best = _best(one.longer()) if one.gets >= ENOUGH_GETS and one.expired >= ENOUGH_MISSES else None
     if best is None or one.ttl is None:
         return
-    now, then = words.milliseconds(one.ttl * 1000), words.milliseconds(best.value * 1000)
+    now, then = _long(one.ttl), _long(best.value)
     advice = (
         f"a time to live of {then} instead of {now} would raise hits from {words.percent(one.hit_ratio)} to "
         f"{words.percent(best.hit_ratio)}{_saves(best)}"
     )
     yield Finding(
         "cache_ttl", "optimisation", _severity(best.seconds_per_day), f"{one.title} expires too soon",
-        f"{words.percent(one.expired / one.gets)} of its {words.count(one.gets)} look-ups found a value that had just "
+        f"{words.percent(one.expired / one.gets)} of its {words.count(one.gets)} look-ups found a value that had "
         f"expired; it lives for {now}" + (f", and making it anew takes {words.milliseconds(one.cost * 1000)}"
         if one.cost is not None else ""),
         f"{words.count(one.expired / one.active * 60)} values a minute are made again that were there before", advice,
@@ -88,7 +110,7 @@ def _too_short(one: Economy) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _too_small(one: Economy) -> Iterator[Finding]:
+def _too_small(one: Economy, place: str) -> Iterator[Finding]:
     best = _best(one.larger()) if one.gets >= ENOUGH_GETS and one.evicted >= ENOUGH_MISSES else None
     if best is None or one.size is None:
         return
@@ -105,7 +127,7 @@ def _too_small(one: Economy) -> Iterator[Finding]:
         {"hit_ratio": one.hit_ratio or 0.0, "hit_ratio_then": best.hit_ratio, "size": one.size,
          "size_then": best.value},
         subject=subject(one), requests_per_day=one.evicted / one.active * DAY,
-        seconds_per_day=max(best.seconds_per_day or 0.0, 0.0), place=one.set_place or one.place,
+        seconds_per_day=max(best.seconds_per_day or 0.0, 0.0), place=place,
         steps=("see that there is memory for it: entries and their sizes are in GET caches/economics", advice,
                "for Redis: maxmemory, and maxmemory-policy allkeys-lru or allkeys-lfu"),
     )  # fmt: skip
@@ -120,7 +142,7 @@ def _costs(one: Economy) -> Iterator[Finding]:
         f"a look-up takes {words.milliseconds(one.lookup_seconds / one.gets * 1000)}, a value is made in "
         f"{words.milliseconds(one.cost * 1000)}, and {words.percent(one.hit_ratio)} of {words.count(one.gets)} "
         "look-ups find one",
-        f"{words.milliseconds(lost * 1000)} a day are lost by asking it",
+        f"{_long(lost)} a day are lost by asking it",
         "make the value each time, or keep it in the process, where a look-up takes a microsecond",
         sure(one.fills), one.service, "#/caches", {"saved": one.saved, "hit_ratio": one.hit_ratio or 0.0},
         subject=subject(one), requests_per_day=one.gets / one.active * DAY, seconds_per_day=lost, place=one.place,
@@ -134,7 +156,7 @@ def _unread(one: Economy) -> Iterator[Finding]:
     yield Finding(
         "cache_unread", "optimisation", _severity(lost), f"{one.title} is set and never read",
         f"{words.count(one.sets)} sets of {words.size(one.set_bytes)}, and no look-up by any service that reports here",
-        f"{words.milliseconds(lost * 1000)} a day are spent on it, and its room is taken from what is read",
+        f"{_long(lost)} a day are spent on it, and its room is taken from what is read",
         "leave it out, unless a program that reports elsewhere reads it", min(sure(one.sets), 0.7), one.service,
         "#/caches", {"sets": one.sets, "bytes": one.set_bytes}, subject=subject(one), seconds_per_day=lost,
         place=one.set_place,
@@ -149,8 +171,8 @@ def _stampede(one: Economy) -> Iterator[Finding]:
         "cache_stampede", "bottleneck", "high" if one.duplicates >= one.fills / 2 else "medium",
         f"{one.title}: up to {words.count(one.peak)} at a time make the same value anew",
         f"{words.count(one.duplicates)} of {words.count(one.fills)} values were made while somebody else made the same "
-        f"one, which took {words.milliseconds(one.wasted_seconds * 1000)}",
-        f"when a value expires, all who ask for it wait for their own copy: {words.milliseconds(wasted * 1000)} a day",
+        f"one, which took {_long(one.wasted_seconds)}",
+        f"when a value expires, all who ask for it wait for their own copy: {_long(wasted)} a day",
         "let one make it while the others wait or get the old one: a lock a key, or `perfagent.cache`'s `cached`",
         sure(one.duplicates), one.service, "#/caches",
         {"peak": one.peak, "duplicates": one.duplicates, "fills": one.fills}, subject=subject(one),

@@ -90,6 +90,11 @@ class Watched:
             weight = ONE_IN
         self._add(STORE, weight, key, True, started, ended, size, ttl, within)
 
+    def add(self, key: Any, hit: bool, started: int, ended: int, within: str) -> None:
+        """A look-up by somebody who has chosen it as `lookup` does, for its own speed."""
+        weight = 1 if hash(key) & MASK < self.threshold else ONE_IN
+        self._add(LOOKUP, weight, key, hit, started, ended, 0, None, within)
+
     def drop(self, key: Any) -> None:
         """A key was deleted by the program."""
         if hash(key) & MASK < self.threshold:

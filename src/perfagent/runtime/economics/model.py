@@ -32,6 +32,7 @@ MOST_SHAPES = 100
 OTHER: Shape = (VALUE, " and others")
 FREQUENT = 200
 MOST_NAMES = 5000
+FEW, VERY_BUSY = 256, 3000  # keys, and events that as few keys may have
 BUSY, IDLE = 600, 150  # events between two looks, beyond and below which fewer or more keys are watched
 LEAST_THRESHOLD = SPACE >> 12
 ABANDONED = 60.0  # s after a miss, when a set is none of its doing any more
@@ -288,7 +289,7 @@ class Model:
         if len(self.keys) > self.most:
             latest = max((key.filled for key in self.keys.values()), default=0.0)
             self._forget([identity for identity, key in self.keys.items() if max(key.until) < latest - ABANDONED])
-        while len(self.keys) > self.most or (taken > BUSY and watched.threshold > LEAST_THRESHOLD):
+        while len(self.keys) > self.most or self._is_busy(taken):
             watched.threshold //= 2
             self._forget([one for one in self.keys if one & MASK >= watched.threshold])
             taken //= 2
@@ -296,6 +297,11 @@ class Model:
                 return
         if watched.threshold < SPACE and len(self.keys) < self.most // 4 and taken < IDLE:
             watched.threshold *= 2
+
+    def _is_busy(self, taken: int) -> bool:
+        """Whether so many events cost too much; of a few keys that are used all the time each is needed."""
+        most = BUSY * self.most // WATCHED if len(self.keys) > FEW else VERY_BUSY
+        return taken > most and self.watched.threshold > LEAST_THRESHOLD
 
     def _forget(self, identities: list[int]) -> None:
         for identity in identities:
