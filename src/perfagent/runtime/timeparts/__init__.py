@@ -62,13 +62,15 @@ def _replace(kind: Any) -> None:
         if span.entry is not span:  # within another one, whose time it is
             span.parts = None
             return
-        span.parts = parts = Parts(span.started, span.slot)
+        span.parts = parts = Parts()
+        parts.began = span.started
+        parts.slot = span.slot
         if not span.stepped:
             thread = parts.thread = get_ident()
             if thread in in_threads:
                 parts.shared = in_threads[thread].shared = True
-            in_threads[thread] = parts
             parts.since = thread_time_ns()
+            in_threads[thread] = parts
 
     def finishing(span: Any) -> None:
         if not span.ended:
@@ -108,7 +110,7 @@ def told(span: Any) -> bytes:
     """The attributes of a span that is sent."""
     parts: Parts | None = getattr(span, "parts", None)
     duration = span.ended - span.started
-    if parts is None or parts.cpu < 0 or duration < SHORT:
+    if parts is None or duration < SHORT or (parts.cpu < 0 and parts.loop is None):
         return b""
     try:
         return encoded(parts, duration)

@@ -26,41 +26,35 @@ _keys = {name: wire.text(1, f"perfagent.time.{name}") for name in (*ORDER, "on_l
 class Parts:
     """One request, or the part of one that a worker thread does for it.
 
-    Args:
-        began: when, by `clock.now`.
-        slot: of the request in the flight recorder, which knows what runs within it.
+    Without slots: what most requests never set is an attribute of the class, so that making one takes 0.1 us, not 0.7.
     """
 
-    __slots__ = (
-        "asking", "at", "awaited", "began", "closed", "cpu", "gc", "gc_cpu", "held", "last", "loop", "pieces", "pools",
-        "queued", "seen", "seen_cpu", "shared", "since", "slot", "thread", "waits",
-    )  # fmt: skip
-
-    def __init__(self, began: int, slot: int) -> None:
-        self.began = began
-        self.slot = slot
-        self.cpu = -1
-        """CPU time, ns; below 0 where nobody knows whose it was."""
-        self.gc = self.gc_cpu = 0
-        self.pools: list[tuple[int, int]] | None = None
-        """When it waited for a connection or a worker."""
-        self.waits: dict[str, int] | None = None
-        """What was seen from outside, ns by kind."""
-        self.pieces: list[Parts] | None = None
-        self.asking = 0
-        """How many pools it waits for now."""
-        self.loop: LoopTime | None = None
-        self.shared = self.closed = False
-        self.thread = self.seen = 0
-        # Set where they are needed: since, in a thread; at, awaited, held, last, queued, on a loop; seen_cpu.
-
-    since: int
-    seen_cpu: int
-    at: int
-    held: int
-    last: int
-    queued: int
-    awaited: Any
+    began = 0
+    """When, by `clock.now`."""
+    slot = -1
+    """Of the request in the flight recorder, which knows what runs within it."""
+    cpu = -1
+    """CPU time of a thread, ns; below 0 where nobody knows whose it was."""
+    gc = gc_cpu = 0
+    """Collections within it, and the CPU time that they took."""
+    pools: list[tuple[int, int]] | None = None
+    """When it waited for a connection or a worker."""
+    waits: dict[str, int] | None = None
+    """What was seen from outside, ns by kind."""
+    pieces: list[Parts] | None = None
+    """What worker threads did for it."""
+    asking = 0
+    """How many workers it waits for now."""
+    shared = closed = False
+    thread = since = 0
+    """The thread that it has to itself, and what the thread's CPU clock said at its begin."""
+    seen = seen_cpu = 0
+    """When it was last looked at from outside, and the CPU clock then."""
+    loop: LoopTime | None = None
+    at = last = held = off = queued = 0
+    """On a loop: when its step began; when its last one ended; for how long they held the loop; how much of that was
+    no CPU time; how long it was ready at most before it got its turn."""
+    awaited: Any = None
 
 
 in_threads: dict[int, Parts] = {}
@@ -90,7 +84,7 @@ def is_threaded() -> bool:
 def encoded(parts: Parts, duration: int) -> bytes:
     """The attributes of a span that took `duration`; in the background thread."""
     figures: dict[str, int] = dict(parts.waits or ())
-    cpu = parts.cpu
+    cpu = parts.cpu if parts.loop is None else parts.held - parts.off
     pools = list(parts.pools or ())
     for piece in list(parts.pieces or ()):
         cpu += max(piece.cpu, 0)
@@ -99,7 +93,7 @@ def encoded(parts: Parts, duration: int) -> bytes:
     figures["gc"] = parts.gc
     figures["cpu"] = cpu - parts.gc_cpu
     figures["pool"] = max(union(pools), figures.get("pool", 0))
-    figures["loop"] = 0 if parts.loop is None else parts.queued
+    figures["loop"] = parts.queued
     left = duration
     told = []
     for name in ORDER:
