@@ -28,6 +28,7 @@ GROUPS = {
     },
     "judge it": {
         "alerts": "what is wrong: show it, act on it, silence it, maintenance windows; for scripts",
+        "budget": "budgets of tests: run them with, record, check a hub's endpoints against, compare",
         "compare": "two versions, runs or ranges of time: what got slower, by how much, how surely; fails when worse",
         "baseline": "what is normal: keep it under a name, and compare the last hour with it",
         "trends": "what gets better or worse, how surely, and when a limit is reached",

@@ -68,10 +68,11 @@ def main(words: list[str]) -> int:
     environment.enter(os.environ)
     sys.stdout.flush()
     sys.stderr.flush()
-    return _become(words)
+    return become(words)
 
 
-def _become(words: list[str]) -> int:
+def become(words: list[str]) -> int:
+    """Replaces this process by a command; returns 126 or 127 where there is none to run."""
     try:
         os.execvp(words[0], words)  # noqa: S606 - no shell: the words are the program's own
     except FileNotFoundError:

@@ -125,10 +125,12 @@ class Outcome:
     def text(self, name: str) -> str:
         """What a person reads of a test that is over its budget."""
         lines = [f"{name} is over its budget"]
+        told = ""
         for excess in self.excesses:
             lines.append(f"  {excess}")
-            if excess.culprit is not None:
-                lines.append(f"    {excess.culprit}")
+            if excess.culprit is not None and str(excess.culprit) != told:
+                told = str(excess.culprit)
+                lines.append(f"    {told}")
         if self.runs > 1:
             lines.append(f"  the best of {self.runs} runs")
         lines += ["", *(f"  {line}" for line in waterfall.draw(self.top))]

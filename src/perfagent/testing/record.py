@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VERSION = 1
 FACTOR = 3.0
 """Times and memory may be so much more than recorded: another machine is slower, and neighbours are noisy."""
-LEAST = {"time": 0.1, "cpu": 0.1, "memory": 1e6}
+LEAST = {"time": 0.25, "cpu": 0.25, "memory": 1e6}
 """What a recorded limit is at least."""
 
 
