@@ -6,12 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from perfagent.hub.analyse import time_parts
 from perfagent.hub.analyse.durations import MS
 from perfagent.hub.analyse.tree import Node, build, mark_critical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+SLOW = 0.95
+"""From which quantile of the sampled requests on they are the slow ones."""
 PARTS = {"db": "queries", "cache": "cache", "http": "calls", "rpc": "calls", "producer": "calls"}
 
 
@@ -22,6 +25,9 @@ class Piece(NamedTuple):
     trace_id: bytes
     operation: int
     category: str
+    system: str = ""
+    told: Mapping[str, int] = {}
+    """What its agent measured of it (`time_parts.told`)."""
 
 
 @dataclass(slots=True)
@@ -52,6 +58,7 @@ class Breakdown:
         inner: what ran within them, by operation.
         alone: ns on the critical path in spans of an operation themselves, not in spans below; whichever service's.
         ran: how often each of these operations ran.
+        timed: duration in ns and the parts of it (`time_parts.split`) of those of which an agent has measured them.
     """
 
     requests: int = 0
@@ -60,6 +67,18 @@ class Breakdown:
     inner: dict[int, Within] = field(default_factory=dict)
     alone: Counter[int] = field(default_factory=Counter)
     ran: Counter[int] = field(default_factory=Counter)
+    timed: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+
+    def mean_times(self, slowest: bool = False) -> dict[str, float]:
+        """Ns by part in a mean one of the timed requests, or of those that took as long as 95 % of them or longer."""
+        chosen = self.timed
+        if slowest and chosen:
+            limit = sorted(duration for duration, _ in chosen)[int(SLOW * (len(chosen) - 1))]
+            chosen = [one for one in chosen if one[0] >= limit]
+        found: Counter[str] = Counter()
+        for _, parts in chosen:
+            found.update(parts)
+        return {part: time / len(chosen) for part, time in found.items()}
 
     def mean_ms(self, part: str) -> float | None:
         """The mean time a request spends in a part; None without requests."""
@@ -98,7 +117,12 @@ def _add(whole: Breakdown, request: Node, known: dict[int, Piece]) -> None:
     whole.requests += 1
     whole.duration += request.duration
     times: Counter[int] = Counter()
-    for node, part, counted in below:
+    told = known[id(request)].told
+    if told:
+        calls = time_parts.union((one.node.started, one.node.ended) for one in below if one.waits)
+        busy = time_parts.length(calls, request.started, request.ended)
+        whole.timed.append((request.duration, time_parts.split(request.duration, told, busy)))
+    for node, part, counted, _ in below:
         operation = known[id(node)].operation
         whole.parts[part] += node.critical
         whole.alone[operation] += node.critical
@@ -118,16 +142,19 @@ class _Below(NamedTuple):
     node: Node
     part: str  # that its time counts for
     counted: bool  # whether it is a statement or call of the request's own, not of one that it called
+    waits: bool  # whether that is a wait for something outside of the process
 
 
 def _below(request: Node, known: dict[int, Piece]) -> Iterator[_Below]:
     """The spans of a request, itself included."""
-    waiting = [(_Below(request, "own", False), False)]
+    waiting = [(_Below(request, "own", False, False), False)]
     while waiting:
         one, inside = waiting.pop()
         yield one
         for child in one.node.children:
-            own_part = PARTS.get(known[id(child)].category)
+            piece = known[id(child)]
+            own_part = PARTS.get(piece.category)
             part = "calls" if one.part == "calls" else own_part or "own"
-            below = _Below(child, part, own_part is not None and not inside)
+            counted = own_part is not None and not inside
+            below = _Below(child, part, counted, counted and time_parts.waits(piece.category, piece.system))
             waiting.append((below, inside or own_part is not None))

@@ -62,6 +62,23 @@ def _slow(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+HELD = 0.3
+"""The share of a request's time from which on what held it up is told of."""
+HELD_BY = {
+    "pool": ("waiting for a free connection or worker of a pool",
+             "make the pool larger, or hold its connections for a shorter time: none across a call to somewhere else"),
+    "loop": ("ready, while the event loop was busy with something else",
+             "find what blocks the event loop, and move it to a thread or a process"),
+    "lock": ("waiting for a lock or another thread", "hold the lock for a shorter time, or split it"),
+    "gc": ("in the garbage collector",
+           "make fewer objects that refer to each other, or raise PERFAGENT_GC_THRESHOLD; gc.freeze() after the start"),
+    "processor": ("runnable, with no processor to run on",
+                  "give it more CPU, or fewer workers: the machine or its container's limit is full"),
+    "gil": ("waiting for the interpreter's lock", "use fewer threads, more processes"),
+    "sleep": ("asleep", "look for time.sleep and asyncio.sleep in its code"),
+    "cpu": ("computing", "profile its own code: perfagent flame tells the lines"),
+}  # fmt: skip
+"""What can hold a request up that no query and no call explains, and what to do about it."""
 ADVICE = {
     "queries": "make its statements fewer or faster: look at their plans and indexes, or keep the result in a cache",
     "calls": "call less, side by side or not at all: batch the calls, keep their answers, give them a shorter timeout",
@@ -84,7 +101,13 @@ def _where(breakdown: Breakdown | None, calls: Sequence[Calls]) -> tuple[str, st
         operation, figures = inner
         often = words.times(round(figures.calls / max(figures.requests, 1), 1))
         text += f", most in {names[operation].name} ({often} a request)"
-    return text, ADVICE[part]
+    times = breakdown.mean_times(slowest=True)
+    whole = sum(times.values())
+    held = max(HELD_BY, key=lambda one: times.get(one, 0.0))
+    if not whole or times.get(held, 0.0) < HELD * whole or (held == "cpu" and part != "own"):
+        return text, ADVICE[part]
+    what, advice = HELD_BY[held]
+    return f"{text}; the slow ones spent {words.percent(times[held] / whole)} of theirs {what}", advice
 
 
 def _errors(facts: Facts) -> Iterator[Finding]:

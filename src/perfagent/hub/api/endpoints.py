@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from perfagent.hub.analyse import time_parts
 from perfagent.hub.analyse.calls import OUTGOING, REQUESTS, Calls, Steps
 from perfagent.hub.analyse.durations import MS, Durations, heat_map
 from perfagent.hub.api import calls as reading
@@ -88,6 +89,16 @@ class StatusCode(Model):
     requests: float = Field(examples=[410.0])
 
 
+class TimePart(Model):
+    """One of the parts that a request's time went to."""
+
+    part: str = Field(
+        description="cpu, gc, lock, pool, loop, network, sleep, processor, gil or other.", examples=["pool"]
+    )
+    mean_ms: float = Field(description="In a mean request.", examples=[12.5])
+    slow_ms: float = Field(description="In a mean one of the slowest 5 %.", examples=[180.0])
+
+
 class Parts(Model):
     """Where the time of a request goes on average: on its critical path, so that the parts add up to its duration."""
 
@@ -96,6 +107,10 @@ class Parts(Model):
     calls_ms: float | None
     own_ms: float | None
     sampled: int = Field(description="Requests that this was measured on: up to 100 of the latest 500.")
+    time: list[TimePart] = Field(
+        description="Of the requests of which their agent has measured it: they add up to the mean duration of these."
+    )
+    timed: int = Field(description="How many of the sampled ones these are; those under 1 ms are not measured.")
 
 
 class Inner(Model):
@@ -230,6 +245,8 @@ def endpoint(hub: TheHub, within: Within, operation: Identity) -> Answer:
             "breakdown": {
                 **{f"{part}_ms": breakdown.mean_ms(part) for part in ("queries", "cache", "calls", "own")},
                 "sampled": breakdown.requests,
+                "time": _time(breakdown),
+                "timed": len(breakdown.timed),
             },
             "slowest": search(store, within, Terms(operation=one.operation, sort="slowest"), 10).traces,
             "errors": search(store, within, Terms(operation=one.operation, status="error"), 10).traces,
@@ -237,6 +254,16 @@ def endpoint(hub: TheHub, within: Within, operation: Identity) -> Answer:
             "calls": [item for item in inner if item["category"] in (*OUTGOING, "cache")],
         }
     )
+
+
+def _time(breakdown: Breakdown) -> list[dict[str, Any]]:
+    """What the requests' time went to, in a mean one and in a mean slow one."""
+    means, slow = breakdown.mean_times(), breakdown.mean_times(slowest=True)
+    return [
+        {"part": part, "mean_ms": means.get(part, 0.0) / MS, "slow_ms": slow.get(part, 0.0) / MS}
+        for part in time_parts.PARTS
+        if part in means
+    ]
 
 
 def between(within: Range) -> dict[str, float]:

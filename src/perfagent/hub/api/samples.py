@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from perfagent.hub.analyse import time_parts
 from perfagent.hub.analyse.breakdown import Breakdown, Piece, break_down
 from perfagent.hub.analyse.tree import Node
 from perfagent.hub.api.calls import bounds
@@ -45,7 +47,9 @@ def piece(number: int, row: Row) -> Piece:
         row["kind"],
         row["status"] == 2,
     )
-    return Piece(node, row["trace_id"], row["operation"], row["category"])
+    attributes = row.get("told")
+    measured = time_parts.told(json.loads(attributes)) if attributes else {}
+    return Piece(node, row["trace_id"], row["operation"], row["category"], row.get("system") or "", measured)
 
 
 def repeated(store: Store, sampled: Range) -> list[Row]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 
+from perfagent.hub.analyse import time_parts
 from perfagent.hub.analyse.durations import MS
 from perfagent.hub.analyse.tree import Node, Tree, build
 from perfagent.hub.api import cursors
@@ -84,6 +85,13 @@ class Span(Model):
     status_code: int | None = Field(description="HTTP status.", examples=[None])
     caller: str | None = Field(description="File, line and function.", examples=["shop/items.py:31 load_items"])
     depth: int = Field(description="0 for a span without a parent here.", examples=[1])
+    time: dict[str, float] = Field(
+        description="Where its time went, ms by part, which add up to its duration: cpu, gc (garbage collection), "
+        "lock, pool (waiting for a free connection or worker), loop (ready, but the event loop ran others; at most), network "
+        "(databases, caches, other services), sleep, processor (runnable without a processor), gil (the interpreter's "
+        "lock), other; own where nobody has measured it.",
+        examples=[{"cpu": 1.2, "network": 3.5}],
+    )
     attributes: dict[str, Any] = Field(examples=[{"db.system.name": "postgresql"}])
     events: list[Event] = Field(examples=[[]])
     links: list[dict[str, Any]] = Field(
@@ -243,6 +251,12 @@ def _node(number: int, row: Row) -> Node:
 def _spans(tree: Tree, rows: Sequence[Row]) -> list[dict[str, Any]]:
     origin = tree.started
     shown = []
+    read = [json.loads(row["attributes"]) for row in rows]
+    times = time_parts.of_tree(
+        tree.nodes,
+        {number: told for number, one in enumerate(read) if (told := time_parts.told(one))},
+        {number for number, row in enumerate(rows) if time_parts.waits(row["category"], row["system"])},
+    )
     for node in tree.nodes:
         row = rows[node.row]
         shown.append(
@@ -265,7 +279,8 @@ def _spans(tree: Tree, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "status_code": row["status_code"] or None,
                 "caller": row["caller"],
                 "depth": node.depth,
-                "attributes": json.loads(row["attributes"]),
+                "time": {part: time / MS for part, time in times[node.row].items()},
+                "attributes": read[node.row],
                 "events": _events(row["events"], origin - node.shift),
                 "links": json.loads(row["links"]) if row["links"] else [],
             }

@@ -12,6 +12,7 @@ WITH drawn AS MATERIALIZED (
 found AS (
     SELECT
         trace_id, span_id, parent_id, resource, operation, kind, started, duration, status,
+        CASE WHEN contains(attributes, '"perfagent.time.cpu"') THEN attributes END AS told,
         count(*) OVER (PARTITION BY trace_id) AS size
     FROM spans
     WHERE
@@ -22,7 +23,7 @@ numbered AS (
     SELECT *, count(*) OVER (ORDER BY size, trace_id RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS upto
     FROM found
 )
-SELECT numbered.* EXCLUDE (size, upto), operations.category
+SELECT numbered.* EXCLUDE (size, upto), operations.category, operations.system
 FROM numbered
 JOIN operations ON operations.id = numbered.operation
 WHERE numbered.upto <= $most

@@ -3,6 +3,7 @@ SELECT
     spans.*,
     operations.service,
     operations.category,
+    operations.system,
     resources.instance
 FROM spans
 JOIN operations ON operations.id = spans.operation
