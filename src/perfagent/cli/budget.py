@@ -62,8 +62,8 @@ def _parsed(words: list[str], recording: bool) -> Namespace:
         "Runs the tests and writes budgets of what they use: counts as they are, times and memory with headroom."
         if recording
         else "Runs COMMAND, which runs pytest, and fails the tests that use more than their budget or their endpoint's "
-        "allows: queries, repeated queries, outgoing calls, cache calls, time, CPU time, memory. Budgets are in [budgets] of "
-        "perfagent.toml or [tool.perfagent.budgets] of pyproject.toml, in markers of tests, and in "
+        "allows: queries, repeated queries, outgoing calls, cache calls, time, CPU time, memory. Budgets are in "
+        "[budgets] of perfagent.toml or [tool.perfagent.budgets] of pyproject.toml, in markers of tests, and in "
         "perfagent-budgets.json. With perfagent in the tests' environment, `pytest --perfagent` is the same.",
         EXAMPLES,
         usage=f"perfagent {name} [options] COMMAND [ARGUMENT …]"

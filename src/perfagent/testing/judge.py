@@ -12,11 +12,7 @@ if TYPE_CHECKING:
     from perfagent.testing.trace import Operation, Place
 
 
-UNITS = {key: f" {WORDS[key]}" for key in COUNTS} | {
-    "time": "",
-    "cpu": " of CPU time",
-    "memory": " of memory at its peak",
-}
+UNITS = {"time": "", "cpu": " of CPU time", "memory": " of memory at its peak"}
 
 
 class Excess:
@@ -45,10 +41,16 @@ class Excess:
 
     def __str__(self) -> str:
         text = (
-            f"{self.subject or 'this test'}: {shown(self.key, self.measured)}{UNITS[self.key]}, "
+            f"{self.subject or 'this test'}: {shown(self.key, self.measured)}{self._unit()}, "
             f"{shown(self.key, self.measured - self.limit)} more than the {shown(self.key, self.limit)} allowed"
         )
         return f"{text} (the worst of {self.requests} requests)" if self.requests > 1 else text
+
+    def _unit(self) -> str:
+        if self.key not in COUNTS:
+            return UNITS[self.key]
+        words = WORDS[self.key]
+        return f" {words}" if self.measured != 1 else f" {words.replace('queries', 'query').removesuffix('s')}"
 
     def document(self) -> dict[str, object]:
         """For machines."""
