@@ -140,18 +140,18 @@ class Told:
         name: of the function whose values are looked up.
     """
 
-    __slots__ = ("name", "turns", "values", "watched")
+    __slots__ = ("hits", "name", "values", "watched")
 
     def __init__(self, values: Any, watched: Watched, name: str) -> None:
         self.values = values
         self.watched = watched
         self.name = name
-        self.turns = watched.turns
+        self.hits = watched.hits
 
     def __getitem__(self, local: object) -> Any:
         """The entry of a key, or KeyError."""
         entry = self.values[local]
-        if hash(local) & MASK < self.watched.threshold or not next(self.turns) % ONE_IN:
+        if hash(local) & MASK < self.watched.threshold or not next(self.hits) % ONE_IN:
             try:
                 if entry.fresh > monotonic() and not entry.failed:
                     self._tell(local)

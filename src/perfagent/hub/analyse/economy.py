@@ -127,11 +127,16 @@ class Economy:
     def _what_if(self, curve: Sequence[float], value: float | None) -> list[WhatIf]:
         if len(curve) != len(FACTORS) or not value or not self.gets:
             return []
+        grown = list(curve)
+        for position in range(NOW, 0, -1):  # a larger cache hits no less
+            grown[position - 1] = min(grown[position - 1], grown[position])
+        for position in range(NOW + 1, len(grown)):
+            grown[position] = max(grown[position], grown[position - 1])
         found = []
-        for factor, hits in zip(FACTORS, curve, strict=True):
+        for factor, hits in zip(FACTORS, grown, strict=True):
             # The estimate is of the difference, added to what was measured: a key that is asked for very often and
             # happens to be watched, or not to be, hits at all sizes alike and makes no error.
-            ratio = min(max((self.hits + hits - curve[NOW]) / self.gets, 0.0), 1.0)
+            ratio = min(max((self.hits + hits - grown[NOW]) / self.gets, 0.0), 1.0)
             more = (ratio * self.gets - self.hits) * self.cost if self.cost is not None else None
             found.append(WhatIf(factor, value * factor, ratio, self.per_day(more)))
         return found

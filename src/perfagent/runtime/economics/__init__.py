@@ -9,7 +9,7 @@ A key itself is kept for a second at most, until the background has read it.
 
 from __future__ import annotations
 
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from collections import deque
 from itertools import count
 from sys import _getframe
@@ -33,6 +33,7 @@ LOOKUP, STORE, DROP, EXPIRE = range(4)
 
 caches: dict[tuple[str, str, str], Watched] = {}
 """By system, name and address."""
+_changing = allocate_lock()
 
 
 class Watched:
@@ -45,7 +46,9 @@ class Watched:
         most: entries that it may hold; 0 where that is unknown.
     """
 
-    __slots__ = ("address", "callers", "events", "lost", "most", "name", "system", "threshold", "turns")
+    __slots__ = (
+        "address", "callers", "events", "hits", "lost", "misses", "most", "name", "sets", "system", "threshold",
+    )  # fmt: skip
 
     def __init__(self, system: str, name: str, address: str = "", most: int = 0) -> None:
         self.system = system
@@ -55,7 +58,9 @@ class Watched:
         self.threshold = SPACE
         """A key is watched where its hash is below; at SPACE all are."""
         self.events: deque[tuple[Any, ...]] = deque()
-        self.turns = count()
+        self.hits = count()
+        self.misses = count()
+        self.sets = count()
         self.callers = FIRST_CALLERS
         """Of how many events more the caller is to be told."""
         self.lost = 0
@@ -70,9 +75,11 @@ class Watched:
             size: of what was found, in bytes; 0 where unknown.
             within: the part of the cache that it belongs to, where the cache has named parts.
         """
+        if type(key) is int:
+            key = str(key)  # an int is its own hash: low numbers would be watched, and no others
         if hash(key) & MASK < self.threshold:
             weight = 1
-        elif next(self.turns) % ONE_IN:
+        elif next(self.hits if hit else self.misses) % ONE_IN:  # each in its turn, so that the ratio is exact
             return
         else:
             weight = ONE_IN
@@ -82,9 +89,11 @@ class Watched:
         self, key: Any, started: int, ended: int, size: int = 0, ttl: float | None = None, within: str = ""
     ) -> None:
         """Something was set; `ttl` in seconds, None for ever; else as for `lookup`."""
+        if type(key) is int:
+            key = str(key)
         if hash(key) & MASK < self.threshold:
             weight = 1
-        elif next(self.turns) % ONE_IN:
+        elif next(self.sets) % ONE_IN:
             return
         else:
             weight = ONE_IN
@@ -97,12 +106,16 @@ class Watched:
 
     def drop(self, key: Any) -> None:
         """A key was deleted by the program."""
+        if type(key) is int:
+            key = str(key)
         if hash(key) & MASK < self.threshold:
             moment = perf_counter_ns()
             self._add(DROP, 1, key, True, moment, moment, 0, None, "")
 
     def expire(self, key: Any, ttl: float | None) -> None:
         """The time that a key has left was set to `ttl` seconds."""
+        if type(key) is int:
+            key = str(key)
         if hash(key) & MASK < self.threshold:
             moment = perf_counter_ns()
             self._add(EXPIRE, 1, key, True, moment, moment, 0, ttl, "")
@@ -121,18 +134,22 @@ class Watched:
 
 def watched(system: str, name: str, address: str = "", most: int = 0) -> Watched | None:
     """The cache of that system, name and address; None beyond the first 50."""
-    found = caches.get((system, name, address))
-    if found is None and len(caches) < MOST_CACHES:
-        if not caches:
-            from perfagent.runtime.economics.report import Economics
+    key = (system, name, address)
+    with _changing:
+        found = caches.get(key)
+        if found is None and len(caches) < MOST_CACHES:
+            if not caches:
+                from perfagent.runtime.economics.report import Economics
 
-            Economics().install()
-        found = caches[system, name, address] = Watched(system, name, address, most)
+                Economics().install()
+            found = caches[key] = Watched(system, name, address, most)
     return found
 
 
 def reset() -> None:
-    """In a forked child: what its parent saw is told by the parent."""
+    """In a forked child: what its parent saw is told by the parent, and another thread may have had the lock."""
+    global _changing
+    _changing = allocate_lock()
     for cache in caches.values():
         cache.events.clear()
         cache.lost = 0

@@ -22,8 +22,11 @@ def ratios(gets: float, hits: float, curve: Sequence[float]) -> list[float]:
         gets, hits: as counted.
         curve: weights of the hits at each of FACTORS.
     """
-    found = []
-    for one in curve:
-        ratio = (hits + one - curve[NOW]) / gets if gets else 0.0
-        found.append(min(max(ratio, 0.0), 1.0))
-    return found
+    # A larger cache hits no less. That a shorter time fills at once, in the model, is a little too good for it where
+    # many miss a value while it is made.
+    grown = list(curve)
+    for position in range(NOW, 0, -1):
+        grown[position - 1] = min(grown[position - 1], grown[position])
+    for position in range(NOW + 1, len(grown)):
+        grown[position] = max(grown[position], grown[position - 1])
+    return [min(max((hits + one - grown[NOW]) / gets, 0.0), 1.0) if gets else 0.0 for one in grown]

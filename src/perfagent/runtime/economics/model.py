@@ -3,7 +3,7 @@
 For each watched key the model plays the cache at other times to live (a miniature simulation; Waldspurger, Saemundsson,
 Ahmad and Park, "Cache Modeling and Optimization using Miniature Simulations", USENIX ATC 2017): a look-up that a longer
 time would have answered is a hit there and is followed by no set; one that a shorter time would not have is a miss, and
-fills it at once. What other sizes would bring follows from reuse distances (`curve`). An event takes 6 us in the
+fills it at once. What other sizes would bring follows from reuse distances (`curve`). An event takes 13 us in the
 background.
 """
 
@@ -32,9 +32,10 @@ MOST_SHAPES = 100
 OTHER: Shape = (VALUE, " and others")
 FREQUENT = 200
 MOST_NAMES = 5000
-FEW, VERY_BUSY = 256, 3000  # keys, and events that as few keys may have
-BUSY, IDLE = 600, 150  # events between two looks, beyond and below which fewer or more keys are watched
+FEW, VERY_BUSY = 256, 1500  # keys, and events that as few keys may have
+BUSY, IDLE = 400, 100  # events between two looks, beyond and below which fewer or more keys are watched
 LEAST_THRESHOLD = SPACE >> 12
+SLACK = 0.02  # s by which the server's clock may begin before or after what the program sees of it
 ABANDONED = 60.0  # s after a miss, when a set is none of its doing any more
 MOST_PENDING = 256  # misses of one key
 WORLDS = len(FACTORS)
@@ -45,7 +46,20 @@ CALLERS = 16
 class Key:
     """What is known of a watched key; not the key itself."""
 
-    __slots__ = ("dropped", "filled", "guessed", "open", "pending", "read", "shape", "ttl", "until", "use", "version")
+    __slots__ = (
+        "cause",
+        "dropped",
+        "filled",
+        "guessed",
+        "open",
+        "pending",
+        "read",
+        "shape",
+        "ttl",
+        "until",
+        "use",
+        "version",
+    )
 
     def __init__(self) -> None:
         self.shape: Shape = ()
@@ -54,6 +68,7 @@ class Key:
         self.filled = -inf
         self.ttl = inf
         self.guessed = False  # nobody saw it being set
+        self.cause = COLD  # of the misses since it was set
         self.dropped = False
         self.read = True
         self.open = 0  # bit by bit, in which worlds it missed and was not set since
@@ -190,8 +205,10 @@ class Model:
     def _hit(self, key: Key, tally: Tally, now: float, distance: int) -> None:
         weight, until = self.stands_for, key.until
         key.read = True
-        if until[NOW] <= now:
+        if until[NOW] + SLACK <= now:
             self._filled_elsewhere(key, tally, now)
+        elif until[NOW] <= now:
+            until[NOW] = now + 1e-6
         for world, factor in enumerate(FACTORS):
             if until[world] > now:
                 tally.ttl_hits[world] += weight
@@ -207,6 +224,7 @@ class Model:
         cause = self._cause(key, now)
         tally.misses[cause] += weight
         kept = cause is not EVICTED and distance * weight < self.limit  # else it would be gone however long it is good
+        until[NOW] = -inf
         for world in range(WORLDS):
             if kept and until[world] > now:
                 tally.ttl_hits[world] += weight
@@ -216,7 +234,6 @@ class Model:
             key.open |= 1 << BOUNDLESS
         elif distance >= 0:
             self.distances.add(distance * weight, weight)
-        until[NOW] = -inf
         pending = key.pending
         if pending:
             pending[:] = [one for one in pending if one[0] != context and one[1] > now - ABANDONED][-MOST_PENDING:]
@@ -225,13 +242,14 @@ class Model:
 
     @staticmethod
     def _cause(key: Key, now: float) -> str:
-        if key.dropped:
-            return DROPPED
-        if key.filled == -inf or key.guessed:
-            return COLD
-        if key.open & 1 << NOW or key.until[NOW] > now:  # it was missed and not set since
-            return COLD if key.open & 1 << NOW else EVICTED
-        return EXPIRED
+        if not key.open & 1 << NOW:  # else it was missed before, and not set since
+            if key.dropped:
+                key.cause = DROPPED
+            elif key.filled == -inf or key.guessed:
+                key.cause = COLD
+            else:
+                key.cause = EVICTED if key.until[NOW] > now + SLACK else EXPIRED
+        return key.cause
 
     def _filled_elsewhere(self, key: Key, tally: Tally, now: float) -> None:
         """A hit of what has expired here, or was never set: another process has set it, in all worlds alike."""
@@ -265,7 +283,7 @@ class Model:
             tally.unread += weight
         key.read = key.guessed = key.dropped = False
         key.ttl = ttl
-        key.filled = now
+        key.filled = now = (began + now) / 2  # when the server has it
         key.use, _ = self.stack.use(key.use)
         if key.open:
             for world in range(WORLDS + 1):

@@ -31,6 +31,7 @@ JOINT = "\u2060"
 """What the parts of a shape are joined by: `session:{}` in one piece would be taken for a secret and its value."""
 TAKE = 1.0  # seconds between two looks at what happened
 FIRST, EVERY = 10.0, 60.0  # seconds until the first report, and between two others
+LAST = 0.3  # seconds that the end of the process waits for a look that is under way
 SHAPES = 10  # of a cache, in one report
 HOTTEST = 10
 INFO = 9  # OTLP's severity number
@@ -90,7 +91,7 @@ class Economics(companions.Companion):
 
     def look(self, last: bool = False) -> None:
         """Takes in what has happened, and tells where it is time."""
-        if not self._working.acquire(False):
+        if not self._working.acquire(timeout=LAST if last else 0):
             return
         try:
             for cache in list(economics.caches.values()):
