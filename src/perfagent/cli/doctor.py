@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perfagent.cli import background
 from perfagent.hub import lock, spawn
 from perfagent.launch import environment, hub
+from perfagent.runtime import outbox
 from perfagent.settings import Settings
 
 if TYPE_CHECKING:
@@ -168,8 +169,10 @@ class Examination:
         bad = {signal: answer for signal, answer in self.delivery.items() if answer != "ok"}
         if not self.delivery:
             return Step("receiver", None, "there is none to ask")
-        if not bad:
-            return Step("receiver", True, f"takes {', '.join(self.delivery)}")
+        if set(bad) <= outbox.OPTIONAL:
+            taken = ", ".join(signal for signal in self.delivery if signal not in bad)
+            left = f"; {', '.join(bad)} it does not know, so these are not sent" if bad else ""
+            return Step("receiver", True, f"takes {taken}{left}")
         told = "; ".join(f"{signal}: {answer}" for signal, answer in bad.items())
         if self.found is not None:
             log = lock.log_path(lock.directory(self.settings))

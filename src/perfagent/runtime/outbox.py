@@ -41,6 +41,8 @@ thin: Callable[[Span, bool], bytes | None] | None = None
 """Delivers a span in place of itself, while not every trace is sent; see `perfagent.runtime.governor`."""
 SIGNALS = {"traces": "span", "metrics": "metric", "logs": "log", "profiles": "sample"}
 """What one item of a signal is called, by OTLP's name of the signal."""
+OPTIONAL = frozenset(("profiles",))
+"""Signals that few receivers know yet: one that refuses them gets no more, and nothing is wrong; no disk keeps them."""
 drops: dict[tuple[str, str], int] = {}
 """Signals lost, by (signal, reason); exported as `perfagent.telemetry.dropped`."""
 _dropped: deque[tuple[tuple[str, str], int]] = deque()

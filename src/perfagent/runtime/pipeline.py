@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 CHUNK = 256  # spans worked on before the program's threads get the interpreter: about 0.3 ms
 BACKLOG_BYTES = 8 << 20
 SETTLED = 1.5  # seconds after which a program is no short one
-OPTIONAL = frozenset(("profiles",))
-"""Signals that few receivers know yet."""
 VITALS = "perfagent.vitals"  # the scope of the vital signs
 
 
@@ -277,7 +275,7 @@ class Pipeline(BackgroundThread):
             self.receivers.leave_alone(to, error, self._kept())
             return False
         except Refused as error:
-            if payload.signal in OPTIONAL:
+            if payload.signal in outbox.OPTIONAL:
                 self._leave_out(payload.signal, str(error))
                 return True
             if took(payload):

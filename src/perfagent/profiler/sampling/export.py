@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfagent.profiler.sampling.places import PLAIN
 from perfagent.profiler.sampling.stacks import CUT, OTHERS
 from perfagent.runtime.otlp import profiles
 from perfagent.runtime.span import Scope
@@ -39,7 +40,7 @@ def encode(resource: bytes, window: Window, now: int, period: float) -> tuple[by
     )
     encoded, count = [], 0
     for kind, all_seen, with_times in kinds:
-        samples = [tables.sample(seen, with_times) for seen in all_seen]
+        samples = tables.samples(all_seen, with_times)
         count += len(samples)
         if samples:
             encoded.append(
@@ -58,23 +59,32 @@ class Encoder:
         self._locations: dict[Place, int] = {}
         self._stacks: dict[Stack, int] = {}
 
-    def sample(self, seen: Seen, with_times: bool) -> bytes:
-        """An encoded sample."""
+    def samples(self, all_seen: Iterable[Seen], with_times: bool) -> list[bytes]:
+        """Encoded samples: what was seen at several instructions of one line is one."""
+        grouped: dict[tuple[int, tuple[int, ...], int], list[Seen]] = {}
+        for seen in all_seen:
+            link = 0 if seen.link is None else self.dictionary.link(*seen.link)
+            grouped.setdefault((self._stack(seen.stack), self._attributes(seen), link), []).append(seen)
+        samples = []
+        for (stack, attributes, link), group in grouped.items():
+            values = [value for seen in group for value in seen.values]
+            times = [time for seen in group for time in seen.times] if with_times else []
+            samples.append(profiles.sample(stack, attributes, link, values if with_times else (sum(values),), times))
+        return samples
+
+    def _attributes(self, seen: Seen) -> tuple[int, ...]:
         attribute = self.dictionary.attribute
-        attributes = []
+        found = []
         name, number = seen.thread
         if number:
-            attributes += [attribute("thread.name", name), attribute("thread.id", number)]
+            found += [attribute("thread.name", name), attribute("thread.id", number)]
         if seen.state:
-            attributes.append(attribute("perfagent.state", seen.state))
+            found.append(attribute("perfagent.state", seen.state))
         if seen.endpoint is not None and seen.endpoint.name:
-            attributes.append(attribute("perfagent.endpoint", seen.endpoint.name))
+            found.append(attribute("perfagent.endpoint", seen.endpoint.name))
         if seen.stack.task and seen.stack.task != OTHERS:
-            attributes.append(attribute("perfagent.task", seen.stack.task))
-        link = 0 if seen.link is None else self.dictionary.link(*seen.link)
-        if with_times:
-            return profiles.sample(self._stack(seen.stack), attributes, link, seen.values, seen.times)
-        return profiles.sample(self._stack(seen.stack), attributes, link, (sum(seen.values),))
+            found.append(attribute("perfagent.task", seen.stack.task))
+        return tuple(found)
 
     def _stack(self, stack: Stack) -> int:
         found = self._stacks.get(stack)
@@ -82,7 +92,7 @@ class Encoder:
             locations = [self._location(place) for place in _shown(stack.places)]
             if stack.cut:
                 locations.append(self.dictionary.location(CUT, "", 0, 0))
-            if not stack.places:
+            if not locations:
                 locations.append(self.dictionary.location(OTHERS, "", 0, 0))
             found = self._stacks[stack] = self.dictionary.stack(tuple(locations))
         return found
@@ -98,5 +108,5 @@ class Encoder:
 
 
 def _shown(places: tuple[Place, ...]) -> Iterable[Place]:
-    """Without our own calls around the program's: only what we do ourselves, at the leaf, is ours."""
-    return [place for position, place in enumerate(places) if not (place.is_ours and position)]
+    """Without our own calls around the program's: only what we do in Python ourselves, at the leaf, is ours."""
+    return [place for at, place in enumerate(places) if not place.is_ours or (not at and place.kind == PLAIN)]

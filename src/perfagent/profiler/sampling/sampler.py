@@ -65,6 +65,7 @@ class Sampler:
         self.threads.clear()
         self._last, self._process, self._own = monotonic_ns(), process_time_ns(), thread_time_ns()
         self._looking = allocate_lock()
+        self._knows_all = False  # whether a thread that is not known is a new one
         self._quiet = 0
         self._idle = SLOWEST / 8
         self._second = self._competing = False
@@ -182,15 +183,17 @@ class Sampler:
             thread = self.threads.get(ident)
             ran = None if thread is None else thread.run()
             if thread is None or ran is None:  # a new one, with the number of one that has ended, perhaps
-                thread, ran = self.threads.setdefault(ident, Thread(ident)), 0
-                if thread.seen is not None:
-                    thread = self.threads[ident] = Thread(ident)
+                if thread is not None:
+                    self._settle(thread)
+                thread = self.threads[ident] = Thread(ident, self._knows_all)
+                ran = thread.run() or 0
             if thread.seen is not None and thread.native and not ran and not thread.ran:
                 still.append(thread)
             elif len(moved) < MOST_THREADS:
                 moved.append((thread, frame, ran))
             else:
                 self.window.lost += 1
+        self._knows_all = True
         return moved, still
 
     def _still(self, window: Window, thread: Thread, unix: int, elapsed: int) -> None:

@@ -33,14 +33,15 @@ class Thread:
 
     Args:
         ident: its number for Python.
+        is_new: whether it has begun since the last look: then all that it has used was used since.
     """
 
-    __slots__ = ("cpu", "label", "native", "pending", "ran", "seen", "window")
+    __slots__ = ("cpu", "ident", "label", "native", "pending", "ran", "seen", "window")
 
-    def __init__(self, ident: int) -> None:
-        name, self.native = _named(ident)
-        self.label = (name, self.native or ident)
-        self.cpu = (machine.thread_time(self.native) or 0) if self.native else 0
+    def __init__(self, ident: int, is_new: bool) -> None:
+        self.ident = ident
+        self._name()
+        self.cpu = 0 if is_new or not self.native else machine.thread_time(self.native) or 0
         self.seen: Seen | None = None
         self.window: Window | None = None
         """That `seen` is of."""
@@ -52,13 +53,19 @@ class Thread:
     def run(self) -> int | None:
         """CPU ns since this was asked last; 0 where nobody knows, None where it is not the same thread any more."""
         if not self.native:
-            return 0
+            self._name()  # it may have been about to begin
+            if not self.native:
+                return 0
         cpu = machine.thread_time(self.native)
         if cpu is None or cpu < self.cpu:
             return None
         ran, self.cpu = cpu - self.cpu, cpu
         self.pending += ran
         return ran
+
+    def _name(self) -> None:
+        name, self.native = _named(self.ident)
+        self.label = (name, self.native or self.ident)
 
     def judge(self, kind: int, interval: Interval, for_request: bool) -> tuple[str, int]:
         """Its state, and for how many ns it was kept from the interpreter, about.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from _thread import allocate_lock, get_native_id
 from time import monotonic
 
-from perfagent.runtime import companions, guard
+from perfagent.runtime import companions, guard, outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 BUSY = 1.0  # seconds for a receiver to take what is sent, before the rest goes to disk
 LOOK = 5.0  # seconds between two looks for what another process has left
 RESERVE = 0.3  # seconds of the exit's time that are kept for writing
-OPTIONAL = frozenset(("profiles",))  # what is not worth room on a disk
 STEP = 0.01  # seconds between two looks whether a fork waits
 
 
@@ -90,7 +89,7 @@ class Delivery(companions.Companion):
         """
         with self._turn:
             for payload in list(self.pipeline.backlog):
-                if payload.signal in OPTIONAL or (payload is self.in_flight and not everything):
+                if payload.signal in outbox.OPTIONAL or (payload is self.in_flight and not everything):
                     continue
                 try:
                     self.folder.append(payload)
