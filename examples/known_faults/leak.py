@@ -47,7 +47,7 @@ class Bus:
 
 app = FastAPI()
 bus = Bus()
-BOUND = 300
+BOUND = 40
 recent: dict[int, str] = {}
 """A cache with a bound, which is no leak."""
 

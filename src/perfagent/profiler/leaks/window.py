@@ -18,7 +18,7 @@ from perfagent.runtime import callers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 FRAMES = 10  # kept of each allocation: a framework's own are often between the program's line and the object's
@@ -27,7 +27,7 @@ QUIET = 3.0  # seconds without a request: then none makes it grow
 ENOUGH = 5  # entries that were traced
 SAMPLE = 32  # of the newest entries
 MAKERS = ("__init__", "__new__", "__post_init__")
-DEEP = 2  # steps from an entry to what it refers to
+DEEP = 3  # steps from an entry to what it refers to
 MOST_TRACED = 64_000_000  # bytes that were allocated meanwhile and are held: the traces then take about a quarter
 
 
@@ -85,17 +85,17 @@ class Window:
             entries += objects.newest_keys(self.container, SAMPLE)
         for one in entries:
             if id(one) not in self.seen:
-                frames = _trace(one, DEEP)
-                if frames is not None:
+                stacks = [_frames(frames) for frames in _traces(one, DEEP)]
+                if stacks:
                     self.seen.add(id(one))
-                    self.sites[_frames(frames)] += 1
+                    self.sites[next(filter(_own_lines, stacks), stacks[0])] += 1
 
     def site(self) -> tuple[tuple[str, int] | None, list[tuple[str, int]]]:
         """The program's own line that made most of the new entries, and the calls that led there, innermost first."""
         own: Counter[tuple[str, int]] = Counter()
         stacks: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
         for stack, count in self.sites.items():
-            lines = [one for one in stack if callers.whose(one[0]) == callers.OWN and "perfagent" not in one[0]]
+            lines = _own_lines(stack)
             # What was found may be part of the entry: then it was made by the entry's __init__, which says little.
             line = next((one for one in lines if places.function_at(*one) not in MAKERS), lines[0] if lines else None)
             if line is not None:
@@ -107,19 +107,23 @@ class Window:
         return line, [one for one in stacks[line] if "perfagent" not in one[0]]
 
 
-def _trace(found: object, deep: int) -> Any:
-    """Where an object was made, or else something that it refers to.
+def _traces(found: object, deep: int) -> Iterator[Any]:
+    """Where an object was made, then what it refers to.
 
     Python makes lists, dicts and tuples out of old ones, which are not traced; and where 3.11 puts an object with a
-    `__dict__`, tracemalloc does not look for it.
+    `__dict__`, tracemalloc does not look for it. Of what it refers to, much may have been made by a library before.
     """
     frames = _tracemalloc._get_object_traceback(found)
-    if frames is None and deep and type(found) not in objects.ATOMIC:
+    if frames is not None:
+        yield frames
+    if deep and type(found) not in objects.ATOMIC:
         for one in objects.inside(found):
-            frames = _trace(one, deep - 1)
-            if frames is not None:
-                break
-    return frames
+            yield from _traces(one, deep - 1)
+
+
+def _own_lines(stack: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
+    """The program's own lines, the innermost first."""
+    return [one for one in stack if "perfagent" not in one[0] and callers.whose(one[0]) == callers.OWN]
 
 
 def _frames(found: Any) -> tuple[tuple[str, int], ...]:

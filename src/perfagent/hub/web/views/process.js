@@ -9,6 +9,7 @@ import { Attributes } from '../parts/attributes.js';
 import { Chart } from '../parts/chart.js';
 import { Commands } from '../parts/commands.js';
 import { Figure, Figures } from '../parts/figure.js';
+import { Memory } from '../parts/memory.js';
 import { Service } from '../parts/names.js';
 import { Panel, View } from '../parts/view.js';
 import { Alive } from './processes.js';
@@ -30,10 +31,10 @@ export default function ProcessView({ subject }) {
     </bdi> <${Service} name=${one.pid ? `process ${one.pid}` : line(one.instance, 36)} />` : 'Process';
   return html`<${View} name="process" title=${title} label=${one?.service ?? 'Process'}
       crumbs=${[['Processes', link(['processes'])]]} source=${source} actions=${one && html`<${Alive} of=${one} />`}>
-        ${(data) => html`<${Content} data=${data} instance=${subject} />`}</${View}>`;
+        ${(data) => html`<${Content} data=${data} instance=${subject} within=${within} />`}</${View}>`;
 }
 
-function Content({ data: { process: one, series, attributes, range }, instance }) {
+function Content({ data: { process: one, series, attributes, range }, instance, within }) {
   const measured = SIGNS.filter(([key]) => series[key]?.some((value) => value !== null));
   const span = range && [range.from, range.to];
   return html`
@@ -56,6 +57,7 @@ function Content({ data: { process: one, series, attributes, range }, instance }
                 <${Chart} label=${label} time=${series.time} span=${span} unit=${unit}
                     series=${[{ label: name, values: series[key], colour: '--accent', fill: true }]} /></${Panel}>`)}
                       </div>` : html`<p class="quiet">No vital signs in this range.</p>`}
+    <${Memory} instance=${instance} within=${within} alive=${one.alive} />
     <${Commands} instance=${instance} />
     <${Panel} title="What it is"><${Attributes} of=${attributes} label="Attributes of the process" /></${Panel}>`;
 }
