@@ -47,5 +47,5 @@ def test_a_module_imports_what_there_is_by_relative_paths_and_writes_no_markup(m
 def test_the_page_stays_small() -> None:
     sizes = {path: path.stat().st_size for path in OURS}
     print(f"{len(OURS)} files of ours, {sum(sizes.values()):,} bytes")
-    assert sum(sizes.values()) < 360_000
+    assert sum(sizes.values()) < 420_000
     assert max(sizes.values()) < 30_000

@@ -97,6 +97,22 @@ class Profiling(Model):
     value: Annotated[bool, Field(strict=True)] = Field(description="On or off.", examples=[True])
 
 
+class Looks(Model):
+    """How closely the profiler looks."""
+
+    rate: Annotated[float, Field(strict=True, ge=1, le=500, description="Looks a second.", examples=[100])]
+    seconds: Annotated[
+        float, Field(strict=True, ge=1, le=600, description="For so long; then as before.", examples=[30])
+    ]
+
+
+class Profiler(Model):
+    """Has the profiler look more often for a while, or turns it on or off."""
+
+    command: Literal["profiler"]
+    value: Looks | Annotated[bool, Field(strict=True)]
+
+
 class ClearCache(Model):
     """Empties caches of functools and of perfagent."""
 
@@ -147,7 +163,7 @@ class Plain(Model):
 
 
 Ask = Annotated[
-    Ratio | Level | Profiling | ClearCache | InvalidateTags | CacheTtl | References | Plain,
+    Ratio | Level | Profiling | Profiler | ClearCache | InvalidateTags | CacheTtl | References | Plain,
     Body(discriminator="command"),
 ]
 

@@ -43,6 +43,15 @@ def _is_factors(value: object) -> bool:
     )
 
 
+def _is_looks(value: object) -> bool:
+    if isinstance(value, bool):
+        return True
+    if not isinstance(value, dict) or value.keys() != {"rate", "seconds"}:
+        return False
+    numbers = [one for one in value.values() if isinstance(one, (int, float)) and not isinstance(one, bool)]
+    return len(numbers) == 2 and 1 <= value["rate"] <= 500 and 1 <= value["seconds"] <= 600
+
+
 ACCEPTED: dict[str, tuple[Callable[[object], bool], str]] = {
     "sampling_ratio": (_is_ratio, "a number from 0 to 1, or null for what the process was started with"),
     "log_level": (
@@ -50,6 +59,11 @@ ACCEPTED: dict[str, tuple[Callable[[object], bool], str]] = {
         f"one of {', '.join(LEVELS)}, or null for what the process was started with",
     ),
     "profiling": (lambda value: isinstance(value, bool), "true or false"),
+    "profiler": (
+        _is_looks,
+        'how often the profiler looks and for how long: {"rate": 1 to 500 a second, "seconds": 1 to 600}; or true or '
+        "false",
+    ),
     "clear_cache": (
         lambda value: value is None or _is_name(value),
         "the name of a cache, or null for all of them",

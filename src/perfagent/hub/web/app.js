@@ -32,6 +32,7 @@ const VIEWS = {
   compare: () => import('./views/compare.js'),
   processes: () => import('./views/processes.js'),
   'processes/': () => import('./views/process.js'),
+  profiles: () => import('./views/profiles.js'),
   logs: () => import('./views/logs.js'),
   metrics: () => import('./views/metrics.js'),
   alerts: () => import('./views/alerts.js'),

@@ -15,6 +15,8 @@ const COMMANDS = {
     read: Number, hint: 'Share of requests that are traced' },
   profiling: { text: 'Profile requests', choices: [['true', 'on'], ['false', 'off']], read: (text) => text === 'true',
     hint: 'CPU time and memory of each request' },
+  profiler: { text: 'Profile in detail', field: { type: 'number', min: 1, max: 600, step: 1, placeholder: 'seconds' },
+    read: (text) => ({ rate: 100, seconds: Number(text) }), hint: '100 looks a second at all stacks, for so long' },
   clear_cache: { text: 'Clear a cache', field: { type: 'text', placeholder: 'name; empty for all' },
     read: (text) => text || null, hint: 'By its name' },
   invalidate_tags: { text: 'Forget by tags', field: { type: 'text', placeholder: 'tag, tag', required: true },

@@ -17,6 +17,7 @@ export const PLACES = [
   ['caches', 'Caches', 'c'],
   ['databases', 'Databases', 'i'],
   ['processes', 'Processes', 'p'],
+  ['profiles', 'Profiles', 'f'],
   ['metrics', 'Metrics', 'm'],
   ['deprecations', 'Deprecations', 'd'],
   ['alerts', 'Alerts', 'a'],
@@ -28,7 +29,7 @@ const GROUPS = [
   ['', ['overview']],
   ['Requests', ['endpoints', 'traces', 'browsers', 'logs']],
   ['Data', ['queries', 'caches', 'databases']],
-  ['Runtime', ['processes', 'metrics', 'deprecations']],
+  ['Runtime', ['profiles', 'processes', 'metrics', 'deprecations']],
   ['Watch', ['alerts', 'objectives', 'compare', 'hub']],
 ];
 

@@ -2,6 +2,7 @@
 
 import { useCell } from '../core/cell.js';
 import { useData } from '../core/data.js';
+import { chartOf } from '../core/flame.js';
 import { count, duration, full, when } from '../core/format.js';
 import { html, useMemo } from '../core/html.js';
 import { link, route, setQuery } from '../core/route.js';
@@ -9,6 +10,7 @@ import { byOperation, selfTime } from '../core/spans.js';
 import { line } from '../core/text.js';
 import { Segments } from '../parts/fields.js';
 import { Figure, Figures, Parts, Share } from '../parts/figure.js';
+import { Flame } from '../parts/flame.js';
 import { Icon } from '../parts/icon.js';
 import { Logs } from '../parts/logs.js';
 import { Name, Place, Service } from '../parts/names.js';
@@ -33,8 +35,9 @@ function Content({ data, reload }) {
   const { query } = useCell(route);
   const tab = query.get('tab') ?? 'waterfall';
   const errors = data.spans.filter((span) => span.status === 'error').length;
+  const chart = useData(`profiles/traces/${data.trace_id}`, {}, false).data;
   const tabs = [['waterfall', 'Waterfall'], ['operations', 'Where time goes'],
-    ['logs', `Logs ${data.logs.length ? count(data.logs.length) : ''}`]];
+    ...(chart?.moments.length ? [['flame', 'Flame chart']] : []), ['logs', `Logs ${data.logs.length ? count(data.logs.length) : ''}`]];
   return html`
     <${Figures}>
       <${Figure} name="Duration" value=${duration(data.duration_ms)} />
@@ -55,7 +58,18 @@ function Content({ data, reload }) {
     <${Segments} label="Part of the trace" options=${tabs} value=${tab}
       onChoose=${(value) => setQuery({ tab: value === 'waterfall' ? null : value })} />
     ${tab === 'logs' ? html`<${Logs} items=${data.logs} empty="No log record was written in this trace." />`
+      : tab === 'flame' && chart?.moments.length ? html`<${FlameChart} chart=${chart} />`
       : tab === 'operations' ? html`<${Operations} data=${data} />` : html`<${Waterfall} trace=${data} />`}`;
+}
+
+/** What the program did while this trace ran, sample by sample. */
+function FlameChart({ chart }) {
+  const flame = useMemo(() => chartOf(chart), [chart]);
+  const threads = flame.lanes.map((name) => line(name, 40) || 'a thread').join(', ');
+  return html`<p class="quiet">${`${count(chart.moments.length)} samples of ${threads}, from ${duration(flame.first)} to ${
+      duration(flame.whole)} after the begin.`}</p>
+    <${Flame} flame=${flame} unit="ms" timed=${true}
+      label="Flame chart: arrow keys go from function to function, Enter fills the width" />`;
 }
 
 /** What the browser told of the page that was the answer. */
