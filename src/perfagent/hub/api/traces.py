@@ -87,9 +87,9 @@ class Span(Model):
     depth: int = Field(description="0 for a span without a parent here.", examples=[1])
     time: dict[str, float] = Field(
         description="Where its time went, ms by part, which add up to its duration: cpu, gc (garbage collection), "
-        "lock, pool (waiting for a free connection or worker), loop (ready, but the event loop ran others; at most), network "
-        "(databases, caches, other services), sleep, processor (runnable without a processor), gil (the interpreter's "
-        "lock), other; own where nobody has measured it.",
+        "lock, pool (waiting for a free connection or worker), loop (ready, but the event loop ran others; at most), "
+        "network (databases, caches, other services), sleep, processor (runnable, but none free), gil (the "
+        "interpreter's lock), other; own where nobody has measured it.",
         examples=[{"cpu": 1.2, "network": 3.5}],
     )
     attributes: dict[str, Any] = Field(examples=[{"db.system.name": "postgresql"}])

@@ -11,6 +11,7 @@ import { Logs } from './logs.js';
 import { Place, Service } from './names.js';
 import { Sql } from './sql.js';
 import { Copy } from './states.js';
+import { isTimed, TimeBar, TimeTable } from './time_parts.js';
 
 const SHOWN = new Set(['db.query.text', 'db.statement']); // has a place of its own
 
@@ -38,6 +39,12 @@ export function SpanPanel({ node, trace, repeated, close }) {
       <${Figure} name="Starts at" value=${duration(span.offset_ms)}
             title=${instant(trace.started + span.offset_ms / 1000)} />
     </${Figures}>
+    ${!run && isTimed(span.time) && html`<section><h3>Where its time went</h3>
+          <${TimeBar} label="Where its time went" time=${span.time} />
+          <${TimeTable} caption="Where the time of this span went" columns=${[['Time', span.time]]} />
+          ${'perfagent.time.on_loop' in (span.attributes ?? {}) && html`<p class="quiet">It held the event loop for
+              ${' '}${duration(span.attributes['perfagent.time.on_loop'] / 1e6)}: nothing else ran on it meanwhile.</p>`}
+          </section>`}
     ${span.status === 'error' && html`<p class="notice bad">
           <${Icon} name="critical" /> Failed${span.status_code ? ` with ${span.status_code}` : ''}
             ${span.status_message ? `: ${plain(span.status_message).slice(0, 2000)}` : ''}</p>`}
@@ -69,10 +76,13 @@ function operationLink({ category, operation }) {
   return category === 'server' || category === 'consumer' ? link(['endpoints', operation]) : null;
 }
 
+const NAMES = { 'perfagent.loop.blocked': 'The event loop is blocked' };
+
 function Event({ event }) {
-  const { 'exception.type': type, 'exception.message': message, 'exception.stacktrace': stack,
-    ...rest } = event.attributes ?? {};
-  return html`<div class="event"><p><b>${line(type ?? event.name, 200)}
+  const { 'exception.type': type, 'exception.message': message, 'exception.stacktrace': raised,
+    'code.stacktrace': at, ...rest } = event.attributes ?? {};
+  const stack = raised ?? at;
+  return html`<div class="event"><p><b>${line(type ?? NAMES[event.name] ?? event.name, 200)}
         </b> <span class="quiet">at ${duration(event.offset_ms)}</span></p>
     ${message && html`<p>${plain(message).slice(0, 4000)}</p>`}
     ${stack && html`<details open><summary>Stack</summary><pre tabindex="0">${plain(stack).slice(0, 20_000)}</pre>

@@ -11,6 +11,7 @@ import { TextFilter } from './fields.js';
 import { Icon } from './icon.js';
 import { Minimap } from './minimap.js';
 import { SpanPanel } from './span_panel.js';
+import { Segments, spoken, TimeLegend } from './time_parts.js';
 
 const ROW = 28; // px, also in the style sheet
 const MARGIN = 12; // rows beyond the edges, for a fast scroll
@@ -23,6 +24,8 @@ export function Waterfall({ trace }) {
   const [unfolded, setUnfolded] = useState(new Set());
   const [frame, setFrame] = useState(null);
   const [critical, setCritical] = useState(true);
+  const [timed, setTimed] = useState(true);
+  const measured = useMemo(() => trace.spans.filter(isMeasured).map((span) => span.time), [trace]);
   const scroller = useRef(null);
   const rows = useMemo(() => rowsOf(tree.roots, folded, unfolded), [tree, folded, unfolded]);
   const colours = useMemo(() => new Map([...new Set(trace.spans.map((span) => span.service))].map((name,
@@ -48,6 +51,7 @@ export function Waterfall({ trace }) {
     ['e', 'Next failed span', () => jump((span) => span.status === 'error', 1), 'This trace'],
     ['n', 'Next span that was searched', () => jump((span) => found?.has(span.span_id), 1), 'This trace'],
     ['c', 'Critical path', () => setCritical(!critical), 'This trace'],
+    ['p', 'Parts of the time', () => setTimed(!timed), 'This trace'],
     ['0', 'Whole trace', () => setFrame(null), 'This trace'],
   ]);
   useEffect(() => {
@@ -90,14 +94,17 @@ export function Waterfall({ trace }) {
             ${count(found.size)} of ${count(trace.spans.length)} spans</span>`}
       <label class="switch">
         <input type="checkbox" checked=${critical} onChange=${() => setCritical(!critical)} /> Critical path</label>
+      ${measured.length > 0 && html`<label class="switch">
+        <input type="checkbox" checked=${timed} onChange=${() => setTimed(!timed)} /> Parts of the time</label>`}
       <button type="button" class="ghost" onClick=${foldAll}>${folded.size ? 'Unfold all' : 'Fold all'}</button>
       <ul class="service-legend" aria-label="Services">${[...colours].map(([name, colour]) => html`<li key=${name}>
         <i class="swatch" style=${{ background: `var(${colour})` }}></i><bdi>${line(name, 40)}</bdi></li>`)}</ul>
+      ${measured.length > 0 && timed && html`<${TimeLegend} times=${measured} />`}
     </div>
     <${Minimap} nodes=${tree.nodes} end=${tree.end} frame=${frame} onFrame=${setFrame} colours=${colours} />
     <${Axis} frame=${inSight} />
     <${Rows} rows=${rows} at=${at} scroller=${scroller} onKey=${key}
-        ...${{ frame: inSight, colours, repeated, found, critical, folded, unfolded, choose, toggle }} />
+        ...${{ frame: inSight, colours, repeated, found, critical, timed, folded, unfolded, choose, toggle }} />
     ${node && html`<${SpanPanel} key=${node.id} node=${node} trace=${trace} repeated=${repeated.get(node.id)}
       close=${leave} />`}
   </div>`;
@@ -140,8 +147,8 @@ function Rows({ rows, at, scroller, onKey, ...rest }) {
     </div></div>`;
 }
 
-function Row({ row, position, total, chosen, frame, colours, repeated, found, critical, folded, unfolded, choose,
-    toggle }) {
+function Row({ row, position, total, chosen, frame, colours, repeated, found, critical, timed, folded, unfolded,
+    choose, toggle }) {
   const { span } = row;
   const open = isOpen(row, folded, unfolded);
   const failed = row.run ? row.run.some((node) => node.span.status === 'error') : span.status === 'error';
@@ -154,7 +161,8 @@ function Row({ row, position, total, chosen, frame, colours, repeated, found, cr
     aria-level=${row.depth + 1} aria-posinset=${position + 1} aria-setsize=${total} aria-selected=${String(chosen)}
       aria-expanded=${below(row) ? String(open) : undefined}
     aria-label=${`${row.run ? `${row.run.length} times `
-          : ''}${name}, ${line(span.service, 40)}, ${duration(length)}${failed ? ', failed' : ''}`}
+          : ''}${name}, ${line(span.service, 40)}, ${duration(length)}${failed ? ', failed' : ''}${timed && !row.run
+              && isMeasured(span) ? `: ${spoken(span.time)}` : ''}`}
             onClick=${() => choose(row.id)} onDblClick=${() => below(row) && toggle(row)}>
     <div class="span-name" style=${{ paddingLeft: `${Math.min(row.depth, 24) * 12 + 4}px` }}>
       ${below(row) ? html`<button type="button" class="fold" tabindex="-1" aria-hidden="true" onClick=${(event) => {
@@ -169,11 +177,11 @@ function Row({ row, position, total, chosen, frame, colours, repeated, found, cr
     </div>
     <span class="span-length">${duration(length)}</span>
     <div class="span-time"><${Bar} row=${row} frame=${frame} colour=${colours.get(span.service)}
-          critical=${critical} /></div></div>`;
+          critical=${critical} timed=${timed} /></div></div>`;
 }
 
 /** The span in time: pale where it waits for its children, full where it works itself, underlined on the critical path. */
-function Bar({ row, frame: [from, to], colour, critical }) {
+function Bar({ row, frame: [from, to], colour, critical, timed }) {
   const at = (time) => ((time - from) / (to - from)) * 100;
   const clipped = ([begin, end]) => ({ left: `${Math.max(0, at(begin))}%`,
       width: `max(1px, ${Math.max(0, Math.min(100, at(end)) - Math.max(0, at(begin)))}%)` });
@@ -181,13 +189,30 @@ function Bar({ row, frame: [from, to], colour, critical }) {
   if (!inSight([row.start, row.end])) return null;
   const own = row.run ? row.run.map((node) => [node.start, node.end]) : row.self;
   const path = row.run ? row.run.flatMap((node) => node.critical) : row.critical;
+  const underlined = critical && path.filter(inSight).slice(0, 200)
+    .map((part, index) => html`<i key=${`c${index}`} class="bar-critical" style=${clipped(part)}></i>`);
+  const blocked = (row.run ? [] : blocksOf(row)).filter(inSight).slice(0, 50)
+    .map((part, index) => html`<i key=${`b${index}`} class="bar-blocked" style=${clipped(part)}
+        title=${`The event loop was blocked for ${duration(part[1] - part[0])}`}></i>`);
+  if (timed && !row.run && isMeasured(row.span)) {
+    return html`<div class="bar-parts" style=${clipped([row.start, row.end])} title=${spoken(row.span.time)}>
+        <${Segments} time=${row.span.time} /></div>${underlined}${blocked}`;
+  }
   return html`<i class="bar-whole" style=${{ ...clipped([row.start, row.end]), background: `var(${colour})` }}></i>
     ${own.filter(inSight).slice(0, 200).map((part,
           index) => html`<i key=${index} class="bar-self" style=${{ ...clipped(part), background: `var(${colour})` }}>
             </i>`)}
-    ${critical && path.filter(inSight).slice(0, 200)
-      .map((part, index) => html`<i key=${`c${index}`} class="bar-critical" style=${clipped(part)}></i>`)}`;
+    ${underlined}${blocked}`;
 }
+
+/** When the span blocked its event loop, in the time of the trace. */
+function blocksOf({ span }) {
+  return (span.events ?? []).filter((event) => event.name === 'perfagent.loop.blocked').map((event) => [event.offset_ms,
+    event.offset_ms + 1000 * (Number(event.attributes?.['perfagent.loop.blocked.seconds']) || 0)]);
+}
+
+/** Whether an agent has measured where the span's time went, so that it is no mere sum of its children's. */
+const isMeasured = (span) => 'perfagent.time.cpu' in (span.attributes ?? {});
 
 const below = (row) => Boolean(row.run) || row.children.length > 0;
 const isOpen = (row, folded, unfolded) => (row.run ? unfolded.has(row.id) : !folded.has(row.id));

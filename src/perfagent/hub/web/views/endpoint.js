@@ -11,6 +11,7 @@ import { HeatMap } from '../parts/heatmap.js';
 import { Name, Service } from '../parts/names.js';
 import { Times } from '../parts/operations.js';
 import { Table } from '../parts/table.js';
+import { TimeBar, TimeTable } from '../parts/time_parts.js';
 import { Traces } from '../parts/traces.js';
 import { Panel, View } from '../parts/view.js';
 
@@ -39,6 +40,7 @@ function Content({ data }) {
         <${Figure} name="Share of time" value=${percent(one.share)} />
     </${Figures}>
     <${Breakdown} of=${data.breakdown} />
+    <${Spent} of=${data.breakdown} />
     <${Panel} title="How long requests took" wide=${true}><${HeatMap} map=${data.heatmap} operation=${one.operation}
         until=${range.to} /></${Panel}>
     <div class="columns thirds">
@@ -49,6 +51,7 @@ function Content({ data }) {
       <${Panel} title="Errors"><${Chart} label="Errors a second" time=${series.time} span=${span} unit="/s"
             series=${[{ label: 'errors', values: series.errors, colour: '--bad', fill: true }]} /></${Panel}>
     </div>
+    <${HotLines} endpoint=${one} />
     ${data.queries.length > 0 && html`<${Panel} title="Its queries">
           <${Children} caption="Queries of this endpoint" items=${data.queries} to="queries" /></${Panel}>`}
     ${data.calls.length > 0 && html`<${Panel} title="What else it calls">
@@ -71,6 +74,40 @@ function Breakdown({ of }) {
   if (!parts.some((one) => one.value > 0)) return null;
   return html`<${Panel} title="Where the time goes" note="a mean request">
       <${Parts} label="Where the time of a mean request goes" parts=${parts} /></${Panel}>`;
+}
+
+/** Where the program itself spends the time of these requests, by the profiler. */
+function HotLines({ endpoint }) {
+  const filters = useFilters();
+  const params = { from: filters.from, to: filters.to, service: endpoint.service, endpoint: endpoint.name };
+  const { data } = useData('profiles/lines', { ...params, most: 6 });
+  const hot = (data?.items ?? []).filter((one) => one.self > 0);
+  if (!hot.length) return null;
+  const whole = Math.max(data.now.total, 1e-9);
+  const columns = [
+    { key: 'line', label: 'Line', grow: true, cell: (one) => html`<span class="query-name">
+        <bdi>${line(one.name, 120)}</bdi><code>${line(one.file, 200)}${one.line ? `:${one.line}` : ''}</code></span>` },
+    { key: 'per', label: 'A request', right: true, wide: true,
+      cell: (one) => (data.now.requests >= 1 ? duration(one.self / data.now.requests) : duration(null)) },
+    { key: 'self', label: 'Time', right: true,
+      cell: (one) => html`<${Share} ratio=${one.self / whole}>${percent(one.self / whole)}</${Share}>` },
+  ];
+  const more = link(['profiles'], { endpoint: endpoint.name, service: endpoint.service });
+  return html`<${Panel} title="Lines that take the time" note=${`${count(data.now.samples)} samples`}
+      actions=${html`<a href=${more}>Flame graph</a>`}>
+    <${Table} caption="Lines that take the time" columns=${columns} rows=${hot}
+        id=${(one) => `${one.id} ${one.line}`} /></${Panel}>`;
+}
+
+/** What an agent measured of its requests: computing, waiting for a pool, for the event loop … */
+function Spent({ of }) {
+  if (!of?.timed) return null;
+  const parts = (key) => Object.fromEntries(of.time.map((one) => [one.part, one[key]]));
+  const columns = [['a mean request', parts('mean_ms')], ['the slowest 5 %', parts('slow_ms')]];
+  return html`<${Panel} title="What its requests did" note=${`measured on ${count(of.timed)} of the latest`}>
+      <div class="time-pair"><div>${columns.map(([name, time]) => html`<p key=${name}><span class="quiet">${name}</span>
+          <${TimeBar} label=${`What ${name} did`} time=${time} /></p>`)}</div>
+      <${TimeTable} caption="What its requests did" columns=${columns} /></div></${Panel}>`;
 }
 
 function Children({ caption, items, to }) {
