@@ -3,11 +3,12 @@
 import { send } from '../core/api.js';
 import { useCell } from '../core/cell.js';
 import { useData, useFilters } from '../core/data.js';
-import { count, percent, rate } from '../core/format.js';
+import { count, duration, percent, rate } from '../core/format.js';
 import { html, useState } from '../core/html.js';
 import { may, role } from '../core/role.js';
 import { line } from '../core/text.js';
 import { Confirm } from '../parts/dialog.js';
+import { Economics } from '../parts/economics.js';
 import { Share } from '../parts/figure.js';
 import { Name } from '../parts/names.js';
 import { Spark } from '../parts/spark.js';
@@ -20,6 +21,7 @@ const POOR = 0.5; // hit ratio below which a cache hardly pays
 export default function CachesView() {
   useCell(role);
   const source = useData('caches', { ...useFilters(), limit: 200 });
+  const worth = useData('caches/economics', { ...useFilters(), limit: 20 });
   const [asked, setAsked] = useState(null);
   const [told, setTold] = useState('');
   const clear = async () => {
@@ -37,6 +39,9 @@ export default function CachesView() {
           tone=${one.hit_ratio !== null && one.hit_ratio < POOR ? 'warn' : ''}>${percent(one.hit_ratio)}</${Share}>` },
     { key: 'spark', label: 'Over time', wide: true,
       cell: (one) => html`<${Spark} values=${one.spark_hit_ratio} top=${1} />` },
+    { key: 'saved', label: 'Saves a day', right: true, value: (one) => one.saved_seconds_per_day,
+      cell: (one) => html`<span class=${one.saved_seconds_per_day < 0 ? 'bad' : ''}>${duration(
+          one.saved_seconds_per_day === null ? null : one.saved_seconds_per_day * 1000)}</span>` },
     { key: 'lookups', label: 'Lookups', right: true, value: (one) => one.lookups_per_second,
       cell: (one) => rate(one.lookups_per_second) },
     { key: 'hits', label: 'Hit', right: true, wide: true, value: (one) => one.hits, cell: (one) => count(one.hits) },
@@ -60,6 +65,7 @@ export default function CachesView() {
       : html`<${NothingHere} what="caches" icon="caches">
           <p>Redis, Memcached, Django's cache and <code>functools.lru_cache</code> appear by themselves once a program uses them.</p>
           </${NothingHere}>`}
+    ${worth.data && html`<${Economics} items=${worth.data.items} />`}
     ${asked && html`<${Confirm} title=${`Clear ${line(asked.name, 60)}?`} action="Clear the cache" onConfirm=${clear}
           close=${() => setAsked(null)}>
       <p>Every process of ${line(asked.service,
