@@ -76,6 +76,14 @@ def test_the_page_names_what_is_kept_its_line_its_endpoint_and_the_way_to_it(
     assert refused["state"] == "failed"
     assert "no object of app.Nothing" in refused["result"]
 
+    at = ("--url", hub.url, "--token", hub.access.token("operator"))
+    shown = run_program("perfagent", "memory", "--service", "faulty", "--type", "Order", *at).check()
+    assert ".subscribers" in shown
+    assert "objects live" in shown
+    grows = run_program("perfagent", "memory", "--pid", str(process["pid"]), *at)
+    assert grows.wait() == 1, grows.stderr
+    assert HOLDER in grows.stdout
+
     for size, scheme in ((WIDE, "light"), (WIDE, "dark"), (NARROW, "light")):
         with Visit(browser, hub, size, scheme) as visit:
             visit.open(f"processes/{process['instance']}", "process")
@@ -85,5 +93,7 @@ def test_the_page_names_what_is_kept_its_line_its_endpoint_and_the_way_to_it(
             panel.locator(".way li", has_text=".subscribers").first.wait_for(timeout=30_000)
             panel.scroll_into_view_if_needed()
             visit.keep(f"leaks-{scheme}-{size[0]}")
+            visit.width_fits()
+            visit.accessible()
             visit.check()
     program.stop()

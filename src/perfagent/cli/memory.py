@@ -1,4 +1,7 @@
-"""`perfagent memory`: runs a script as Python does, and tells which of its lines hold the memory."""
+"""`perfagent memory`: runs a script as Python does, and tells which of its lines hold the memory.
+
+What running processes keep is asked of their hub: see `references`.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,21 @@ examples:
   perfagent memory --frames 15 --top 30 -m package.module
   perfagent memory --snapshot leak.json --every 60 server.py      leak-1.json, leak-2.json, … and leak.json at the end
   perfagent memory --compare leak-1.json leak-2.json
+  perfagent memory --service shop                       what its running processes keep more and more of
+  perfagent memory --service shop --type app.Order      what holds objects of that class there
 
 exit status: the script's; of --compare 0, or 1 with --tolerance where more memory is held; 2 wrong words"""
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "profiler", "bootstrap")
+RUNNING = ("--pid", "--type", "--service")  # first: then it is about processes that run
 VALUED = ("--top", "--frames", "--snapshot", "--every", "--output", "--python", "--tolerance")
 
 
 def main(words: list[str]) -> int:
     """Runs a script with its allocations traced, or compares two snapshots; returns the exit status."""
+    if words and words[0].partition("=")[0] in RUNNING:
+        from perfagent.cli import references
+
+        return references.main(words)
     words, program = _split(words)
     parser = _parser()
     asked = parser.parse_args(words)

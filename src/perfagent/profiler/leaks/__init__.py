@@ -87,6 +87,7 @@ class Leaks:
     def __init__(self, interval: float, sites: bool, instance: str) -> None:
         self.interval, self.sites, self.instance = interval, sites, instance
         self.factor = 1
+        self.slice = SLICE if interval >= 1 else 5 * SLICE
         self.census = Census()
         self._window: Window | None = None
         self.look = Look("leaks", interval, self._advance)
@@ -127,7 +128,7 @@ class Leaks:
                 self._look_into(self._window)
             elif self._walk is None:
                 self._begin()
-            elif not self._walk.advance(lambda: thread_time_ns() - began > SLICE):
+            elif not self._walk.advance(lambda: thread_time_ns() - began > self.slice):
                 self._finish(self._walk)
         finally:
             self._cost += thread_time_ns() - began
@@ -317,4 +318,5 @@ class Leaks:
             "containers": len(self._lengths),
             "followed": len(self.suspects),
             "growing": [one.name for one in self.growing],
+            "explained": [one.name for one in self.growing if one.explained or one.tries >= TRIES],
         }

@@ -7,6 +7,7 @@ import { ago, bytes, count, full, mean } from '../core/format.js';
 import { html, useState } from '../core/html.js';
 import { may, role } from '../core/role.js';
 import { line, plain } from '../core/text.js';
+import { Chart } from './chart.js';
 import { Icon } from './icon.js';
 import { Spark } from './spark.js';
 import { Table } from './table.js';
@@ -36,12 +37,14 @@ export function Memory({ instance, within, alive }) {
           <span class="below">${[one.type && one.type !== one.holder && `of ${line(one.type, 80)}`,
                 one.place && `${file(one.place)} ${one.function}`].filter(Boolean).join(' · ')}</span>
           ${one.stack && html`<details class="stack"><summary>Where it is made</summary>
-                <pre tabindex="0">${plain(one.stack)}</pre></details>`}` },
-    { key: 'state', label: 'State', value: (one) => one.last_seen,
+                <pre tabindex="0">${plain(one.stack)}</pre></details>`}
+          ${one.type.includes('.') && alive && may('operator') && html`<button type="button" class="small"
+                title="Ask the process what holds these objects" onClick=${() => look(one.type)}>References</button>`}` },
+    { key: 'state', label: 'State', wide: true, value: (one) => one.last_seen,
       cell: (one) => (one.growing
         ? html`<span class="mark warn"><${Icon} name="high" size=${13} /><span>Grows</span></span>`
         : html`<span class="mark quiet" title=${full(one.last_seen)}><span>Seen ${ago(one.last_seen)}</span></span>`) },
-    { key: 'entries', label: 'Entries', right: true, value: (one) => one.entries,
+    { key: 'entries', label: 'Entries', right: true, wide: true, value: (one) => one.entries,
       cell: (one) => html`<${Spark} values=${one.sizes} /> ${count(one.entries)}` },
     { key: 'growth', label: 'An hour', right: true, value: (one) => one.bytes_per_hour,
       cell: (one) => html`${bytes(one.bytes_per_hour)}<span class="below">${count(one.entries_per_hour)} entries</span>` },
@@ -50,11 +53,11 @@ export function Memory({ instance, within, alive }) {
             <span class="below">${one.entries_per_request === null ? 'most likely'
               : `${mean(one.entries_per_request)} a request, ${bytes(one.bytes_per_request)}`}</span>`
         : html`<span class="quiet">unknown</span>`) },
-    { key: 'path', label: html`<span class="unseen">Ask</span>`, right: true,
-      cell: (one) => one.type.includes('.') && alive && may('operator') && html`<button type="button"
-          title="Ask the process what holds these objects" onClick=${() => look(one.type)}>References</button>` },
   ];
   return html`<${Panel} title="Memory that is kept" note="What has grown steadily, without a fall">
+    ${data.blocks.some((value) => value !== null) && html`<${Chart} label="Blocks of memory" time=${data.time}
+          unit="1"
+          series=${[{ label: 'blocks of Python objects', values: data.blocks, colour: '--accent', fill: true }]} />`}
     <${Table} caption="What grows" columns=${columns} rows=${data.leaks} id=${(one) => one.holder} />
     ${asked && html`<${References} of=${asked} />`}</${Panel}>`;
 }

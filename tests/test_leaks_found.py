@@ -1,0 +1,248 @@
+"""How leaks are looked for: names on the way, growth that is one, and programs that are not disturbed."""
+
+from __future__ import annotations
+
+import sys
+from random import Random
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perfagent.profiler.leaks.growth import NEEDED, Growth
+from tests.agent import agent_env
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tests.conftest import RunProgram, RunText
+    from tests.otlp import Receiver
+
+WALK = """
+    import collections, functools, json
+    from perfagent.profiler.leaks import names, places, walk
+
+    plain = dict.fromkeys(range(2000), "x")
+
+    class Bus:
+        shared = [()] * 3000
+
+        def __init__(self):
+            self.listeners = collections.defaultdict(list)
+            self.listeners["a"].extend(range(1500))
+
+    class Slotted:
+        __slots__ = ("queue",)
+
+    class Registry(dict):
+        def __init__(self):
+            self.more = [0] * 1600
+
+    def made():
+        hidden = [0] * 1700
+        def add(one):
+            hidden.append(one)
+        return add
+
+    def defaults(one, known=dict.fromkeys(range(1800))):
+        pass
+
+    @functools.lru_cache(maxsize=None)
+    def cached(number):
+        return [number]
+
+    def noted():
+        pass
+
+    class Proxy:
+        def __getattribute__(self, name):
+            raise SystemExit("the program's code was run: " + name)
+        def __len__(self):
+            raise SystemExit("the program's code was run")
+        __eq__ = __hash__ = __bool__ = __iter__ = __sizeof__ = __len__
+
+    bus, slotted, registry, add, proxy = Bus(), Slotted(), Registry(), made(), Proxy()
+    slotted.queue = collections.deque(range(1900))
+    proxies = [proxy] * 2100
+    noted.cache = dict.fromkeys(range(2200))
+    for number in range(2300):
+        cached(number)
+    found = {}
+
+    def visit(node, kind, length):
+        steps, place = node.way()
+        where = places.assigned(place) if place else None
+        found[names.text(steps)] = [kind, length, where and where[1]]
+
+    walking = walk.Walk(visit, (["__main__"], 1), least=1500)
+    assert not walking.advance(lambda: False)
+    walking.close()
+    print(json.dumps(found))
+"""
+
+
+def test_each_container_that_a_module_leads_to_has_its_name_and_its_line(run_text: RunText) -> None:
+    import json
+
+    found = json.loads(run_text(WALK, bare=True).stdout)
+    lines = dedent(WALK).splitlines()
+
+    def line(text: str) -> int:
+        return next(number for number, one in enumerate(lines, 1) if text in one)
+
+    assert found == {
+        "__main__.plain": ["dict", 2000, line("plain = ")],
+        "__main__.Bus.shared": ["list", 3000, line("shared = ")],
+        "__main__.bus.listeners[…]": ["list", 1500, line("self.listeners = ")],
+        "__main__.slotted.queue": ["deque", 1900, line("class Slotted")],
+        "__main__.registry.more": ["list", 1600, line("self.more = ")],
+        "__main__.add.hidden": ["list", 1700, line("hidden = ")],
+        "__main__.defaults.(defaults)": ["dict", 1800, line("def defaults")],
+        "__main__.noted.cache": ["dict", 2200, line("def noted")],
+        "__main__.proxies": ["list", 2100, line("proxies = ")],
+        "__main__.cached": ["dict", 2300, None],
+    }
+
+
+def run(program: RunProgram, receiver: Receiver, folder: Path, text: str) -> str:
+    """What a program says that looks for leaks all the time."""
+    path = folder / "prog.py"
+    path.write_text(dedent(text))
+    env = agent_env(receiver, PERFAGENT_LEAK_INTERVAL="0.2", PYTHONWARNINGS="ignore")
+    return program("perfagent", "run", sys.executable, str(path), env=env).check(90)
+
+
+def paced(values: Iterable[float]) -> float | None:
+    growth = Growth()
+    for number, value in enumerate(values):
+        growth.add(number * 60.0, value)
+    return growth.pace()
+
+
+def test_a_leak_is_growth_and_its_pace_is_told() -> None:
+    random = Random(1)
+    assert paced(100 + 10 * step for step in range(NEEDED)) == pytest.approx(10 / 60)
+    noisy = [100 + 10 * step + random.uniform(-4, 4) for step in range(20)]
+    assert paced(noisy) == pytest.approx(10 / 60, rel=0.2)
+
+
+def test_what_is_too_short_fills_up_falls_or_comes_by_chance_is_none() -> None:
+    random = Random(2)
+    assert paced(100 + 10 * step for step in range(NEEDED - 1)) is None
+    assert paced([7.0] * 20) is None
+    assert paced(1000 * (1 - 0.6**step) for step in range(20)) is None, "a cache that fills"
+    assert paced(min(step * 100, 800) for step in range(20)) is None, "a cache that is full"
+    assert paced(step % 8 * 100 for step in range(24)) is None, "a list that is emptied"
+    chance = sum(paced(random.uniform(0, 100) for _ in range(20)) is not None for _ in range(300))
+    assert chance <= 3
+
+
+def test_a_leak_shows_through_after_a_fall() -> None:
+    values = [1000.0, 1010, 1020, 0, *(float(10 * step) for step in range(1, NEEDED + 1))]
+    assert paced(values) == pytest.approx(10 / 60)
+
+
+@pytest.mark.slow
+def test_a_million_objects_are_not_asked_for_at_once_and_a_slice_is_short(run_text: RunText) -> None:
+    program = run_text(
+        """
+        import gc, time
+        held = [[number] for number in range(1_000_000)]
+        gc.collect()
+        began = time.thread_time()
+        gc.collect()
+        full = time.thread_time() - began
+        from perfagent.profiler.leaks import walk
+        from perfagent.profiler.leaks.census import Census
+        assert Census().objects() is None
+        walking = walk.Walk(lambda node, kind, length: None, least=32)
+        longest, more = 0.0, True
+        while more:
+            began = time.thread_time()
+            more = walking.advance(lambda: time.thread_time() - began > 0.001)
+            longest = max(longest, time.thread_time() - began)
+        print(full, longest)
+        """,
+        bare=True,
+    )
+    full, longest = map(float, program.stdout.split())
+    assert longest < full / 4, "the program is stopped for far less than by the garbage collector"
+
+
+@pytest.mark.slow
+def test_a_program_that_traces_by_itself_or_has_no_collector_is_not_disturbed(
+    run_program: RunProgram, receiver: Receiver, tmp_path: Path
+) -> None:
+    text = """
+        import gc, sys, time, tracemalloc, weakref
+        mode = %r
+        if mode == "traces":
+            tracemalloc.start(3)
+        else:
+            gc.disable()
+            gc.freeze()
+        held = []
+        class Thing:
+            pass
+        gone = []
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            thing = Thing()
+            thing.text = str(time.time()) * 100
+            held.append(thing)
+            other = Thing()
+            reference = weakref.ref(other)
+            del other
+            gone.append(reference() is None)
+            time.sleep(0.002)
+            from perfagent.runtime import outbox
+            report = outbox.reports.get("leaks")
+            if report and report()["explained"]:
+                break
+        else:
+            sys.exit("no growth was found")
+        assert all(gone)
+        if mode == "traces":
+            assert tracemalloc.is_tracing() and tracemalloc.get_traceback_limit() == 3
+            assert tracemalloc.get_object_traceback(held[0].text) or sys.version_info < (3, 12)
+        else:
+            assert not tracemalloc.is_tracing() and not gc.isenabled() and gc.get_freeze_count()
+        print(report()["growing"])
+        """
+    for mode in ("traces", "frozen"):
+        assert "'__main__.held'" in run(run_program, receiver, tmp_path, text % mode)
+
+
+@pytest.mark.slow
+def test_a_forked_child_looks_for_leaks_of_its_own(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> None:
+    said = run(
+        run_program,
+        receiver,
+        tmp_path,
+        """
+        import os, sys, time
+        held = []
+        def work(seconds, until):
+            end = time.monotonic() + seconds
+            from perfagent.runtime import outbox
+            while time.monotonic() < end:
+                held.append(bytes(1000))
+                time.sleep(0.002)
+                report = outbox.reports.get("leaks")
+                if report and until(report()):
+                    return
+            sys.exit("not within the time")
+        work(30, lambda report: report["looks"] >= 3)
+        child = os.fork()
+        from perfagent.runtime import outbox
+        if not child:
+            assert outbox.reports["leaks"]()["looks"] <= 1
+            work(60, lambda report: "__main__.held" in report["growing"])
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        work(60, lambda report: "__main__.held" in report["growing"])
+        print("both")
+        """,
+    )
+    assert "both" in said
