@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -14,14 +15,15 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from perfagent.hub.mcp import calling, protocol, tools
+from perfagent import cli
+from perfagent.hub.mcp import calling, protocol, routes, tools
 from tests import hub_story
 from tests.hub import ServedHub
 from tests.program import clean_environment
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
 PAYLOAD = {"jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": {}}
 
@@ -242,6 +244,24 @@ def test_no_tool_asks_an_address_that_changes_something(hub: ServedHub) -> None:
         known = {one["name"] for one in paths[f"/api/v1/performance/{tool.path}"]["get"].get("parameters", ())}
         asked = {tool.renamed.get(name, name) for name in tool.arguments if name not in tool.own}
         assert asked | set(tool.fixed) <= known, tool.name
+
+
+def test_the_settings_that_the_page_shows_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr("perfagent.cli.mcp.Bridge.run", lambda bridge: started.append(bridge.asked) or 0)
+    shown = [json.loads(block)["mcpServers"]["perfagent"] for block in blocks("docs/how-to/mcp.md", "json")]
+    commands = [one for one in shown if "command" in one]
+    for one in commands:
+        assert one["command"] == "perfagent"
+        assert cli.main(one["args"]) == 0
+    assert [asked.url for asked in started] == ["", "https://hub.example"]
+    (address,) = [one["url"] for one in shown if "url" in one]
+    assert address.endswith(routes.PATH)
+
+
+def test_every_tool_is_on_the_page() -> None:
+    page = (Path(__file__).parents[1] / "docs/how-to/mcp.md").read_text()
+    assert [tool.name for tool in tools.TOOLS if f"`{tool.name}`" not in page] == []
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+import yaml
 
 from perfagent.testing import github, record
 from perfagent.testing.declared import Budgets, read
 from perfagent.testing.limits import BudgetError, parse
 from tests.hub import ServedHub
 from tests.program import Program
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 APPS = Path(__file__).parent / "apps" / "budgets"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "known_faults" / "budget"
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "python_files=*_budgeted.py test_*.py")
+PAGE = "docs/how-to/budgets.md"
 PLUGIN = ("-p", "perfagent.pytest_plugin")
 
 
@@ -122,8 +126,9 @@ def test_other_tests_come_out_as_without_it(ran: Ran, tmp_path: Path) -> None:
     assert ran.outcomes == bare.outcomes
     assert ran.status == bare.status == 1
     assert "ValueError: its own" in ran.output
-    count = re.compile(r"(\d+ failed.* in )")
-    assert count.findall(ran.output) == count.findall(bare.output)
+    count = re.compile(r"(\d+ failed, \d+ passed, \d+ skipped, \d+ xfailed)")
+    assert count.findall(ran.output) == count.findall(bare.output) != []
+    assert "site-packages/perfagent" not in ran.output.partition("warnings summary")[2]
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +213,26 @@ def test_the_example_fails_at_the_line_of_its_fault_in_workers_too_and_tells_git
     for error in errors:
         assert error.startswith(f"::error file=shop/shop/carts.py,line={fault},title=Performance budget%3A GET /carts/")
         assert "%0A" in error
+    (shown,) = blocks(PAGE, "text")
+    for line in shown.splitlines():
+        assert re.split("[\u2588-\u258f]", line)[0].rstrip() in found.output, line
     assert "| test | queries |" in summary.read_text()
     assert f"at `shop/carts.py:{fault}`" in summary.read_text()
+
+
+def test_what_the_page_shows_is_accepted(tmp_path: Path) -> None:
+    (tables,) = blocks(PAGE, "toml")
+    (tmp_path / "perfagent.toml").write_text(tables)
+    budgets = read(str(tmp_path))
+    assert budgets.of_endpoint("GET /carts/{id}") == {"queries": 5, "calls": 0, "duplicate_queries": 0, "time": 0.2}
+    assert budgets.of_test("tests/test_import.py::test_a", {}) == {"queries": 50, "memory": 50e6}
+    (marked,) = blocks(PAGE, "python")
+    (marker,) = (node for node in ast.walk(ast.parse(marked)) if isinstance(node, ast.Call))
+    given = {str(one.arg): ast.literal_eval(one.value) for one in marker.keywords}
+    assert parse(given, "here") == {"queries": 5, "calls": 0, "time": 0.2}
+    (workflow,) = blocks(PAGE, "yaml")
+    steps = yaml.safe_load(workflow)["jobs"]["tests"]["steps"]
+    assert any(step.get("run", "").startswith("pytest --perfagent ") for step in steps)
 
 
 @pytest.mark.slow

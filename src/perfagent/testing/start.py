@@ -28,7 +28,8 @@ def agent() -> None:
         settings = options.current()
         settings.__dict__.update(OFF)
         settings.__dict__["disabled_instruments"] = (*settings.disabled_instruments, *NOT_MEASURED)
-        if not any((settings.endpoint, settings.traces_endpoint, settings.environ.get("PERFAGENT_HUB"))):
+        asks_hub = settings.environ.get("PERFAGENT_HUB", "off") != "off"
+        if not (settings.endpoint or settings.traces_endpoint or asks_hub):
             settings.__dict__.update(NOWHERE)
         _without_ledger(settings)
         start.from_program(settings)
