@@ -47,7 +47,7 @@ export function TimeBar({ time, label }) {
 /** The names of parts that occur in some spans. */
 export function TimeLegend({ times }) {
   const seen = PARTS.filter(([key]) => times.some((time) => time?.[key] > 0));
-  return html`<ul class="time-legend" aria-label="Parts of the time">${seen.map(([key, name, meaning]) =>
+  return html`<ul class="time-legend" aria-label="What the patterns stand for">${seen.map(([key, name, meaning]) =>
         html`<li key=${key} title=${meaning}><i class="time-swatch time-part time-${key}"></i>${name}</li>`)}</ul>`;
 }
 
@@ -60,7 +60,7 @@ export function TimeTable({ caption, columns }) {
   const seen = PARTS.filter(([key]) => columns.some(([, time]) => time?.[key] > 0));
   const cell = (time, key) => html`<td>${duration(time[key] ?? 0)}</td>
       <td class="quiet">${percent((time[key] ?? 0) / sum(time))}</td>`;
-  return html`<div class="time-table-box"><table class="time-table"><caption class="unseen">${caption}</caption>
+  return html`<div class="time-table-box" tabindex="0" role="group" aria-label=${caption}><table class="time-table"><caption class="unseen">${caption}</caption>
     <thead><tr><th scope="col">Part</th>${columns.map(([name]) => html`<th key=${name} scope="col" colspan="2">
         ${name}</th>`)}</tr></thead>
     <tbody>${seen.map(([key, name, meaning]) => html`<tr key=${key}>
