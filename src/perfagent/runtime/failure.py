@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from perfagent.runtime.attributes import text_of
 from perfagent.runtime.span import type_name
 
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CALLERS = 32  # frames above the call
-OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+OURS = __file__[: -len("runtime/failure.py")]  # without asking the disk: the first failure may be an event loop's
 
 # Names of objects may be shown, anything else in quotes may be a value: to the last quote, for it may hold some itself.
 # An apostrophe within a word is none. SQL Server puts a duplicate key's value in brackets.
