@@ -36,7 +36,11 @@ class Feature:
     program: str = "fastapi"
 
 
-FEATURES: tuple[Feature, ...] = ()
+FEATURES: tuple[Feature, ...] = (
+    # A loop that is at work when a look comes, 20 times a second, pays for one callback.
+    Feature("blocked loops", {"PERFAGENT_BLOCKED_LOOP": "100"}, {"PERFAGENT_BLOCKED_LOOP": "0"}, 3.0),
+    Feature("habits", {"PERFAGENT_HABITS": "true"}, {"PERFAGENT_HABITS": "false"}, 2.0),
+)
 
 
 def main() -> int:

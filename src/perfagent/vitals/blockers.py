@@ -46,7 +46,8 @@ _METHODS = {
 }  # fmt: skip
 
 _named: dict[tuple[CodeType, int], tuple[str, ...]] = {}
-_worst: dict[str, float] = {}
+AGAIN = (2, 5, 10, 50, 100, 500)  # times, at which a place is told again at once
+_worst: dict[str, tuple[float, int]] = {}
 MUCH = 1.5  # times as long as what was told: then it is told again
 
 
@@ -108,8 +109,9 @@ def tell(place: Place, kind: str, lasted: float, working: float, threshold: floa
     subject = f"{where['code.file.path']}:{where['code.line.number']}"
     if len(_worst) >= MOST:
         _worst.clear()
-    before = _worst.get(subject, lasted)
-    worst = _worst[subject] = max(lasted, before)
+    before, times = _worst.get(subject, (lasted, 0))
+    worst = max(lasted, before)
+    _worst[subject] = worst, times + 1
     library = library_of(place.names[1:])
     call = library if kind in (DRIVER, HTTP) and library else place.names[0]
     attributes: dict[str, object] = {
@@ -125,7 +127,7 @@ def tell(place: Place, kind: str, lasted: float, working: float, threshold: floa
     if call:
         attributes["perfagent.blocked_loop.call"] = call
     text = f"the event loop was blocked for {lasted * 1000:.0f} ms at {subject} ({where['code.function.name']})"
-    notice("blocked_loop", subject, text, attributes, place.span, again=lasted > MUCH * before)
+    notice("blocked_loop", subject, text, attributes, place.span, again=lasted > MUCH * before or times + 1 in AGAIN)
 
 
 def called(frame: FrameType) -> str:

@@ -98,7 +98,7 @@ def leaked_threads(one: Notice, facts: Facts) -> Finding:
         (f"at {one.place}: see what a thread of {_told(one, 'target')} waits for (`perfagent profile --pid PID`)",
          "use one ThreadPoolExecutor with max_workers for the whole program, and shut it down at the end",
          "give queues and events that threads wait for a time-out, or tell the threads to end"),
-        "anomaly", f"{words.count(alive)} alive; {one.text}",
+        "anomaly", f"{words.count(alive)} alive; {_seen(one)}",
     )  # fmt: skip
 
 
@@ -127,10 +127,15 @@ def _finding(
     type_: str = "optimisation", evidence: str = "",
 ) -> Finding:  # fmt: skip
     return Finding(
-        one.kind, type_, severity, title, evidence or f"{one.text}; seen {words.times(one.times)}", impact, instead,
+        one.kind, type_, severity, title, evidence or _seen(one), impact, instead,
         sure(one.times + 10), one.service, f"#/traces/{one.trace_id.hex()}" if one.trace_id else "#/processes",
         {"times": float(one.times)}, subject=one.subject, place=one.place, steps=steps,
     )  # fmt: skip
+
+
+def _seen(one: Notice) -> str:
+    said = one.text.partition(", at /")[0]
+    return f"{said}; seen {words.times(one.times)}" if one.times > 1 else said
 
 
 def _says(one: Notice, what: str) -> str:

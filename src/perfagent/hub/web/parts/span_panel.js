@@ -41,6 +41,8 @@ export function SpanPanel({ node, trace, repeated, close }) {
     </${Figures}>
     ${!run && isTimed(span.time) && html`<section><h3>Where its time went</h3>
           <${TimeBar} label="Where its time went" time=${span.time} />
+          ${span.attributes?.['perfagent.time.waits_at'] && html`<p class="place-line"><span class="quiet">Longest wait
+              at</span> <${Place} caller=${line(span.attributes['perfagent.time.waits_at'], 300)} /></p>`}
           <${TimeTable} caption="Where the time of this span went" columns=${[['Time', span.time]]} />
           ${'perfagent.time.on_loop' in (span.attributes ?? {}) && html`<p class="quiet">It held the event loop for
               ${' '}${duration(span.attributes['perfagent.time.on_loop'] / 1e6)}: nothing else ran on it meanwhile.</p>`}

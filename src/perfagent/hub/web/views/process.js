@@ -9,6 +9,7 @@ import { Attributes } from '../parts/attributes.js';
 import { Chart } from '../parts/chart.js';
 import { Commands } from '../parts/commands.js';
 import { Figure, Figures } from '../parts/figure.js';
+import { Findings } from '../parts/findings.js';
 import { Memory } from '../parts/memory.js';
 import { Service } from '../parts/names.js';
 import { Panel, View } from '../parts/view.js';
@@ -32,6 +33,14 @@ export default function ProcessView({ subject }) {
   return html`<${View} name="process" title=${title} label=${one?.service ?? 'Process'}
       crumbs=${[['Processes', link(['processes'])]]} source=${source} actions=${one && html`<${Alive} of=${one} />`}>
         ${(data) => html`<${Content} data=${data} instance=${subject} within=${within} />`}</${View}>`;
+}
+
+/** The lines that block the event loops of the service, where some do. */
+function Blocks({ service }) {
+  const { service: _, ...within } = useFilters();
+  const { data } = useData('insights', { ...within, service });
+  const items = (data?.items ?? []).filter((one) => one.kind === 'blocked_loop');
+  return items.length > 0 && html`<${Panel} title="What blocks the event loop"><${Findings} items=${items} /></${Panel}>`;
 }
 
 function Content({ data: { process: one, series, attributes, range }, instance, within }) {
@@ -58,6 +67,7 @@ function Content({ data: { process: one, series, attributes, range }, instance, 
                     series=${[{ label: name, values: series[key], colour: '--accent', fill: true }]} /></${Panel}>`)}
                       </div>` : html`<p class="quiet">No vital signs in this range.</p>`}
     <${Memory} instance=${instance} within=${within} alive=${one.alive} />
+    <${Blocks} service=${one.service} />
     <${Commands} instance=${instance} />
     <${Panel} title="What it is"><${Attributes} of=${attributes} label="Attributes of the process" /></${Panel}>`;
 }
