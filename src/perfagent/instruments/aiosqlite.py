@@ -32,7 +32,8 @@ def _carrying(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
     async def wrapper(connection: Any, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
         caller = None
         if callers.wanted and args and isinstance(args[0], str):  # a statement, whose caller has no frame over there
-            caller = callers.nearest(_getframe(1))
+            close = args[0] not in callers.known
+            caller = callers.closely(_getframe(1), None, None) if close else callers.nearest(_getframe(1))
         if caller is None and current.get() is None:
             return await execute(connection, fn, *args, **options)
         context = copy_context()

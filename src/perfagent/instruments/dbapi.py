@@ -98,7 +98,7 @@ class Driver:
                 finally:
                     if token is not None:
                         current.reset(token)
-                span.finish()
+                span.finish(args, options)
                 return result
 
             return wrapper
@@ -119,7 +119,7 @@ class Driver:
                 except Exception:
                     guard.failed(self.name)
                     return awaitable
-                return self._open_and_await(owner, query, size(args, many), awaitable, inner)
+                return self._open_and_await(owner, query, args, many, awaitable, inner)
 
             async def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
                 try:
@@ -130,20 +130,29 @@ class Driver:
                 span = self.open(owner, query, size(args, many))
                 if span is None:
                     return await original(owner, *args, **options)
-                return await self._await(span, original(owner, *args, **options), inner)
+                return await self._await(span, original(owner, *args, **options), inner, args, options)
 
             return wrapper if original.__code__.co_flags & COROUTINE else checked
 
         return make
 
     @passed_over
-    async def _open_and_await(self, owner: Any, query: Any, batch: int, awaitable: Awaitable[Any], inner: bool) -> Any:
-        span = self.open(owner, query, batch)
-        return await (awaitable if span is None else self._await(span, awaitable, inner))
+    async def _open_and_await(
+        self, owner: Any, query: Any, args: tuple[Any, ...], many: int, awaitable: Awaitable[Any], inner: bool
+    ) -> Any:
+        span = self.open(owner, query, size(args, many))
+        return await (awaitable if span is None else self._await(span, awaitable, inner, args))
 
     @carries
     @passed_over
-    async def _await(self, span: QuerySpan, awaitable: Awaitable[Any], inner: bool) -> Any:
+    async def _await(
+        self,
+        span: QuerySpan,
+        awaitable: Awaitable[Any],
+        inner: bool,
+        args: tuple[Any, ...] = (),
+        options: dict[str, Any] | None = None,
+    ) -> Any:
         token = current.set(span) if inner else None
         try:
             result = await awaitable
@@ -153,7 +162,7 @@ class Driver:
         finally:
             if token is not None:
                 restore(current, token)
-        span.finish()
+        span.finish(args, options)
         return result
 
 

@@ -153,7 +153,7 @@ class Listener:
         if running is not None:
             span, token = running
             _leave(token)
-            span.finish()
+            span.finish(parameters)
 
     def failed(self, failure: Any) -> None:
         """Ends it with the driver's exception."""

@@ -73,7 +73,7 @@ class Cursor(sqlite3.Cursor):
         except BaseException as error:
             _failed(span, error)
             raise
-        span.finish()
+        span.finish(parameters)
         return result
 
     def executemany(self, sql: str, parameters: Any, /) -> Any:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.metric import Series
     from perfagent.runtime.sql import SqlText
 
+WATCHED_EVERY = 30_000_000_000  # ns between two closer looks at a statement that requests repeat
 LONGEST_KEPT = 16_384  # characters; a longer statement is worked on each time rather than remembered
 
 duration = registry.make(
@@ -51,7 +52,7 @@ duration = registry.make(
 class Statement:
     """What all spans of one statement share: its encoded name and attributes, and its series."""
 
-    __slots__ = ("attributes", "body", "frame", "series", "slow")
+    __slots__ = ("attributes", "body", "due", "frame", "series", "slow", "trace")
 
     def __init__(self, body: bytes, attributes: dict[str, object]) -> None:
         self.body = body
@@ -59,6 +60,10 @@ class Statement:
         self.slow = 0.0  # seconds; what takes longer becomes an exemplar; falls with time
         self.attributes = attributes
         self.series: Series = duration.of(attributes)
+        self.trace = b""
+        """That ran it last."""
+        self.due = 0
+        """When its repetitions may be looked at again, by `clock.now`."""
 
 
 class Database:
@@ -140,6 +145,7 @@ def _describer(system: object) -> Callable[[str], SqlText]:
 
 _span_ids = ids._span_ids
 _known, _ONE_IN_32, _SLOW = callers.known, callers.ONE_IN_32, callers.SLOW
+_NOT_TOLD = callers.NOT_TOLD
 _databases: dict[tuple[str, str, str, int], Database] = {}
 
 
@@ -251,14 +257,18 @@ class QuerySpan(Span):
         describe = self.database.describe
         return system if describe is None else describe(query).text
 
-    def finish(self) -> None:
-        """As every span's; now and then, and whenever the call was slow, with a look at who made it."""
+    def finish(self, parameters: object = _NOT_TOLD, options: object = None) -> None:
+        """As every span's; now and then, and whenever the call was slow, with a look at who made it.
+
+        Args:
+            parameters, options: what the statement was run with; not kept, see `callers.digest`.
+        """
         if not self.ended:
             self.ended = 1  # see Span.finish
             self.ended = ended = now()
             try:  # 0.1 us for all three; a count for each statement would take 0.14
                 if ended - self.started >= _SLOW or self.span_id < _ONE_IN_32 or self.query not in _known:
-                    self.caller = callers.look(self)
+                    self.caller = callers.look(self, parameters, options)
             except Exception:  # a statement that cannot be hashed
                 guard.failed("callers")
             pending = outbox.pending
@@ -281,6 +291,12 @@ class QuerySpan(Span):
         """As `measure` and `encode`, in one go for the usual query: 0.6 us in place of 1.2."""
         parent = self._parent
         statement = self._statement()
+        trace = parent.trace_id
+        if statement.trace != trace:
+            statement.trace = trace
+        elif self.ended > statement.due and callers.wanted:
+            statement.due = self.ended + WATCHED_EVERY
+            callers.watch(self)
         special = (
             self.failure
             or self.batch
@@ -307,13 +323,13 @@ class QuerySpan(Span):
             return None
         offset = clock.offset
         head = span.child_head(
-            b"\x0a\x10", parent.trace_id, b"\x12\x08", self.span_id, b"\x22\x08", parent.span_id,
+            b"\x0a\x10", trace, b"\x12\x08", self.span_id, b"\x22\x08", parent.span_id,
             b"\x39", self.started + offset, b"\x41", self.ended + offset,
             b"\x85\x01", 0x300 if parent.remote else 0x100,
         )  # fmt: skip
         if self.caller is None:
             return b"".join((statement.frame, head, statement.body))
-        return span.framed(b"".join((head, statement.body, callers.encode(self.caller))))
+        return span.framed(b"".join((head, statement.body, self._called(statement))))
 
     def leave_out(self) -> None:
         """As every span's; its parent is another one then, as the flag is its parent's."""
@@ -331,14 +347,25 @@ class QuerySpan(Span):
 
     def encode(self) -> bytes:
         """The content of an OTLP Span message."""
-        body = self._statement().body
+        statement = self._statement()
+        body = statement.body
         if self.caller is not None:
-            body += callers.encode(self.caller)
+            body += self._called(statement)
         if self.batch > 1:
             body += wire.key_value(9, "db.operation.batch.size", self.batch)
         if self.failure:
             body += wire.attributes(9, self._outcome()) + wire.message(15, wire.integer(3, ERROR))
         return self.encode_around(body)
+
+    def _called(self, statement: Statement) -> bytes:
+        """The attributes that tell the caller, and those that follow from a closer look."""
+        assert self.caller is not None
+        found = callers.encode(self.caller)
+        if len(self.caller) > 2:
+            from perfagent.runtime import repeats
+
+            found += repeats.seen(self, statement)
+        return found
 
     def _statement(self) -> Statement:
         query = self.query
@@ -360,4 +387,8 @@ def _root() -> RemoteContext:
 
 callers.wanted = options.current().query_callers != "off"
 if not callers.wanted:
-    QuerySpan.finish = Span.finish  # type: ignore[method-assign] # nobody pays for a test in each call
+
+    def _finish(self: QuerySpan, parameters: object = None, options: object = None) -> None:
+        Span.finish(self)
+
+    QuerySpan.finish = _finish  # type: ignore[method-assign] # nobody pays for a test in each call

@@ -84,6 +84,7 @@ class Repeated(NamedTuple):
     share: float  # of the time of these requests
     caller: str | None
     trace_id: bytes
+    loop: str | None = None  # that makes the runs: file, line and function
 
 
 @dataclass(slots=True)

@@ -36,16 +36,20 @@ def _repeated(facts: Facts) -> Iterator[Finding]:
         if how == "low" and one.mean >= MANY:
             how = "medium"  # it grows with the data, however quick each is today
         where = f", from {words.place(one.caller)}" if one.caller else ""
+        if one.loop:
+            where = f"; the loop at {words.place(one.loop)} runs it"
+            where += f", from {words.place(one.caller)}" if one.caller else ""
         part = one.requests / one.seen if one.seen else 0.0
         what = {"db": "the same query", "cache": "the same look-up"}.get(one.inner.category, "the same call")
         advice = {
-            "db": "load all rows at once: a join, WHERE … IN (…), or selectinload/select_related of the ORM",
+            "db": "load all rows at once, before the loop: a join, WHERE … IN (…), selectinload or joinedload of "
+            "SQLAlchemy, select_related or prefetch_related of Django",
             "cache": "fetch all keys at once: MGET or a pipeline",
         }.get(one.inner.category, "ask for all of it in one call, or call side by side")
         rate = part * one.endpoint.durations.calls / facts.seconds
         spared = (one.mean - 1) * (one.inner.durations.mean_ms or 0.0) / 1000
         steps = (
-            f"open the trace: {what} stands there again and again",
+            f"look at the loop: {one.loop}" if one.loop else f"open the trace: {what} stands there again and again",
             advice,
             "keep it out with a test that counts the statements of a request",
         )
@@ -58,7 +62,8 @@ def _repeated(facts: Facts) -> Iterator[Finding]:
             advice, sure(one.requests), one.endpoint.service, one.endpoint.link,
             {"mean_calls": one.mean, "most_calls": one.most, "share": one.share, "requests": one.requests},
             subject=f"{one.endpoint.operation} {one.inner.operation}", requests_per_day=rate * DAY,
-            seconds_per_day=rate * spared * DAY, steps=steps, traces=(one.trace_id.hex(),), place=one.caller or "",
+            seconds_per_day=rate * spared * DAY, steps=steps, traces=(one.trace_id.hex(),),
+            place=one.loop or one.caller or "",
         )  # fmt: skip
 
 

@@ -278,7 +278,7 @@ def _repeated(store: Store, within: Range, called: Sequence[Calls]) -> list[find
     if not rows:
         return []
     callers = {
-        row["operation"]: row["caller"]
+        row["operation"]: row
         for row in store.rows(
             "samples/caller",
             begin_ns=within.begin_ns,
@@ -295,8 +295,9 @@ def _repeated(store: Store, within: Range, called: Sequence[Calls]) -> list[find
             row["mean_times"],
             row["most_times"],
             row["total"] / row["duration"] if row["duration"] else 0.0,
-            callers.get(row["operation"]),
+            callers.get(row["operation"], {}).get("caller"),
             row["trace_id"],
+            callers.get(row["operation"], {}).get("loop"),
         )
         for row in rows
     ]
