@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.told_faults import FAULTS, insights, line_of, start, wait_for
+from tests.program import find_free_port
+from tests.told_faults import FAULTS, insights, line_of, sending_to, start, wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import RunProgram
     from tests.hub import ServedHub
 
@@ -82,3 +86,29 @@ def test_what_is_mended_is_told_no_more(hub: ServedHub, run_program: RunProgram,
     program.check(60)
     wait_for(lambda: hub.get("services")["items"], program)
     assert insights(hub, *KINDS) == []
+
+
+@pytest.mark.slow
+def test_a_healthy_shop_under_traffic_has_no_bad_habit(
+    hub: ServedHub, run_program: RunProgram, tmp_path: Path, free_port: int
+) -> None:
+    """Neither the shop, nor its payment service, nor the program that visits it."""
+    examples = FAULTS.parent
+    paying = find_free_port()
+    environ = {
+        "PYTHONPATH": str(examples), "SHOP_DATABASE": str(tmp_path / "shop.db"),
+        "SHOP_PAYMENT_URL": f"http://127.0.0.1:{paying}", "PERFAGENT_THREAD_GROWTH": "3",
+    }  # fmt: skip
+    served = []
+    for application, port in (("shop.payments:app", paying), ("shop.app:app", free_port)):
+        command = ("perfagent", "run", "uvicorn", application, "--port", str(port), "--log-level", "warning")
+        served.append(run_program(*command, env=sending_to(hub, **environ)))
+        served[-1].wait_for_port(port, 60)
+    address = f"http://127.0.0.1:{free_port}"
+    command = ("perfagent", "run", sys.executable, "-m", "shop.traffic", address, "--rate=8", "--seed=1", "--seconds=6")
+    run_program(*command, env=sending_to(hub, **environ)).check(90)
+    for program in served:
+        program.terminate()
+    seen = hub.get("services")["items"]
+    assert seen
+    assert [(one["kind"], one["place"], one["evidence"]) for one in insights(hub, *KINDS)] == []
