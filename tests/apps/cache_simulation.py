@@ -23,7 +23,7 @@ from perfagent.runtime.economics.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOKUPS, RATE, WARM = 40_000, 100.0, 10_000  # look-ups, in a second, and those that only fill
+LOOKUPS, RATE, WARM = 24_000, 100.0, 8_000  # look-ups, in a second, and those that only fill
 EVERY = 100  # look-ups between two takes: a second's
 
 
