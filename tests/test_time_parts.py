@@ -17,9 +17,12 @@ from perfagent.hub.analyse import time_parts
 from perfagent.hub.analyse.tree import Node, build
 from tests.hub import MS, ServedHub, resource, span, traces
 from tests.program import Program, find_free_port
+from tests.told_faults import FAULTS, insights, line_of, start, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.conftest import RunProgram
 
 ROOT = str(Path(__file__).parent.parent)
 SERVERS = {
@@ -208,3 +211,19 @@ def test_a_slow_endpoint_is_said_to_wait_for_its_pool(serve_hub: Any) -> None:
     found = [one for one in hub.get("insights")["items"] if one["kind"] == "slow_endpoint"]
     assert "75 % of theirs waiting for a free connection or worker of a pool" in found[0]["evidence"]
     assert "pool larger" in found[0]["recommendation"]
+
+
+@pytest.mark.slow
+def test_the_program_that_keeps_its_only_connection_is_told_to_wait_at_that_line(
+    hub: ServedHub, run_program: RunProgram
+) -> None:
+    program = start(hub, run_program, "time_parts", "40")
+
+    def look() -> list[dict[str, Any]]:
+        told = [one for one in insights(hub, "slow_endpoint") if "/orders" in one["title"]]
+        return [one for one in told if "of a pool" in one["evidence"] and one["place"]]
+
+    (found,) = wait_for(look, program, 40)
+    line = line_of("time_parts", "with engine.connect() as connection:")
+    assert found["place"].startswith(f"{FAULTS / 'time_parts.py'}:{line} ")
+    assert "hold its connections for a shorter time" in found["recommendation"]

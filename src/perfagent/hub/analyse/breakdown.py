@@ -28,6 +28,8 @@ class Piece(NamedTuple):
     system: str = ""
     told: Mapping[str, int] = {}
     """What its agent measured of it (`time_parts.told`)."""
+    place: str = ""
+    """Where it waited longest, as its agent saw it."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class Breakdown:
         inner: what ran within them, by operation.
         alone: ns on the critical path in spans of an operation themselves, not in spans below; whichever service's.
         ran: how often each of these operations ran.
+        places: where those waited longest, and in how many of them it was there.
         timed: duration in ns and the parts of it (`time_parts.split`) of those of which an agent has measured them.
     """
 
@@ -67,6 +70,7 @@ class Breakdown:
     inner: dict[int, Within] = field(default_factory=dict)
     alone: Counter[int] = field(default_factory=Counter)
     ran: Counter[int] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=Counter)
     timed: list[tuple[int, dict[str, int]]] = field(default_factory=list)
 
     def mean_times(self, slowest: bool = False) -> dict[str, float]:
@@ -121,6 +125,8 @@ def _add(whole: Breakdown, request: Node, known: dict[int, Piece]) -> None:
     if told:
         calls = time_parts.union((one.node.started, one.node.ended) for one in below if one.waits)
         busy = time_parts.length(calls, request.started, request.ended)
+        if known[id(request)].place:
+            whole.places[known[id(request)].place] += 1
         whole.timed.append((request.duration, time_parts.split(request.duration, told, busy)))
     for node, part, counted, _ in below:
         operation = known[id(node)].operation

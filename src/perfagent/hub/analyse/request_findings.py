@@ -50,7 +50,7 @@ def _slow(facts: Facts) -> Iterator[Finding]:
         breakdown = facts.breakdowns.get(one.operation)
         often = words.count(one.durations.calls)
         evidence = f"p95 {words.milliseconds(p95)}, p50 {words.milliseconds(p50)} in {often} requests"
-        where, advice = _where(breakdown, facts.calls)
+        where, advice, place = _where(breakdown, facts.calls)
         yield Finding(
             "slow_endpoint", "bottleneck", how, f"{one.name} is slow", f"{evidence}{where}",
             f"{words.percent(share)} of all the time that requests take", advice, sure(one.durations.calls),
@@ -58,12 +58,14 @@ def _slow(facts: Facts) -> Iterator[Finding]:
             subject=str(one.operation), requests_per_day=one.durations.calls / facts.seconds * DAY,
             seconds_per_day=excess_ms(one.durations, SLOW_ENDPOINT[0]) / 1000 / facts.seconds * DAY,
             steps=("open its slowest traces: what is at their critical path?", advice,
-                   "compare p95 before and after with the overview's changes"),
+                   "compare p95 before and after with the overview's changes"), place=place,
         )  # fmt: skip
 
 
 HELD = 0.3
 """The share of a request's time from which on what held it up is told of."""
+WAITED = frozenset(("pool", "lock", "sleep", "gil"))
+"""What is waited for at a place in the program, which agents see."""
 HELD_BY = {
     "pool": ("waiting for a free connection or worker of a pool",
              "make the pool larger, or hold its connections for a shorter time: none across a call to somewhere else"),
@@ -88,9 +90,10 @@ ADVICE = {
 PARTS = {"queries": "in queries", "calls": "in outgoing calls", "cache": "in the cache", "own": "in its own code"}
 
 
-def _where(breakdown: Breakdown | None, calls: Sequence[Calls]) -> tuple[str, str]:
+def _where(breakdown: Breakdown | None, calls: Sequence[Calls]) -> tuple[str, str, str]:
+    """Where the time goes, what to do about it, and the place in the program where it waits; "" where unknown."""
     if breakdown is None or not breakdown.requests:
-        return "", "open its slowest traces to see where the time goes"
+        return "", "open its slowest traces to see where the time goes", ""
     part, _ = breakdown.parts.most_common(1)[0]
     text = f"; {words.percent(breakdown.share(part))} of the time {PARTS[part]}"
     names = {one.operation: one for one in calls}
@@ -105,9 +108,13 @@ def _where(breakdown: Breakdown | None, calls: Sequence[Calls]) -> tuple[str, st
     whole = sum(times.values())
     held = max(HELD_BY, key=lambda one: times.get(one, 0.0))
     if not whole or times.get(held, 0.0) < HELD * whole or (held == "cpu" and part != "own"):
-        return text, ADVICE[part]
+        return text, ADVICE[part], ""
     what, advice = HELD_BY[held]
-    return f"{text}; the slow ones spent {words.percent(times[held] / whole)} of theirs {what}", advice
+    text += f"; the slow ones spent {words.percent(times[held] / whole)} of theirs {what}"
+    if not breakdown.places or held not in WAITED:
+        return text, advice, ""
+    place = breakdown.places.most_common(1)[0][0]
+    return f"{text}, most in {place.partition(' ')[2] or place}", advice, place
 
 
 def _errors(facts: Facts) -> Iterator[Finding]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from perfagent.hub.analyse.tree import Node
 
 PREFIX = "perfagent.time."
+AT = "perfagent.time.waits_at"
+"""Where in the program a request waited longest, as "file:line function"."""
 MEASURED = ("gc", "cpu", "pool", "loop", "lock", "sleep", "processor", "gil")
 """What agents tell, in the order in which it is believed where it is more than the span took."""
 PARTS = ("cpu", "gc", "lock", "pool", "loop", "network", "sleep", "processor", "gil", "other", "own")

@@ -48,8 +48,16 @@ def piece(number: int, row: Row) -> Piece:
         row["status"] == 2,
     )
     attributes = row.get("told")
-    measured = time_parts.told(json.loads(attributes)) if attributes else {}
-    return Piece(node, row["trace_id"], row["operation"], row["category"], row.get("system") or "", measured)
+    read = json.loads(attributes) if attributes else {}
+    return Piece(
+        node,
+        row["trace_id"],
+        row["operation"],
+        row["category"],
+        row.get("system") or "",
+        time_parts.told(read),
+        str(read.get(time_parts.AT, "")),
+    )
 
 
 def repeated(store: Store, sampled: Range) -> list[Row]:

@@ -11,7 +11,7 @@ import os
 import sys
 from time import monotonic
 
-from perfagent.runtime import flight, governor, machine
+from perfagent.runtime import callers, flight, governor, machine
 from perfagent.runtime.clock import now
 from perfagent.runtime.span import CLIENT
 from perfagent.runtime.timeparts import waits
@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
+    from perfagent.runtime.callers import Caller
     from perfagent.runtime.timeparts.loops import LoopTime
 
 SLOW = 10_000_000  # ns; what has taken so long is looked at
@@ -96,7 +97,8 @@ class Looks:
         off = moment - parts.seen - (cpu - parts.seen_cpu)
         parts.seen, parts.seen_cpu = moment, cpu
         if off >= WORTH and not _is_told(parts):
-            _add(parts, waits.of_thread(native, self._frame(thread)), off)
+            frame = self._frame(thread)
+            _add(parts, waits.of_thread(native, frame), off, callers.nearest(frame))
 
     def _loop(self, loop: LoopTime, moment: int) -> int:
         """Looks at a loop, and at what waits on it; returns how many were slow."""
@@ -115,7 +117,8 @@ class Looks:
             since = max(parts.seen, parts.last)
             parts.seen = moment
             if not parts.asking and not _is_told(parts):
-                _add(parts, waits.of_task(parts.awaited), moment - since)
+                kind, place = waits.of_task(parts.awaited)
+                _add(parts, kind, moment - since, place)
         return seen
 
     def _idle(self, loop: LoopTime, moment: int) -> None:
@@ -134,9 +137,17 @@ def _is_told(parts: Parts) -> bool:
     return span is not None and span.kind == CLIENT and not span.ended
 
 
-def _add(parts: Parts, kind: str | None, time: int) -> None:
+def _add(parts: Parts, kind: str | None, time: int, place: Caller | None) -> None:
     if kind is None or time <= 0:
         return
+    if place is not None and kind != waits.PROCESSOR:
+        if parts.places is None:
+            parts.places = {}
+        key = id(place[0]), place[1]
+        if key in parts.places:
+            parts.places[key][2] += time
+        elif len(parts.places) < MOST:
+            parts.places[key] = [*place[:2], time]
     if parts.waits is None:
         parts.waits = {}
     parts.waits[kind] = parts.waits.get(kind, 0) + time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 
+from perfagent.runtime import callers
 from perfagent.runtime.otlp import wire
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ SHORT = 1_000_000
 BRIEF = 200_000  # ns; a pool that answers within this was not waited for
 ORDER = ("gc", "cpu", "pool", "loop", "lock", "sleep", "network", "processor", "gil")
 """The parts, the surest first: together they are never longer than the request, and the last ones give way."""
+AT = "perfagent.time.waits_at"
 _keys = {name: wire.text(1, f"perfagent.time.{name}") for name in (*ORDER, "on_loop")}
 
 
@@ -41,6 +43,8 @@ class Parts:
     """When it waited for a connection or a worker."""
     waits: dict[str, int] | None = None
     """What was seen from outside, ns by kind."""
+    places: dict[tuple[int, int], list[Any]] | None = None
+    """Where in the program that was: code, offset and ns, by the code's identity and the offset."""
     pieces: list[Parts] | None = None
     """What worker threads did for it."""
     asking = 0
@@ -103,7 +107,20 @@ def encoded(parts: Parts, duration: int) -> bytes:
             left -= max(time, 0)
     if parts.loop is not None:
         told.append(_attribute("on_loop", min(parts.held, duration)))
+    place = _longest([parts, *(parts.pieces or ())])
+    if place:
+        told.append(wire.key_value(9, AT, place))
     return b"".join(told)
+
+
+def _longest(several: list[Parts]) -> str:
+    """Where in the program most of the waiting was, as "file:line function"; "" where nothing of it was seen."""
+    found = [place for parts in several for place in list((parts.places or {}).values())]
+    if not found:
+        return ""
+    code, offset, _ = max(found, key=lambda one: one[2])
+    told = callers.attributes((code, offset))
+    return f"{told['code.file.path']}:{told['code.line.number']} {told['code.function.name']}"
 
 
 def _attribute(name: str, value: int) -> bytes:

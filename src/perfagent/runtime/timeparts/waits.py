@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import os
 
+from perfagent.runtime import callers
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
+
+    from perfagent.runtime.callers import Caller
 
 LOCK, NETWORK, SLEEP, POOL, GIL, PROCESSOR = "lock", "network", "sleep", "pool", "gil", "processor"
 
@@ -143,8 +147,11 @@ def _in_pool(frame: FrameType | None) -> bool:
     return False
 
 
-def of_task(steps: Any) -> str | None:
-    """What a request on a loop waits for between two of its steps: a lock of asyncio's, a pool, a sleep."""
+def of_task(steps: Any) -> tuple[str | None, Caller | None]:
+    """What a request on a loop waits for between two of its steps, and where in the program: a lock of asyncio's, a
+    pool, a sleep.
+    """
+    place: Caller | None = None
     ends = tuple(pools)
     name, function, pool = "", "", False
     for _ in range(DEEPEST):
@@ -152,12 +159,15 @@ def of_task(steps: Any) -> str | None:
         if code is not None:
             name, function = code.co_filename, code.co_name
             pool = pool or (bool(ends) and name.endswith(ends))
+            frame = getattr(steps, "cr_frame", None)
+            if frame is not None and callers.whose(name) == callers.OWN:
+                place = code, frame.f_lasti
         following = getattr(steps, "cr_await", None) or getattr(steps, "gi_yieldfrom", None)
         if following is None:
             break
         steps = following
     if name.endswith("/asyncio/tasks.py") and function == "sleep":
-        return SLEEP
+        return SLEEP, place
     if not name.endswith(AWAITED_LOCKS) and not (pool and name.endswith("/asyncio/queues.py")):
-        return None
-    return POOL if pool else LOCK
+        return None, None
+    return POOL if pool else LOCK, place
