@@ -391,3 +391,27 @@ def test_a_finished_requests_memory_is_free_without_the_garbage_collector(run_te
         """
     )
     assert int(told.stdout) < 100_000  # kB
+
+
+@pytest.mark.parametrize("parts", ["on", "off"])
+def test_what_an_application_returns_reaches_the_server_though_it_should_be_nothing(
+    parts: str, run_text: RunText
+) -> None:
+    program = run_text(
+        """
+        import asyncio, uvicorn.config
+        from starlette.applications import Starlette
+        async def app(scope, receive, send):
+            await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return 7
+        async def nothing(message=None): ...
+        config = uvicorn.config.Config(app, interface="asgi3", proxy_headers=False)
+        config.load()
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "scheme": "http", "http_version": "1.1"}
+        print(asyncio.run(config.loaded_app(scope, nothing, nothing)))
+        """,
+        PERFAGENT_TIME_PARTS=parts,
+    )
+    assert program.stdout == "7\n"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     AsgiScope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
-    Application = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
+    Application = Callable[[AsgiScope, Receive, Send], Awaitable[object]]
 
 
 class Asgi(Instrument):
@@ -82,8 +82,8 @@ class Measured:
         self.app = app
         self.scope = scope
 
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        await call(self.scope, self.app, scope, receive, send)
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> object:
+        return await call(self.scope, self.app, scope, receive, send)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.app, name)
@@ -91,7 +91,7 @@ class Measured:
 
 @carries
 @passed_over
-async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
+async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> object:
     """Calls `app` with a server span around it."""
     try:
         span = open_span(instrument, scope)
@@ -103,7 +103,7 @@ async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: R
     token = current.set(span)
     carried = baggage.set(span.baggage) if span.baggage else None
     try:
-        await app(scope, receive, Response(span, send))
+        return await app(scope, receive, Response(span, send))  # a server blames what is not None
     except BaseException as error:
         _failed(span, error)
         raise
@@ -259,7 +259,7 @@ def mount(path: str) -> None:
         entry.prefix += path
 
 
-_plain_call: Callable[..., Awaitable[None]] = call
+_plain_call: Callable[..., Awaitable[object]] = call
 _unprofiled_call = _plain_call
 
 
@@ -280,10 +280,10 @@ def _timing(on: bool) -> None:
     _profiling(http.profile)
 
 
-_driven: Callable[[Parts, Awaitable[None]], Awaitable[None]]
+_driven: Callable[[Parts, Awaitable[object]], Awaitable[object]]
 
 
-def _timed_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+def _timed_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[object]:
     return _plain_call(instrument, Stepping(app), scope, receive, send)
 
 
@@ -299,36 +299,36 @@ class Stepping:
     def __init__(self, app: Application) -> None:
         self.app = app
 
-    def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+    def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[object]:
         parts = getattr(send.span, "parts", None) if type(send) is Response else None
         steps = self.app(scope, receive, send)
         return steps if parts is None else _driven(parts, steps)
 
 
-async def _profiled_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
+async def _profiled_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> object:
     from perfagent.runtime import profile
 
-    def stepping(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+    def stepping(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[object]:
         measured = profile.of(send.span) if isinstance(send, Response) else None
         if measured is None or measured.by_steps:  # a lifespan, or an application mounted in one that is measured
             return app(scope, receive, send)
         measured.begin_steps()
         return profile.Steps(measured, app(scope, receive, send))
 
-    await _unprofiled_call(instrument, stepping, scope, receive, send)
+    return await _unprofiled_call(instrument, stepping, scope, receive, send)
 
 
-def _with_script(plain: Callable[..., Awaitable[None]]) -> Any:
+def _with_script(plain: Callable[..., Awaitable[object]]) -> Any:
     """`call`, with the script that measures pages in the browser put into them."""
     from perfagent.rum.asgi import Sending
 
-    async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        def changing(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> object:
+        def changing(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[object]:
             if isinstance(send, Response) and not isinstance(send.send, Sending) and scope["type"] == "http":
                 send.send = Sending(send.send, scope, send.span)
             return app(scope, receive, send)
 
-        await plain(instrument, changing, scope, receive, send)
+        return await plain(instrument, changing, scope, receive, send)
 
     return call
 

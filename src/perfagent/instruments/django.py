@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Wsgi = Callable[[Any, wsgi.Environ, wsgi.StartResponse], Iterable[bytes]]
-    Asgi = Callable[[Any, Any, Any, Any], Awaitable[None]]
+    Asgi = Callable[[Any, Any, Any, Any], Awaitable[object]]
 
 
 class Django(Instrument):
@@ -56,8 +56,8 @@ class Django(Instrument):
     def _asgi(self, call: Asgi) -> Asgi:
         instrument = self.scope
 
-        async def __call__(handler: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
-            await asgi.call(instrument, MethodType(call, handler), scope, receive, send)
+        async def __call__(handler: Any, scope: Any, receive: Any, send: Any) -> object:  # noqa: N807
+            return await asgi.call(instrument, MethodType(call, handler), scope, receive, send)
 
         return __call__
 

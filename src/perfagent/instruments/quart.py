@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    Asgi = Callable[[Any, Any, Any, Any], Awaitable[None]]
+    Asgi = Callable[[Any, Any, Any, Any], Awaitable[object]]
 
 
 class Quart(Instrument):
@@ -38,15 +38,14 @@ class Quart(Instrument):
     def _application(self, call: Asgi) -> Asgi:
         instrument = self.scope
 
-        async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
+        async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> object:  # noqa: N807
             try:
                 measured = scope["type"] != "lifespan" and type(send) is not asgi.Response
             except Exception:  # no ASGI: what the application makes of it is its own business
                 measured = False
             if measured:
-                await asgi.call(instrument, MethodType(call, app), scope, receive, send)
-            else:
-                await call(app, scope, receive, send)
+                return await asgi.call(instrument, MethodType(call, app), scope, receive, send)
+            return await call(app, scope, receive, send)
 
         return __call__
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perfagent.runtime.profile import Measurement, Profile
 
-    Asgi = Callable[[Any, Any, Any, Any], Awaitable[None]]
+    Asgi = Callable[[Any, Any, Any, Any], Awaitable[object]]
 
 
 class Starlette(Instrument):
@@ -41,15 +41,14 @@ class Starlette(Instrument):
     def _application(self, call: Asgi) -> Asgi:
         instrument = self.scope
 
-        async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
+        async def __call__(app: Any, scope: Any, receive: Any, send: Any) -> object:  # noqa: N807
             try:
                 measured = scope["type"] != "lifespan" and type(send) is not asgi.Response
             except Exception:  # no ASGI: what the application makes of it is its own business
                 measured = False
             if measured:
-                await asgi.call(instrument, MethodType(call, app), scope, receive, send)
-            else:
-                await call(app, scope, receive, send)
+                return await asgi.call(instrument, MethodType(call, app), scope, receive, send)
+            return await call(app, scope, receive, send)
 
         return __call__
 
