@@ -39,6 +39,8 @@ class Feature:
 FEATURES: tuple[Feature, ...] = (
     # A loop that is at work when a look comes, 20 times a second, pays for one callback.
     Feature("blocked loops", {"PERFAGENT_BLOCKED_LOOP": "100"}, {"PERFAGENT_BLOCKED_LOOP": "0"}, 3.0),
+    # 25 looks a second, and an export every 15 s: by the share of a core, not by the request.
+    Feature("profiler", {"PERFAGENT_PROFILER": "true"}, {"PERFAGENT_PROFILER": "false"}, 5.0),
     Feature("habits", {"PERFAGENT_HABITS": "true"}, {"PERFAGENT_HABITS": "false"}, 2.0),
 )
 

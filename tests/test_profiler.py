@@ -259,7 +259,7 @@ for _ in range(200):
     thread.join()
 assert len(sampling.active.threads) < 10
 assert len(sampling.active.stacks._stacks) <= 20 and len(sampling.active.stacks._places) <= 200
-""", PERFAGENT_METRICS_INTERVAL="60000")  # fmt: skip
+""", OTEL_METRIC_EXPORT_INTERVAL="60000")  # fmt: skip
     deep = [sample for sample in samples if sample.runs("deep")]
     assert deep
     assert {len(sample.stack) for sample in deep} == {129}
@@ -275,7 +275,7 @@ print(ask({"rate": 200, "seconds": 1})["rate"])
 busy(0.5)
 looks = sampling.active.window.looks
 deadline = time.monotonic() + 20
-while sampling.rate() != 40 and time.monotonic() < deadline:
+while sampling.rate() != 25 and time.monotonic() < deadline:
     time.sleep(0.01)
 print(ask(True)["rate"], ask(False)["rate"], sampling.active)
 for wrong in (3, {"rate": 0}, {"rate": True}, {"rate": 5, "seconds": 1e9}):
@@ -286,7 +286,7 @@ for wrong in (3, {"rate": 0}, {"rate": True}, {"rate": 5, "seconds": 1e9}):
     else:
         raise AssertionError(wrong)
 """)  # fmt: skip
-    assert told.stdout.splitlines() == ["200.0", "40.0 0.0 None"]
+    assert told.stdout.splitlines() == ["200.0", "25.0 0.0 None"]
 
 
 def test_who_allocates_is_told_on_demand(run_text: RunText, receiver: Receiver) -> None:

@@ -13,7 +13,7 @@ class ProfilerSettings(Table):
 
     rate = Number(
         "PERFAGENT_PROFILER_RATE",
-        40,
+        25,
         "How often a second it looks at what runs, at most; it looks less often where that would cost too much, and "
         "hardly at all while nothing runs.",
         "Hz",
