@@ -305,6 +305,21 @@ def test_pytest_loads_nothing_of_ours_but_its_options_unless_asked_to(tmp_path: 
     assert run(tmp_path, *PLUGIN, "-W", "error", measured=False).status == 0
 
 
+@pytest.mark.slow
+def test_a_marker_with_a_mistake_ends_the_run_before_a_test_does(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(
+        "import pytest\n\n\n@pytest.mark.perfagent(querys=1)\ndef test_one():\n    print('ran')\n"
+    )
+    command = (*PYTEST, *PLUGIN, "-c", os.devnull, "--rootdir", str(tmp_path), "-o", "perfagent=true", "-s")
+    program = Program(command, tmp_path, cwd=tmp_path)
+    try:
+        assert program.wait(60) == 4
+    finally:
+        program.stop()
+    assert "marker perfagent: 'querys' cannot be limited" in program.stdout + program.stderr
+    assert "0 tests measured" in program.stdout
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -11,7 +11,7 @@ import os
 from fnmatch import fnmatchcase
 
 from perfagent.settings import file
-from perfagent.testing.limits import BudgetError, parse
+from perfagent.testing.limits import NOISY, BudgetError, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +62,16 @@ class Budgets:
     @property
     def limits_cpu_of_requests(self) -> bool:
         """Whether an endpoint's CPU time is limited: then requests are profiled."""
+        return "cpu" in self._of_endpoints()
+
+    @property
+    def limits_noise_of_requests(self) -> bool:
+        """Whether something of an endpoint is limited that differs from run to run."""
+        return not self._of_endpoints().isdisjoint(NOISY)
+
+    def _of_endpoints(self) -> set[str]:
         tables = [*self._endpoints.values(), *self._recorded.get("endpoints", {}).values()]
-        return any("cpu" in table for table in tables)
+        return {key for table in tables for key in table}
 
     def _of(self, name: str, patterns: dict[str, Limits], kind: str) -> Limits:
         found: Limits = {}

@@ -19,7 +19,7 @@ from perfagent.runtime.context import current, restore
 from perfagent.runtime.span import INTERNAL, Scope, Span
 from perfagent.testing import seen, trace
 from perfagent.testing.judge import Outcome, judge
-from perfagent.testing.limits import BudgetError, parse
+from perfagent.testing.limits import NOISY, BudgetError, parse
 from perfagent.testing.told import Told, document
 
 TYPE_CHECKING = False
@@ -71,7 +71,7 @@ class Run:
         option = self.config.option
         runs_by_others = item.get_closest_marker("flaky") or getattr(option, "reruns", None)
         shows_setup = getattr(option, "setuponly", False) or getattr(option, "setupshow", False)
-        if not self.judges or self.budgets.repeat < 2 or runs_by_others or shows_setup:
+        if not self.judges or self.budgets.repeat < 2 or runs_by_others or shows_setup or not self._is_noisy(item):
             return None
         from _pytest.runner import call_and_report
 
@@ -95,6 +95,15 @@ class Run:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    def _is_noisy(self, item: pytest.Item) -> bool:
+        """Whether something is limited that differs from run to run; tests run as ever where nothing is."""
+        return self.budgets.limits_noise_of_requests or any(key in NOISY for key in self._limits(item))
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Refuses markers with mistakes before anything runs."""
+        for item in items:
+            self._limits(item)
 
     def _once(self, item: Any, nextitem: Any, tries: Tries, call_and_report: Any) -> list[pytest.TestReport]:
         """One run, as `_pytest.runner.runtestprotocol`; between two runs only the test's own fixtures go."""
