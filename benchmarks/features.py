@@ -41,6 +41,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("blocked loops", {"PERFAGENT_BLOCKED_LOOP": "100"}, {"PERFAGENT_BLOCKED_LOOP": "0"}, 3.0),
     # 25 looks a second, and an export every 15 s: by the share of a core, not by the request.
     Feature("profiler", {"PERFAGENT_PROFILER": "true"}, {"PERFAGENT_PROFILER": "false"}, 5.0),
+    Feature("time parts", {"PERFAGENT_TIME_PARTS": "true"}, {"PERFAGENT_TIME_PARTS": "false"}, 6.0),
+    Feature("time parts wsgi", {"PERFAGENT_TIME_PARTS": "true"}, {"PERFAGENT_TIME_PARTS": "false"}, 3.0, "flask"),
     Feature("habits", {"PERFAGENT_HABITS": "true"}, {"PERFAGENT_HABITS": "false"}, 2.0),
 )
 
