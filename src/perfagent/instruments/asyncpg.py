@@ -31,7 +31,7 @@ class Asyncpg(Instrument):
 
     def patch(self, module: ModuleType) -> None:
         connection = module.connection.Connection
-        driver = Driver(self, _target, _code)
+        driver = Driver(self, _target, _code, "", _is_open)
         query = driver.call_async(argument("query"))
         for name in ("fetch", "fetchrow", "fetchval"):
             self.replace(connection, name, query)
@@ -45,7 +45,7 @@ class Asyncpg(Instrument):
         for name in ("copy_to_table", "copy_records_to_table"):
             self.replace(connection, name, driver.call_async(_copied("COPY {} FROM STDIN", "table_name")))
         self.replace(connection, "_get_statement", lambda prepare: _preparing(driver, prepare))
-        on_statement = Driver(self, _target_of_resource, _code)
+        on_statement = Driver(self, _target_of_resource, _code, "_connection", _is_open)
         for name in ("fetch", "fetchrow", "fetchval"):
             self.replace(module.prepared_stmt.PreparedStatement, name, on_statement.call_async(_prepared))
         for name in ("executemany", "fetchmany"):
@@ -106,6 +106,10 @@ def _target(connection: Any) -> Database:
 
 def _target_of_resource(resource: Any) -> Database:
     return _target(resource._connection)
+
+
+def _is_open(connection: Any) -> bool:
+    return not connection.is_closed() and connection.is_in_transaction()
 
 
 def _code(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from perfagent.runtime.context import current, restore
 from perfagent.runtime.db import QuerySpan, database
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.span import CLIENT
+from perfagent.runtime.transactions import asked, register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +38,20 @@ class Driver:
         instrument: the driver's.
         target: what an owner talks to.
         code: `db.response.status_code` of an exception, or "".
+        link: the attribute of an owner that is its connection; "" where it is the connection itself.
+        is_open: whether a connection is in a transaction, told without asking the server; None where nobody knows.
     """
 
     def __init__(
-        self, instrument: Instrument, target: Callable[[Any], Database], code: Callable[[BaseException], str]
+        self,
+        instrument: Instrument,
+        target: Callable[[Any], Database],
+        code: Callable[[BaseException], str],
+        link: str = "",
+        is_open: Callable[[Any], bool] | None = None,
     ) -> None:
+        self.link = link
+        self.is_open = is_open
         self.name = instrument.name
         self.scope = instrument.scope
         self.target = target
@@ -54,6 +64,12 @@ class Driver:
             return None
         try:
             span = QuerySpan(self.scope, parent, self.target(owner), query if type(query) is str else deferred(query))
+            if self.is_open is not None:  # 0.06 us
+                connection = getattr(owner, self.link) if self.link else owner
+                try:
+                    asked[id(connection)].span = span
+                except KeyError:
+                    register(connection, span, self.is_open)
         except Exception:
             guard.failed(self.name)
             return None

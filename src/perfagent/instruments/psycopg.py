@@ -25,7 +25,7 @@ class Psycopg(Instrument):
     records = "a span a statement, sync and asyncio; COPY and streams"
 
     def patch(self, module: ModuleType) -> None:
-        driver = Driver(self, _target, _code)
+        driver = Driver(self, _target, _code, "_conn", _is_open)
         query = argument("query")
         for cursor in (module.Cursor, module.ServerCursor):
             self.replace(cursor, "execute", driver.call(query))
@@ -131,6 +131,10 @@ def _target(cursor: Any) -> Database:
     info = connection.info
     connection._perfagent = found = postgresql(info.dbname, info.host, info.port)
     return found
+
+
+def _is_open(connection: Any) -> bool:
+    return connection.pgconn.transaction_status in (2, 3)  # INTRANS, INERROR; libpq knows without the server
 
 
 def _code(error: BaseException) -> str:

@@ -51,6 +51,10 @@ def _target(cursor: Any) -> Database:
     return postgresql(info.dbname or "", info.host or "", info.port or 0)
 
 
+def _is_open(connection: Any) -> bool:
+    return not connection.closed and connection.get_transaction_status() in (2, 3)  # INTRANS, INERROR
+
+
 def _code(error: BaseException) -> str:
     return str(getattr(error, "pgcode", None) or "")
 
@@ -68,7 +72,7 @@ def _copy(direction: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], An
     return statement
 
 
-_driver = Driver(instrument, _target, _code)
+_driver = Driver(instrument, _target, _code, "connection", _is_open)
 
 
 def _timed(name: str, make: Callable[[Any], Any]) -> Any:

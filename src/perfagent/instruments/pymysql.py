@@ -28,7 +28,7 @@ class PyMySQL(Instrument):
 
     def patch(self, module: ModuleType) -> None:
         cursor = module.cursors.Cursor
-        driver = Driver(self, _target, _code)
+        driver = Driver(self, _target, _code, "connection", _is_open)
         query = argument("query")
         self.replace(cursor, "execute", driver.call(query))
         self.replace(cursor, "executemany", driver.call(query, many=SECOND, inner=True))
@@ -52,6 +52,10 @@ def _target(cursor: Any) -> Database:
     if socket:
         return database(system, name, str(socket))
     return database(system, name, connection.host, connection.port)
+
+
+def _is_open(connection: Any) -> bool:
+    return bool((getattr(connection, "server_status", 0) or 0) & 1)  # SERVER_STATUS_IN_TRANS
 
 
 def _code(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _sqlite3
 import sqlite3
 import sys
+from operator import attrgetter
 
 from perfagent.instruments.base import Instrument, disguise, passed_over
 from perfagent.instruments.dbapi import Subclasses, size
@@ -16,6 +17,8 @@ from perfagent.runtime import guard
 from perfagent.runtime.context import current
 from perfagent.runtime.db import QuerySpan, database
 from perfagent.runtime.span import CLIENT, Scope
+from perfagent.runtime.transactions import asked as _asked
+from perfagent.runtime.transactions import register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ FACTORY = 5  # the place of `factory` among the arguments of `connect`
 
 _scope: Scope
 _get = current.get
+_is_open = attrgetter("in_transaction")
 _execute = sqlite3.Cursor.execute
 _executemany = sqlite3.Cursor.executemany
 _executescript = sqlite3.Cursor.executescript
@@ -65,9 +69,14 @@ class Cursor(sqlite3.Cursor):
         if parent is not None and parent.kind == CLIENT and not parent.ended:  # somebody above speaks for the database
             return _execute(self, sql, parameters)
         try:
-            span = QuerySpan(_scope, parent, self.connection._perfagent, sql)  # type: ignore[attr-defined]
+            connection = self.connection
+            span = QuerySpan(_scope, parent, connection._perfagent, sql)  # type: ignore[attr-defined]
         except AttributeError:  # no connection of ours, or none at all
             return _execute(self, sql, parameters)
+        try:
+            _asked[id(connection)].span = span
+        except KeyError:
+            register(connection, span, _is_open)
         try:
             result = _execute(self, sql, parameters)
         except BaseException as error:
@@ -118,7 +127,7 @@ def _failed(span: QuerySpan, error: BaseException) -> None:
 class Connection(sqlite3.Connection):
     """A connection whose cursors are timed."""
 
-    __slots__ = ("_perfagent",)
+    __slots__ = ("__weakref__", "_perfagent")
 
     def cursor(self, factory: Any = Cursor) -> Any:
         """As sqlite3.Connection.cursor."""

@@ -5,7 +5,7 @@ Imported with the first HTTP client of the program. What an address keeps secret
 
 from __future__ import annotations
 
-from perfagent.runtime import headers, http, metric
+from perfagent.runtime import headers, http, metric, transactions
 from perfagent.runtime.encoded import MOST, Encoded
 from perfagent.runtime.http import ANSWER, METHODS, Template, meter, split_host
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, registry
@@ -74,6 +74,13 @@ class ClientSpan(Span):
         for secret, shown in _secrets(str(self.url)):
             for key in ("exception.message", "exception.stacktrace"):
                 recorded[key] = str(recorded.get(key)).replace(secret, shown)
+
+    def finish(self) -> None:
+        """As every span's; where it took long, with a look at the transactions that it kept open."""
+        first = not self.ended
+        super().finish()
+        if first and transactions.asked:
+            transactions.look(self)
 
     def summary(self) -> str:
         """What is asked for, without query, user name and password."""

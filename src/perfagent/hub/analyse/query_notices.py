@@ -47,13 +47,12 @@ def transaction(one: Notice, facts: Facts) -> Finding:
     call, system = one.attributes.get("perfagent.transaction.call"), one.attributes.get("db.system.name")
     text = words.shorten(str(one.attributes.get("db.query.text") or ""))
     began = _place(one, "perfagent.transaction")
-    held = _number(one, "transaction.open_seconds") * 1000
     return Finding(
         "transaction_across_call", "bottleneck", severity(long, OPEN) or "low",
         f"A transaction of {system} stays open while {call} is waited for",
         f"{words.milliseconds(long)} at {words.place(one.place)}; the transaction's last statement before it: {text}"
         + (f", from {words.place(began)}" if began else "")
-        + (f"; it had been open for {words.milliseconds(held)} by then" if held > long else ""),
+        + ".",
         "its locks and its connection are kept from everybody else meanwhile, however slow the other side gets",
         "commit before the call, or call before the transaction begins", sure(one.times + 10), one.service,
         f"#/traces/{one.trace_id.hex()}" if one.trace_id else "#/queries", {"call_ms": long}, subject=one.subject,
