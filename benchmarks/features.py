@@ -43,6 +43,13 @@ FEATURES: tuple[Feature, ...] = (
     Feature("profiler", {"PERFAGENT_PROFILER": "true"}, {"PERFAGENT_PROFILER": "false"}, 5.0),
     Feature("time parts", {"PERFAGENT_TIME_PARTS": "true"}, {"PERFAGENT_TIME_PARTS": "false"}, 6.0),
     Feature("time parts wsgi", {"PERFAGENT_TIME_PARTS": "true"}, {"PERFAGENT_TIME_PARTS": "false"}, 3.0, "flask"),
+    # Looks 60 times as often as by default: what a look costs is then seen in requests at all.
+    Feature(
+        "leaks",
+        {"PERFAGENT_LEAKS": "true", "PERFAGENT_LEAK_INTERVAL": "1"},
+        {"PERFAGENT_LEAKS": "false"},
+        3.0,
+    ),
     Feature("habits", {"PERFAGENT_HABITS": "true"}, {"PERFAGENT_HABITS": "false"}, 2.0),
 )
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 SHARE = 0.004  # of a core that looks may take: where one takes longer, the next one is later
 SLICE = 1_000_000  # ns of CPU time
 EVERY = 0.03  # seconds between two slices
-POLL = 0.25  # seconds between two looks into a window
 WARM_UP = 2  # looks after the start of the process that count for nothing: imports, pools, first requests
 LEAST = 32  # entries of a container that is followed
 MOST = 3000  # containers whose length is known
@@ -253,8 +252,8 @@ class Leaks:
 
             self._after = self.look.interval
             self._explained = suspect
-            self._window = Window(found, container[0], container[1], self.sites)
-            self.look.interval = POLL
+            self._window = Window(found, container[0], container[1], self.sites, suspect.pace or 0.0)
+            self.look.interval = 0.0
             return
 
     def _explain_type(self, suspect: Suspect) -> None:
@@ -284,7 +283,9 @@ class Leaks:
         return found.pop()
 
     def _look_into(self, window: Window) -> None:
-        if not window.is_over():
+        again = window.step()
+        if again is not None:
+            self.look.interval = again
             return
         suspect, self._explained, self._window = self._explained, None, None
         self.look.interval = self._after

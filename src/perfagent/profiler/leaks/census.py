@@ -38,6 +38,7 @@ class Census:
     def objects(self) -> list[Any] | None:
         """The objects that have lived for a while; None where there are too many to ask."""
         if sys.getallocatedblocks() / BLOCKS * self.rate > LONGEST:
+            self.rate = max(self.rate * 0.95, FIRST_RATE)  # it may have been a busy moment
             return None
         began = thread_time()
         found = gc.get_objects(generation=2 if gc.isenabled() else None)
