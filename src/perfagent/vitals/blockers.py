@@ -172,10 +172,8 @@ def _read(code: CodeType, offset: int) -> tuple[str, ...]:
         return ()
     begin = _begin(last)
     passed.reverse()
-    if begin is not None:  # the names that stand where the call begins
-        passed = [one for one in passed if _begin(one) == begin]
-    else:  # Python 3.10 does not tell: the last method or function that was loaded
-        passed = list(dropwhile(lambda one: one.opname not in ("LOAD_METHOD", "LOAD_GLOBAL", "LOAD_NAME"), passed))
+    known = begin is not None  # then the names stand where the call begins
+    passed = [one for one in passed if _begin(one) == begin] if known else passed[_arguments(last, passed) :]
     names: list[str] = []
     for one in dropwhile(lambda one: not _is_name(one), passed):
         if not _is_name(one):
@@ -184,6 +182,18 @@ def _read(code: CodeType, offset: int) -> tuple[str, ...]:
         if not one.opname.startswith(("LOAD_ATTR", "LOAD_METHOD")):
             break
     return tuple(reversed(names))
+
+
+def _arguments(call: Any, passed: list[Any]) -> int:
+    """How many instructions before a call have made its arguments; for Python 3.10, which has no columns."""
+    from dis import stack_effect
+
+    left = call.arg + (call.opname == "CALL_FUNCTION_KW") if call.opname != "CALL_FUNCTION_EX" else 1
+    for number, one in enumerate(passed):
+        if left <= 0:
+            return number
+        left -= stack_effect(one.opcode, one.arg, jump=False)
+    return len(passed)
 
 
 def _begin(one: Any) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 never closed, sessions for one call, threads that stay.
 
 Each is told of the program's own line (`runtime.notices`). A healthy call pays for the look at its arguments, at most
-0.3 us beside a call that takes hundreds; only a call that is to be told of is looked for on the stack, and that not
+1.5 us beside a call that takes hundreds; only a call that is to be told of is looked for on the stack, and that not
 each time.
 """
 

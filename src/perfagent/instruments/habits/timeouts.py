@@ -1,6 +1,6 @@
 """Requests without a time-out: who does not answer keeps the caller for ever.
 
-A request with one pays, measured around an empty call: requests 0.3 us, urllib3 0.5, httpx 0.2, aiohttp 0.3, gRPC 0.3.
+A request with one pays, measured around an empty call: requests and urllib3 1.5 us, httpx, aiohttp and gRPC 0.5 us.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def of_urllib3(habit: Instrument, module: ModuleType) -> None:
         def wrapper(pool: Any, *args: Any, **options: Any) -> Any:
             timeout = options.get("timeout")
             if timeout is not None and getattr(timeout, "total", 0) is None:
-                read = timeout.read_timeout
+                read = getattr(timeout, "_read", 0)
                 if read is None or (read is default and _no_default()):
                     frame = _getframe(1)
                     if not called_by(frame, "requests", "botocore"):
