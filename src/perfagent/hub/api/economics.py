@@ -133,7 +133,8 @@ def saved_per_day(found: list[Economy]) -> dict[tuple[str, str, str], float]:
     saved: dict[tuple[str, str, str], float] = {}
     for one in found:
         told = one.per_day(one.saved)
-        if told is not None and (not one.shape or one.system in OWN):
+        is_own = not one.address and one.system in OWN
+        if told is not None and is_own == bool(one.shape):
             key = (one.service, one.system, one.shape or one.name)
             saved[key] = saved.get(key, 0.0) + told
     return saved

@@ -35,7 +35,7 @@ MOST_NAMES = 5000
 FEW, VERY_BUSY = 256, 1500  # keys, and events that as few keys may have
 BUSY, IDLE = 400, 100  # events between two looks, beyond and below which fewer or more keys are watched
 LEAST_THRESHOLD = SPACE >> 12
-SLACK = 0.02  # s by which the server's clock may begin before or after what the program sees of it
+SLACK = 0.05  # s by which the server's clock may begin before or after what the program sees of it
 ABANDONED = 60.0  # s after a miss, when a set is none of its doing any more
 MOST_PENDING = 256  # misses of one key
 WORLDS = len(FACTORS)
@@ -221,7 +221,7 @@ class Model:
 
     def _missed(self, key: Key, tally: Tally, now: float, end: float, distance: int, context: object) -> None:
         weight, until = self.stands_for, key.until
-        cause = self._cause(key, now)
+        cause = self._cause(key, end)
         tally.misses[cause] += weight
         kept = cause is not EVICTED and distance * weight < self.limit  # else it would be gone however long it is good
         until[NOW] = -inf

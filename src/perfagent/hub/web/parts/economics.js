@@ -7,7 +7,7 @@ import { line } from '../core/text.js';
 import { colour, palette } from '../core/theme.js';
 import uPlot from '../vendor/uplot.js';
 import { Figure, Figures, Share } from './figure.js';
-import { Name, Place } from './names.js';
+import { Place, Service } from './names.js';
 import { Table } from './table.js';
 import { Panel } from './view.js';
 
@@ -18,6 +18,8 @@ const CAUSES = [
   ['dropped', 'deleted by the program', '--accent-3'],
 ];
 const HEIGHT = 132;
+const FEW = 8; // entries
+const WIDE = 300; // px that six labels take
 const FONT = '11px Inter, "Segoe UI", Roboto, Arial, sans-serif';
 
 /** One panel for each cache. */
@@ -28,8 +30,8 @@ export function Economics({ items }) {
 function Worth({ of }) {
   const [shape, setShape] = useState('');
   const shown = of.shapes.find((one) => one.shape === shape) ?? of.shapes.find((one) => one.longer.length) ?? of;
-  const title = html`What <${Name} name=${of.name || of.system} service=${of.service} /> is worth`;
-  return html`<${Panel} title=${title} className="worth" note=${line(of.address, 80)}>
+  const name = `${line(of.name || of.system, 60)}: what it saves`;
+  return html`<${Panel} title=${name} className="worth" note=${html`<${Service} name=${of.service} /> ${line(of.address, 80)}`}>
     <${Figures}>
       <${Figure} name="Saves a day" value=${saved(of.saved_seconds_per_day)} tone=${of.saved_seconds_per_day < 0 ? 'bad' : ''}
         note=${of.saved_seconds_per_day < 0 ? 'it costs more than it saves' : ''}
@@ -43,7 +45,8 @@ function Worth({ of }) {
     <div class="what-if">
       <${Curve} title=${`If ${shown.shape || 'values'} lived longer`} unit="s" points=${shown.longer}
           nothing="Nothing in it has a time to live." />
-      <${Curve} title="If it were larger" unit="" points=${of.larger} nothing="Too little was used twice to tell." />
+      <${Curve} title="If it were larger" unit="" points=${of.size >= FEW ? of.larger : []}
+          nothing=${of.size >= FEW ? 'Too little was used twice to tell.' : 'It has too few entries to tell.'} />
     </div>
     <${Shapes} items=${of.shapes} shown=${shown.shape} choose=${setShape} />
     <${Hottest} items=${of.hottest} />
@@ -51,7 +54,9 @@ function Worth({ of }) {
   </${Panel}>`;
 }
 
-const saved = (seconds) => (seconds === null ? duration(null) : duration(seconds * 1000));
+/** Seconds that were saved, or lost. */
+export const saved = (seconds) => (seconds === null ? duration(null)
+  : `${seconds < 0 ? '−' : ''}${duration(Math.abs(seconds) * 1000)}`);
 
 /** Why look-ups found nothing, as parts of a bar. */
 function Why({ misses }) {
@@ -70,7 +75,7 @@ function Why({ misses }) {
 function Curve({ title, unit, points, nothing }) {
   const holder = useRef(null);
   const colours = useCell(palette);
-  const told = points.map((one) => `${quantity(one.value, unit)}: ${percent(one.hit_ratio)}`).join(', ');
+  const told = points.map((one) => `${amount(one, unit)}: ${percent(one.hit_ratio)}`).join(', ');
   useLayoutEffect(() => {
     if (!points.length) return undefined;
     const plot = new uPlot(drawn(points, unit), [points.map((one, index) => index), points.map((one) => one.hit_ratio)],
@@ -86,11 +91,13 @@ function Curve({ title, unit, points, nothing }) {
   return html`<figure class="chart curve"><figcaption>${line(title, 80)}</figcaption>
     ${points.length ? html`<div class="plot" ref=${holder} role="img" style=${{ height: `${HEIGHT}px` }}
           aria-label=${`${title}. Hits at ${told}`}></div>
-        <p class="quiet">${best ? html`<b>${quantity(best.value, unit)}</b> would raise hits to
+        <p class="quiet">${best ? html`<b>${amount(best, unit)}</b> would raise hits to
             <b> ${percent(best.hit_ratio)}</b>${best.seconds_per_day > 0 ? html` and save <b>${duration(best.seconds_per_day
             * 1000)}</b> a day` : ''}.` : 'More would bring little.'}</p>`
       : html`<p class="quiet">${nothing}</p>`}</figure>`;
 }
+
+const amount = (point, unit) => (point ? unit ? quantity(point.value, unit) : count(Math.round(point.value)) : null);
 
 // The least that brings most of what there is to be had, as the finding has it.
 function mostFor(points) {
@@ -113,7 +120,7 @@ function drawn(points, unit) {
     scales: { x: { time: false, range: [-0.15, points.length - 0.85] }, y: { range: [0, 1.04] } },
     axes: [
       { ...axis, size: 24, gap: 4, splits: points.map((one, index) => index), space: 40,
-        values: (plot, splits) => splits.map((index) => quantity(points[index]?.value, unit)) },
+        values: (plot, splits) => splits.map((index) => (plot.width < WIDE && index % 2 ? null : amount(points[index], unit))) },
       { ...axis, size: 44, gap: 6, splits: [0, 0.5, 1], values: (plot, splits) => splits.map((one) => percent(one)) },
     ],
     series: [{}, { stroke, width: 1.5, points: { show: true, size: 5, fill: stroke } }],

@@ -3,12 +3,12 @@
 import { send } from '../core/api.js';
 import { useCell } from '../core/cell.js';
 import { useData, useFilters } from '../core/data.js';
-import { count, duration, percent, rate } from '../core/format.js';
+import { count, percent, rate } from '../core/format.js';
 import { html, useState } from '../core/html.js';
 import { may, role } from '../core/role.js';
 import { line } from '../core/text.js';
 import { Confirm } from '../parts/dialog.js';
-import { Economics } from '../parts/economics.js';
+import { Economics, saved } from '../parts/economics.js';
 import { Share } from '../parts/figure.js';
 import { Name } from '../parts/names.js';
 import { Spark } from '../parts/spark.js';
@@ -40,8 +40,8 @@ export default function CachesView() {
     { key: 'spark', label: 'Over time', wide: true,
       cell: (one) => html`<${Spark} values=${one.spark_hit_ratio} top=${1} />` },
     { key: 'saved', label: 'Saves a day', right: true, value: (one) => one.saved_seconds_per_day,
-      cell: (one) => html`<span class=${one.saved_seconds_per_day < 0 ? 'bad' : ''}>${duration(
-          one.saved_seconds_per_day === null ? null : one.saved_seconds_per_day * 1000)}</span>` },
+      cell: (one) => html`<span class=${one.saved_seconds_per_day < 0 ? 'bad' : ''}>
+          ${saved(one.saved_seconds_per_day)}</span>` },
     { key: 'lookups', label: 'Lookups', right: true, value: (one) => one.lookups_per_second,
       cell: (one) => rate(one.lookups_per_second) },
     { key: 'hits', label: 'Hit', right: true, wide: true, value: (one) => one.hits, cell: (one) => count(one.hits) },
