@@ -36,9 +36,9 @@ def _repeated(facts: Facts) -> Iterator[Finding]:
         if how == "low" and one.mean >= MANY:
             how = "medium"  # it grows with the data, however quick each is today
         where = f", from {words.place(one.caller)}" if one.caller else ""
+        first = ""
         if one.loop:
-            where = f"; the loop at {words.place(one.loop)} runs it"
-            where += f", from {words.place(one.caller)}" if one.caller else ""
+            first, where = f"the loop at {words.place(one.loop)} runs it{where}: ", ""
         part = one.requests / one.seen if one.seen else 0.0
         what = {"db": "the same query", "cache": "the same look-up"}.get(one.inner.category, "the same call")
         advice = {
@@ -56,8 +56,8 @@ def _repeated(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "n_plus_one", "bottleneck", how,
             f"{one.endpoint.name} runs {what} {words.times(round(one.mean))} a request (N+1)",
-            f"{words.shorten(one.inner.text or one.inner.name)}: {words.times(round(one.mean, 1))} a request, at most "
-            f"{one.most}, in {one.requests} of {one.seen} sampled requests{where}",
+            f"{first}{words.shorten(one.inner.text or one.inner.name)}: {words.times(round(one.mean, 1))} a request, "
+            f"at most {one.most}, in {one.requests} of {one.seen} sampled requests{where}",
             f"{words.percent(min(one.share, 1))} of the time of {words.percent(part)} of its requests",
             advice, sure(one.requests), one.endpoint.service, one.endpoint.link,
             {"mean_calls": one.mean, "most_calls": one.most, "share": one.share, "requests": one.requests},

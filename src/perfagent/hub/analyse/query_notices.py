@@ -25,8 +25,8 @@ def duplicates(one: Notice, facts: Facts) -> Finding:
     return Finding(
         "duplicate_queries", "bottleneck", severity(lost * 1000, LOST) or "low",
         f"{endpoint} runs a query {words.times(again)} more than it needs to, with the same parameters",
-        f"{text}: {words.count(again)} of {words.times(runs)} with parameters that it had run with before in the same "
-        f"request{where}, from {words.place(one.place)}",
+        f"{words.place(one.place)}: {words.count(again)} of {words.count(runs)} runs have parameters that it had run "
+        f"with before in the same request{where}: {text}",
         f"{words.milliseconds(lost * 1000)} of such a request, and as much of the database's time",
         "ask once and hand the result on, or keep it for the request", sure(one.times + 10), one.service,
         f"#/traces/{one.trace_id.hex()}" if one.trace_id else "#/queries",
