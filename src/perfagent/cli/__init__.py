@@ -10,6 +10,7 @@ GROUPS = {
         "doctor": "check that a program would be measured and stored, and tell what is not",
         "config": "show every setting, its value and where it came from",
         "profile": "CPU and memory of a process or a command over time, as JSON and a picture",
+        "flame": "which functions and lines take the time: of a service, a request, a command, a process",
         "memory": "where a script's memory comes from: the lines that hold most of it",
         "load": "put load on a Kafka topic or a URL at a steady rate, and judge what comes of it",
     },

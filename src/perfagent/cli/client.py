@@ -163,6 +163,10 @@ class Client:
         """An answer that is no JSON, such as CSV; raises HubError."""
         return self._ask(_address(f"{PREFIX}/{path}", parameters))[1].decode("utf-8", "replace")
 
+    def content(self, path: str, **parameters: object) -> bytes:
+        """An answer that is a file; raises HubError."""
+        return self._ask(_address(f"{PREFIX}/{path}", parameters))[1]
+
     def health(self) -> dict[str, Any]:
         """The hub's own health, which it tells without a token, the bad one too; raises HubError."""
         answer = self._json("/health", accepted=(200, 503))

@@ -30,7 +30,9 @@ def install(settings: Settings) -> None:
         if getattr(settings, option):
             _start(module, settings)
     for option, module in LATER:
-        if getattr(settings, option):
+        if option == "profiler" and settings.profiler and settings.profiler_at_once:
+            _start(module, settings)
+        elif getattr(settings, option):
             outbox.deferred.append(_starting(module, settings))
 
 

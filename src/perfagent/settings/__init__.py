@@ -236,6 +236,14 @@ class Settings(Table):
         "in 32 of the others and every slow one; `off`, none.",
         ("auto", "off"),
     )
+    sqlcommenter = Choice(
+        "PERFAGENT_SQLCOMMENTER",
+        "off",
+        "Whether statements get a comment that tells the database who asks: `route`, driver, framework and route; "
+        "`traceparent`, the trace too, but with psycopg and asyncpg, whose prepared statements would be useless; "
+        "`everywhere`, with these too.",
+        ("off", "route", "traceparent", "everywhere"),
+    )
     profiling = Flag(
         "ENABLE_PROFILING", False, "Measures CPU time and memory of each request; a hub can turn it on and off, too."
     )
@@ -256,6 +264,7 @@ class Settings(Table):
     profiler = Flag(
         "PERFAGENT_PROFILER", True, "Looks all the time at which lines run, for how long, and for which requests."
     )
+    profiler_at_once = Flag("PERFAGENT_PROFILER_AT_ONCE", False, "Looks from the first line on, not only after 1.5 s.")
     log_level = Choice(
         "PERFAGENT_LOGS_LEVEL",
         "warning",

@@ -134,6 +134,7 @@ class Choices(Model):
     services: list[Label]
     processes: list[Label]
     versions: list[Label]
+    latest: float | None = Field(description="Begin of the last window that has come.", examples=[1789000000.0])
 
 
 class Moment(Model):
@@ -283,12 +284,13 @@ def profiles(
     hub: TheHub,
     within: Within,
     service: OfService = None,
+    instance: OfProcess = None,
     type: Annotated[str, Query(pattern=KIND, description="Whose labels are told.", examples=["wall"])] = "wall",  # noqa: A002
 ) -> Answer:
     """What there are profiles of in the range: types, and the labels to filter them by."""
     _own(hub)
     known = {
-        row["id"]: row for row in hub.store.rows("profiles/resources", service=service, instance=None, version=None)
+        row["id"]: row for row in hub.store.rows("profiles/resources", service=service, instance=instance, version=None)
     }
     raw = within.seconds <= profiled.RAW_SECONDS
     rows = hub.store.rows(
@@ -318,7 +320,8 @@ def profiles(
     }
     order = ("wall", "cpu", "lock", "gil", "alloc")
     types = sorted(kinds.values(), key=lambda one: order.index(one["type"]) if one["type"] in order else 9)
-    return success({"types": types, **{name: _labels(shown, of) for name, of in labels.items()}})
+    latest = max((row["latest"] / 1e9 for row in rows), default=None)
+    return success({"types": types, **{name: _labels(shown, of) for name, of in labels.items()}, "latest": latest})
 
 
 def _labels(rows: Sequence[Row], of: Callable[[Row], str]) -> list[Answer]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from perfagent.hub.flame.stacks import Call, Profile
+from perfagent.hub.flame.stacks import Call, Profile, Sample
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
@@ -40,4 +39,15 @@ def _frame(call: Call) -> dict[str, Any]:
         found["file"] = call.file
     if line := call.line or call.first:
         found["line"] = line
+    return found
+
+
+def read(told: dict[str, Any], kind: str) -> Profile:
+    """The profile of a document that was made here; KeyError, TypeError, IndexError where it is another one."""
+    calls = [Call(one["name"], one.get("file", ""), 0, one.get("line", 0)) for one in told["shared"]["frames"]]
+    shown = told["profiles"][0]
+    unit = shown["unit"] if shown["unit"] != "none" else "count"
+    found = Profile(kind, unit, name=told.get("name", ""))
+    for stack, weight in zip(shown["samples"], shown["weights"], strict=True):
+        found.samples.append(Sample(tuple(calls[at] for at in stack), weight))
     return found
