@@ -27,6 +27,7 @@ def sending_to(hub: ServedHub, **more: str) -> dict[str, str]:
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "PERFAGENT_STRICT": "true",
         "PERFAGENT_MAX_OVERHEAD": "0",
+        "PERFAGENT_EXIT_TIMEOUT": "20000",  # a busy machine may take long to store the last of it
         **more,
     }
 

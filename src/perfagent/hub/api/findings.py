@@ -27,7 +27,8 @@ class Finding(Model):
     kind: str = Field(
         description="n_plus_one, slow_endpoint, errors, slow_query, heavy_query, missing_index, slow_call, retries, "
         "serial_calls, cache, pool, blocked_loop, cpu, gc, memory_growth, slower, release, lock, long_transaction, "
-        "unused_index, dead_tuples, connections, deprecation, dropped, internal_errors, or a kind of likely causes.",
+        "unused_index, dead_tuples, connections, deprecation, dropped, internal_errors, missing_timeout, "
+        "endless_retries, unclosed, session_per_call, leaked_threads, lost_task, or a kind of likely causes.",
         examples=["n_plus_one"],
     )
     type: Literal["bottleneck", "anomaly", "optimisation"] = Field(examples=["bottleneck"])

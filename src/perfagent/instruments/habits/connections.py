@@ -7,7 +7,6 @@ from sys import _getframe
 
 from perfagent.instruments.habits.telling import called_by
 from perfagent.instruments.habits.timeouts import _no_default, missing
-from perfagent.runtime import callers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ def of_socket(habit: Instrument, module: ModuleType) -> None:
             timeout = args[0] if args else options.get("timeout", default)
             if timeout is None or (timeout is default and _no_default()):
                 frame = _getframe(1)
-                if callers.whose(frame.f_code.co_filename) == callers.OWN:
+                from perfagent.runtime import callers
+
+                if callers.whose(frame.f_code.co_filename) != callers.NOT_OWN:
                     missing("socket", frame, CONNECTS)
             return create(address, *args, **options)
 

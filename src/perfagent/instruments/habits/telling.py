@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from perfagent.runtime import callers, guard
+from perfagent.runtime import guard
 from perfagent.runtime.context import current
-from perfagent.runtime.notices import notice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ def tell(
         times = _calls[kind, what] = _calls.get((kind, what), 0) + 1
         if times > ALWAYS and times % SELDOM:
             return
+        from perfagent.runtime import callers  # here, as below, for most programs need it late or never
+
         caller = callers.nearest(frame)
         if caller is not None:
             tell_of(kind, what, caller, text, attributes)
@@ -43,6 +44,9 @@ def tell(
 
 def tell_of(kind: str, what: str, caller: Caller, text: str, attributes: Mapping[str, object] | None = None) -> None:
     """As `tell`, where the line is known."""
+    from perfagent.runtime import callers
+    from perfagent.runtime.notices import notice
+
     place = callers.attributes(caller)
     subject = f"{place['code.file.path']}:{place['code.line.number']}"
     told = {f"perfagent.{kind}.{name}": value for name, value in (attributes or {}).items()}

@@ -6,9 +6,7 @@ import sys
 from itertools import pairwise
 from sys import _getframe
 
-from perfagent.instruments.habits.telling import tell_of
-from perfagent.runtime import callers, guard, outbox
-from perfagent.runtime.watch import Look, watch
+from perfagent.runtime import guard, outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +31,9 @@ def of_threading(habit: Instrument, module: ModuleType) -> None:
     def marking(start: Callable[[Any], None]) -> Callable[[Any], None]:
         def wrapper(thread: Any) -> None:
             try:
-                caller = callers.nearest(_getframe(1))
+                from perfagent.runtime.callers import nearest
+
+                caller = nearest(_getframe(1))
                 if caller is not None:
                     vars(thread)[MARK] = caller
             except Exception:
@@ -61,11 +61,15 @@ class Growth:
     """
 
     def __init__(self, interval: float) -> None:
+        from perfagent.runtime.watch import Look
+
         self._look = Look("leaked threads", interval, self.look)
         self._alive: dict[Caller, list[int]] = {}
 
     def begin(self) -> None:
         """Looks from now on."""
+        from perfagent.runtime.watch import watch
+
         watch.add(self._look)
 
     def look(self) -> None:
@@ -98,6 +102,8 @@ class Growth:
         growth = (numbers[-1] - numbers[0]) / (self._look.interval * LOOKS) * 60
         text = f"{numbers[-1]} threads of {module}.{name} are alive, {growth:.0f} more a minute"
         more = {"alive": numbers[-1], "per_minute": round(growth, 1), "target": f"{module}.{name}"}
+        from perfagent.instruments.habits.telling import tell_of
+
         tell_of(KIND, name, caller, text, more)
 
 
