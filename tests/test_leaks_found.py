@@ -171,6 +171,50 @@ def test_a_million_objects_are_not_asked_for_at_once_and_a_slice_is_short(run_te
 
 
 @pytest.mark.slow
+def test_a_chain_that_no_container_holds_is_named_by_its_class(
+    run_program: RunProgram, receiver: Receiver, tmp_path: Path
+) -> None:
+    run(
+        run_program,
+        receiver,
+        tmp_path,
+        """
+        import sys, time
+
+        class Link:
+            def __init__(self, below, text):
+                self.below = below
+                self.text = text
+
+        last = None
+
+        def work(seconds):
+            global last
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for number in range(10):
+                    last = Link(last, f"{number} " * 50)
+                time.sleep(0.002)
+                from perfagent.runtime import outbox
+                report = outbox.reports.get("leaks")
+                if report and "__main__.Link" in report()["explained"]:
+                    return
+            sys.exit("not within the time")
+
+        work(80)
+        while last is not None:
+            last = last.below
+        """,
+    )
+    told = [one for one in receiver.logs if one.event_name == "perfagent.memory_leak"]
+    (one,) = {one.attributes["perfagent.notice.subject"]: one for one in told}.values()
+    assert one.attributes["perfagent.memory_leak.holder"] == "__main__.Link"
+    assert one.attributes["perfagent.memory_leak.kind"] == "type"
+    assert one.attributes["code.line.number"] == 16
+    assert one.attributes["code.function.name"] == "work"
+
+
+@pytest.mark.slow
 def test_a_program_that_traces_by_itself_or_has_no_collector_is_not_disturbed(
     run_program: RunProgram, receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -240,28 +240,25 @@ class Leaks:
             if suspect.explained or suspect.tries >= TRIES or (suspect.tries and self.looks % AGAIN):
                 continue
             suspect.tries += 1
+            from perfagent.profiler.leaks import window
+
+            pace, opened = suspect.pace or 0.0, None
             found = self._find(suspect) if self.factor == 1 else None
             container = objects.container_kind(type(found))
-            if found is None or container is None:
-                suspect.explained = suspect.tries >= TRIES or self.factor > 1 or not suspect.kind
-                self._explain_type(suspect)
-                if suspect.explained:
-                    suspect.tell(self.instance)
-                continue
-            from perfagent.profiler.leaks.window import Window
-
-            self._after = self.look.interval
-            self._explained = suspect
-            self._window = Window(found, container[0], container[1], self.sites, suspect.pace or 0.0)
-            self.look.interval = 0.0
-            return
-
-    def _explain_type(self, suspect: Suspect) -> None:
-        """What can be told of a type that no known container holds: the size of its objects."""
-        if not suspect.kind:
-            made = instances(suspect.name, 16)
-            if made:
-                suspect.bytes_each = sum(map(objects.sizes, made)) / len(made)
+            if container is not None:
+                opened = window.of_container(found, *container, self.sites, pace)
+            elif not suspect.kind and self.factor == 1:
+                made = instances(suspect.name, 16)
+                suspect.bytes_each = sum(map(objects.sizes, made)) / len(made) if made else suspect.bytes_each
+                opened = window.of_type(suspect.name, self.sites, pace)
+            if opened is not None:
+                self._after = self.look.interval
+                self._explained, self._window = suspect, opened
+                self.look.interval = 0.0
+                return
+            if suspect.tries >= TRIES or self.factor > 1:
+                suspect.explained = True
+                suspect.tell(self.instance)
 
     def _find(self, suspect: Suspect) -> object:
         """The largest container of a suspect's name."""
@@ -294,7 +291,8 @@ class Leaks:
         site, stack = window.site()
         if site is not None:
             suspect.site, suspect.stack = site, stack
-        suspect.endpoints = window.requests.shares() or suspect.endpoints
+        if window.requests is not None:
+            suspect.endpoints = window.requests.shares() or suspect.endpoints
         suspect.explained = suspect.site is not None or suspect.tries >= TRIES
         suspect.tell(self.instance)
 

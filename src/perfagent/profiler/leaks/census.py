@@ -41,7 +41,11 @@ class Census:
             self.rate = max(self.rate * 0.95, FIRST_RATE)  # it may have been a busy moment
             return None
         began = thread_time()
-        found = gc.get_objects(generation=2 if gc.isenabled() else None)
+        # The youngest are left out: they may end any time, and must do so in their own thread.
+        generations: tuple[int | None, ...] = (1, 2) if gc.isenabled() else (None,)
+        found = gc.get_objects(generation=generations[-1])
+        for generation in generations[:-1]:
+            found += gc.get_objects(generation=generation)
         took = thread_time() - began
         self.pause = max(self.pause, took)
         if len(found) > 50_000:

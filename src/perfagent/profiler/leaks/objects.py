@@ -177,6 +177,7 @@ def contents(kind: type) -> dict[str, Any]:
 def sizes(found: object) -> int:
     """Bytes of an object with what it holds, about: a few steps deep, and 200 objects at most."""
     whole, known = 0, {id(found)}
+    shared = _SHARED | {type(found)} if is_made(type(found)) else _SHARED  # the next one of a chain is no part of it
     level: list[Any] = [found]
     for _ in range(DEEP):
         below: list[Any] = []
@@ -190,7 +191,7 @@ def sizes(found: object) -> int:
             else:
                 inner = gc.get_referents(one) if kind not in PLAIN or len(one) <= CHILDREN else ()
             for each in inner:
-                if id(each) not in known and type(each) not in _SHARED and not issubclass(type(each), type):
+                if id(each) not in known and type(each) not in shared and not issubclass(type(each), type):
                     known.add(id(each))
                     below.append(each)
         level = below[: MOST_SIZED - len(known)] if len(known) > MOST_SIZED / 2 else below

@@ -58,6 +58,9 @@ def function_at(path: str, line: int) -> str:
     lines = source(path)
     if lines is None or not 0 < line <= len(lines):
         return ""
+    whole = re.match(r"\s*(?:async\s+)?def\s+(\w+)\(.*:\s*\S", lines[line - 1])
+    if whole:
+        return whole[1]
     indent = _indent(lines[line - 1])
     for number in range(line - 1, 0, -1):
         above = lines[number - 1]

@@ -14,6 +14,7 @@ from collections import Counter
 from time import monotonic
 
 from perfagent.profiler.leaks import objects, places
+from perfagent.profiler.leaks.census import instances
 from perfagent.profiler.leaks.requests import Requests
 from perfagent.runtime import callers
 
@@ -35,26 +36,26 @@ MOST_TRACED = 64_000_000  # bytes that were allocated meanwhile and are held: th
 
 
 class Window:
-    """The look at one container. It is held meanwhile, which is no longer than LONGEST.
+    """The look at one container, or at the objects of one type. A container is held meanwhile, LONGEST at most.
 
     Args:
-        container: that grows.
-        kind: of it, as `objects.container_kind` has it.
-        length: tells how long it is.
+        newest: gives objects that were made, or put in, last.
+        requests: the look at requests, where there is a container that they may fill.
         trace: whether allocations may be traced.
         pace: entries a second that it grows by.
     """
 
-    def __init__(self, container: object, kind: str, length: Callable[[Any], int], trace: bool, pace: float) -> None:
-        self.container, self.kind = container, kind
+    def __init__(self, newest: Callable[[], list[Any]], requests: Requests | None, trace: bool, pace: float) -> None:
+        self.newest = newest
         self.began = monotonic()
         self.trace, self.tracing = trace, False
         wanted = ENOUGH / max(pace, 0.001) / (LONGEST / POLL)
         self.burst = min(max(wanted, BURSTS[0]), BURSTS[1])
         self.sites: Counter[tuple[tuple[str, int], ...]] = Counter()
         self.seen: set[int] = set()
-        self.requests = Requests(container, length)
-        self.requests.begin()
+        self.requests = requests
+        if requests is not None:
+            requests.begin()
 
     def step(self) -> float | None:
         """Begins or ends a burst; returns the seconds until the next step, None where there is nothing more to learn.
@@ -67,7 +68,8 @@ class Window:
             self._stop_tracing()
             return POLL - self.burst
         late = monotonic() - self.began > LONGEST
-        answered = self.requests.knows() or (not self.requests.seen and monotonic() - self.began > QUIET)
+        asked = self.requests
+        answered = asked is None or asked.knows() or (not asked.seen and monotonic() - self.began > QUIET)
         traces = self.trace and len(self.seen) < ENOUGH and not _tracemalloc.is_tracing()
         if late or (answered and not traces):
             self.close()
@@ -81,8 +83,9 @@ class Window:
     def close(self) -> None:
         """Ends it: everything is as before."""
         self._stop_tracing()
-        self.requests.end()
-        self.container = None
+        if self.requests is not None:
+            self.requests.end()
+        self.newest = list
 
     def _stop_tracing(self) -> None:
         if self.tracing:
@@ -90,10 +93,7 @@ class Window:
             _tracemalloc.stop()
 
     def _look(self) -> None:
-        entries = objects.newest(self.container, self.kind, SAMPLE)
-        if self.kind == "dict":
-            entries += objects.newest_keys(self.container, SAMPLE)
-        for one in entries:
+        for one in self.newest():
             if id(one) not in self.seen:
                 stacks = [_frames(frames) for frames in _traces(one, DEEP)]
                 if stacks:
@@ -115,6 +115,21 @@ class Window:
             return None, []
         line = own.most_common(1)[0][0]
         return line, [one for one in stacks[line] if "perfagent" not in one[0]]
+
+
+def of_container(container: Any, kind: str, length: Callable[[Any], int], trace: bool, pace: float) -> Window:
+    """The look at a container; its kind and what tells its length as `objects.container_kind` has them."""
+
+    def newest() -> list[Any]:
+        keys = objects.newest_keys(container, SAMPLE) if kind == "dict" else []
+        return objects.newest(container, kind, SAMPLE) + keys
+
+    return Window(newest, Requests(container, length), trace, pace)
+
+
+def of_type(name: str, trace: bool, pace: float) -> Window:
+    """The look at the objects of a type."""
+    return Window(lambda: instances(name, SAMPLE), None, trace, pace)
 
 
 def _traces(found: object, deep: int) -> Iterator[Any]:
