@@ -83,6 +83,9 @@ def _executed(connection: Any, args: tuple[Any, ...], options: dict[str, Any]) -
     return query
 
 
+_executed.keyword = "query"  # type: ignore[attr-defined] # where a comment may go
+
+
 def _prepared(resource: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     return resource._query
 

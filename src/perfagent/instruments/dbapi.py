@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfagent import settings
 from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard
 from perfagent.runtime.carriers import carries
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from perfagent.instruments.base import Instrument
+    from perfagent.instruments.sqlcommenter import Commenter
     from perfagent.runtime.db import Database
 
     Call = Callable[..., Any]
@@ -50,12 +52,17 @@ class Driver:
         link: str = "",
         is_open: Callable[[Any], bool] | None = None,
     ) -> None:
-        self.link = link
-        self.is_open = is_open
         self.name = instrument.name
         self.scope = instrument.scope
         self.target = target
         self.code = code
+        self.commenter: Commenter | None = None
+        if settings.current().sqlcommenter != "off":
+            from perfagent.instruments import sqlcommenter
+
+            self.commenter = sqlcommenter.of(self.name)
+        self.link = link
+        self.is_open = is_open
 
     def open(self, owner: Any, query: Any, batch: int = 0) -> QuerySpan | None:
         """The span of a call that is about to be made; None where somebody above speaks for the database."""
@@ -95,6 +102,11 @@ class Driver:
         """
 
         def make(original: Call) -> Call:
+            nonlocal inner
+            commenter, keyword = self.commenter, getattr(statement, "keyword", "")
+            if commenter is not None and keyword and many < 0:
+                original, inner = commenter.sync(original, keyword), True  # the span is what the comment tells
+
             @carries
             def wrapper(owner: Any, *args: Any, **options: Any) -> Any:
                 try:
@@ -127,6 +139,11 @@ class Driver:
         """Makes the wrapper of a coroutine function, or of a function that returns a coroutine; arguments as above."""
 
         def make(original: AsyncCall) -> AsyncCall:
+            nonlocal inner
+            commenter, keyword = self.commenter, getattr(statement, "keyword", "")
+            if commenter is not None and keyword and many < 0 and original.__code__.co_flags & COROUTINE:
+                original, inner = commenter.awaited(original, keyword), True
+
             def checked(owner: Any, *args: Any, **options: Any) -> Awaitable[Any]:
                 # What it raises before there is a coroutine, it raises before anybody awaits one.
                 awaitable = original(owner, *args, **options)
@@ -184,7 +201,13 @@ class Driver:
 
 def argument(keyword: str) -> Statement:
     """Tells the statement where it is the first argument, by place or by name. Without one the call will raise."""
-    return lambda owner, args, options: args[0] if args else options.get(keyword)
+
+    def statement(owner: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        return args[0] if args else options.get(keyword)
+
+    told: Any = statement
+    told.keyword = keyword
+    return statement
 
 
 def size(args: tuple[Any, ...], place: int) -> int:
