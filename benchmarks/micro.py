@@ -32,6 +32,7 @@ def main() -> int:
         **monitor(),
         **queries(),
         **caches(),
+        **economics(),
         **deprecations(),
         **limits(),
         **imports(),
@@ -366,6 +367,40 @@ def resilience() -> dict[str, float]:
         lambda: seen(retrying, state), retrying.iter_state.reset
     ) - fastest(lambda: check(retrying, state), retrying.iter_state.reset)
     return figures
+
+
+def economics() -> dict[str, float]:
+    """What a look-up in a cache pays for being told, by how it is sampled; what an event costs in the background."""
+    from perfagent.runtime import economics as watching
+    from perfagent.runtime.economics.model import Model
+
+    watched = watching.Watched("redis", "", "benchmark")
+    watched.callers = 0
+    model = Model(watched)
+    keys = [f"user:{number}:profile" for number in range(1000)]
+    turns = iter(range(1 << 60))
+
+    def lookup() -> None:
+        number = next(turns)
+        watched.lookup(keys[number % 1000], True, number * 1_000_000, number * 1_000_000 + 1000)
+
+    every = fastest(lookup, watched.events.clear)
+    for key in keys:
+        watched.store(key, 0, 0, 100, 60.0)
+    best = float("inf")
+    for _ in range(ROUNDS):
+        for _ in range(TIMES):
+            lookup()
+        begin, events = time.perf_counter(), len(watched.events)
+        model.take()
+        best = min(best, (time.perf_counter() - begin) / events * 1e6)
+        watched.threshold = watching.SPACE
+    watched.threshold = 0
+    return {
+        "cache look-up of a watched key, told": every,
+        "cache look-up of another key, told": fastest(lookup, watched.events.clear),
+        "cache look-up, judged (background)": best,
+    }
 
 
 def deprecations() -> dict[str, float]:

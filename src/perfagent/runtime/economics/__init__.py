@@ -3,7 +3,7 @@
 A key is watched where its hash is below a threshold, so that all that happens to a watched key is seen (spatially
 hashed sampling: Waldspurger, Park, Garthwaite and Ahmad, "Efficient MRC Construction with SHARDS", FAST 2015). Of the
 other keys' look-ups one in 31 is seen, which tells what is asked for most. The threshold is lowered until the watched
-keys of a cache are few enough. A look-up of a key that is not watched costs 0.25 us, one of a watched key 0.9 us.
+keys of a cache are few enough. A look-up of a key that is not watched costs 0.3 us, one of a watched key 0.5 us.
 A key itself is kept for a second at most, until the background has read it.
 """
 
@@ -21,6 +21,8 @@ from perfagent.runtime.context import current
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from perfagent.runtime.callers import Caller
 
 SPACE = 1 << 24
 MASK = SPACE - 1
@@ -83,7 +85,14 @@ class Watched:
             return
         else:
             weight = ONE_IN
-        self._add(LOOKUP, weight, key, hit, started, ended, size, None, within)
+        events = self.events
+        if len(events) >= MOST_WAITING:
+            self.lost += 1
+            return
+        span = current.get()
+        context = get_ident() if span is None else span.trace_id
+        caller = self._caller() if self.callers else None
+        events.append((LOOKUP, weight, key, hit, started, ended, size, None, within, context, caller))
 
     def store(
         self, key: Any, started: int, ended: int, size: int = 0, ttl: float | None = None, within: str = ""
@@ -125,11 +134,12 @@ class Watched:
             self.lost += 1
             return
         span = current.get()
-        caller = None
-        if self.callers:
-            self.callers -= 1
-            caller = nearest(_getframe(2))
-        self.events.append((*event, get_ident() if span is None else span.trace_id, caller))
+        context = get_ident() if span is None else span.trace_id
+        self.events.append((*event, context, self._caller() if self.callers else None))
+
+    def _caller(self) -> Caller | None:
+        self.callers -= 1
+        return nearest(_getframe(2))
 
 
 def watched(system: str, name: str, address: str = "", most: int = 0) -> Watched | None:
