@@ -112,3 +112,50 @@ def test_a_healthy_shop_under_traffic_has_no_bad_habit(
     seen = hub.get("services")["items"]
     assert seen
     assert [(one["kind"], one["place"], one["evidence"]) for one in insights(hub, *KINDS)] == []
+
+
+RETRYING = """
+import threading, time, urllib.request
+
+import requests, uvicorn
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/stock")
+def stock():
+    for _ in range(7):
+        try:
+            return requests.get("http://127.0.0.1:9/stock", timeout=1).text  # tries
+        except requests.ConnectionError:
+            time.sleep(0.01)
+    return "unknown"
+
+
+server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+serving = threading.Thread(target=server.run)
+serving.start()
+while not server.started:
+    time.sleep(0.01)
+base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+for _ in range(15):
+    urllib.request.urlopen(base + "/stock", timeout=30).read()
+server.should_exit = True
+serving.join()
+"""
+
+
+@pytest.mark.slow
+def test_what_the_traces_and_the_agent_tell_of_retries_are_joined_with_its_line(
+    hub: ServedHub, run_program: RunProgram, tmp_path: Path
+) -> None:
+    path = tmp_path / "retrying.py"
+    path.write_text(RETRYING)
+    program = run_program("perfagent", "run", sys.executable, str(path), env=sending_to(hub))
+    program.check(60)
+    found = wait_for(lambda: insights(hub, "retries"), program)
+    line = next(number for number, line in enumerate(RETRYING.splitlines(), 1) if "# tries" in line)
+    assert {one["place"].split(" ")[0] for one in found} == {f"{path}:{line}"}
+    assert all("within one request" in one["evidence"] for one in found)
+    assert insights(hub, "endless_retries") == []

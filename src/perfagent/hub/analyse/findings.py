@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import cache_findings, leak_notices, loop_notices, words
+from perfagent.hub.analyse import cache_findings, habit_notices, leak_notices, loop_notices, words
 from perfagent.hub.analyse.call_findings import of_calls
 from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.cause_findings import of_causes
@@ -44,6 +44,7 @@ def find(facts: Facts) -> list[Finding]:
         *of_sources(facts),
         *_deprecated(facts),
     ]
+    found = habit_notices.joined(found)
     found += of_causes(facts, found)
     for one in found:
         one.steps = one.steps or STEPS.get(one.kind, (one.recommendation,))

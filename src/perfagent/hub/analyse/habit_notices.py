@@ -114,6 +114,24 @@ def lost_task(one: Notice, facts: Facts) -> Finding:
     )  # fmt: skip
 
 
+def joined(found: list[Finding]) -> list[Finding]:
+    """The findings, with what an agent saw of a loop that tries again joined to what the traces tell of it.
+
+    Only where a service has one such loop: else nobody knows which belongs to which.
+    """
+    for service in {one.service for one in found if one.kind == "retries"}:
+        loops = [
+            one for one in found
+            if one.service == service and one.kind == "endless_retries" and one.subject.endswith(" loop")
+        ]  # fmt: skip
+        if len(loops) == 1:
+            found = [one for one in found if one is not loops[0]]
+            for one in found:
+                if one.service == service and one.kind == "retries":
+                    one.place, one.evidence = loops[0].place, f"{one.evidence}; {loops[0].evidence}"
+    return found
+
+
 WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {
     "missing_timeout": missing_timeout, "endless_retries": endless_retries, "unclosed": unclosed,
     "session_per_call": session_per_call, "leaked_threads": leaked_threads, "lost_task": lost_task,
