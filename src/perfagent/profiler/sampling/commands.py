@@ -27,7 +27,7 @@ def profiler(value: object) -> object:
     elif value is False:
         sampling.stop()
     elif isinstance(value, dict) and value.get("allocations") is True:
-        return {"allocations": allocations.begin(_number(value, "seconds", 10.0, 1.0, 60.0))}
+        return {"allocations": allocations.begin(_number(value, "seconds", 5.0, 1.0, 60.0))}
     elif isinstance(value, dict) and "rate" in value:
         hurry(_number(value, "rate", 0.0, 1.0, HIGHEST), _number(value, "seconds", 60.0, 1.0, LONGEST))
     else:
