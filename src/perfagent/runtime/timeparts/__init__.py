@@ -17,6 +17,7 @@ from perfagent.runtime import guard, http
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
 from perfagent.runtime.http import ServerSpan
+from perfagent.runtime.timeparts.loops import active
 from perfagent.runtime.timeparts.parts import SHORT, Parts, encoded, get_ident, in_threads, is_threaded
 
 TYPE_CHECKING = False
@@ -48,9 +49,15 @@ def install(settings: Settings) -> None:
     if profiled:
         profile.switch(True, settings.namespace)
     gc.callbacks.append(_pauses())
-    os.register_at_fork(after_in_child=in_threads.clear)
+    os.register_at_fork(after_in_child=_forget)
     looks.start()
     http.time(True)
+
+
+def _forget() -> None:
+    """In a forked child: what is under way is its parent's."""
+    in_threads.clear()
+    active.clear()
 
 
 def _replace(kind: Any) -> None:

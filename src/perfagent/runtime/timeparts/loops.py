@@ -14,6 +14,7 @@ import sys
 from time import thread_time_ns
 from types import CoroutineType, coroutine
 
+from perfagent.runtime import guard
 from perfagent.runtime.clock import now
 from perfagent.runtime.timeparts.parts import Parts, get_ident, in_threads
 
@@ -97,7 +98,15 @@ class LoopTime:
 
 
 def _begin(parts: Parts) -> LoopTime | None:
-    """Finds the loop of a request that begins its first step."""
+    """Finds the loop of a request that begins its first step; None where it cannot be timed."""
+    try:
+        return _found(parts)
+    except Exception:
+        guard.failed("time parts")
+        return None
+
+
+def _found(parts: Parts) -> LoopTime | None:
     events = sys.modules.get("asyncio.events")
     running = None if events is None else events._get_running_loop()
     if running is None:
@@ -105,11 +114,11 @@ def _begin(parts: Parts) -> LoopTime | None:
     loop: LoopTime | None = running.__dict__.get(ATTRIBUTE)
     if loop is None:
         loop = running.__dict__[ATTRIBUTE] = _watched(running)
-    parts.loop = loop
     parts.last = now()
     if not loop.open:
         active[id(loop)] = loop
     loop.open[id(parts)] = parts
+    parts.loop = loop
     return loop
 
 
