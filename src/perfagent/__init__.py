@@ -1,6 +1,6 @@
 """perfagent: a performance agent for Python that the program cannot feel.
 
-PYTEST_DONT_REWRITE: under `perfagent run pytest` it is there before pytest is, which warns of plugins' packages that are.
+PYTEST_DONT_REWRITE: under `perfagent run pytest` it is there before pytest is, which warns of such plugins' packages.
 """
 
 __version__ = "0.1.0"
