@@ -383,3 +383,21 @@ def test_beyond_the_limit_stacks_share_one(hub: ServedHub, monkeypatch: pytest.M
     found = nodes(hub.get("profiles/tree"))
     assert found.pop(stored.OTHER) == (3.0, 3.0)
     assert list(found.values()) == [(1.0, 1.0)] * 2
+
+
+def test_a_thread_a_request_is_one_thread_to_filter_by() -> None:
+    made = Profiles()
+    for number in range(50):
+        made.add([VIEW], MS, thread=f"Thread-{number} (process_request_thread)", endpoint="GET /cart")
+    (context,) = profiles.decode(made.encode()).contexts.values()
+    assert (context.thread, context.endpoint) == ("Thread-N (process_request_thread)", "GET /cart")
+
+
+def test_tasks_without_end_leave_the_endpoints_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "CONTEXTS", 10)
+    made = Profiles()
+    for number in range(100):
+        made.add([VIEW], MS, task=f"job {number}", endpoint=f"GET /{number % 4}")
+    contexts = profiles.decode(made.encode()).contexts.values()
+    assert len(contexts) == 14
+    assert {one.endpoint for one in contexts if one.task == profiles.OTHER} == {f"GET /{number}" for number in range(4)}

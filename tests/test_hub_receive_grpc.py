@@ -15,6 +15,8 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceResponse
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2_grpc import ProfilesServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk._logs import LoggerProvider
@@ -27,6 +29,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from perfagent.hub.receive import grpc as receive_grpc
 from perfagent.hub.store.errors import StoreFailed
 from perfagent.hub.store.intake import Overloaded
+from tests.profiles import Profiles
 from tests.receiving import Receiving
 from tests.test_hub_receive import request
 
@@ -89,6 +92,14 @@ def test_the_sdk_s_exporters_send_all_three_signals(hub: Receiving, compression:
     assert [row.name for row in hub.spans] == ["one"]
     assert [row.body for row in hub.logs] == ["two"]
     assert hub.point("three")[1].value == 3
+
+
+def test_profiles_are_a_signal_as_the_others_are(hub: Receiving, channel: grpc.Channel) -> None:
+    made = Profiles().add([("cart", "/srv/shop/views.py", 20, 24)], 5_000_000, endpoint="GET /cart")
+    answer = ProfilesServiceStub(channel).Export(made.message, timeout=20)
+    assert answer == ExportProfilesServiceResponse()
+    (batch,) = hub.batches
+    assert [row.value for row in batch.profiles] == [5_000_000]
 
 
 def test_a_partial_success_tells_the_number_and_the_reason(hub: Receiving) -> None:

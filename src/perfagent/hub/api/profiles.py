@@ -214,7 +214,6 @@ def _question(
     before: Before = None,
     after: After = None,
 ) -> Question:
-    _own(hub)
     of = (service, instance, version)
     now = _side(hub, after, of, "after") if after else _range(hub, within, of)
     other = _side(hub, before, of, "before") if before else None
@@ -225,6 +224,7 @@ Asked = Annotated[Question, Depends(_question)]
 
 
 def _own(hub: Hub) -> None:
+    """Refuses where there cannot be any; what only adds to another view is empty there."""
     if hub.remote is not None:
         message = "this hub reads from Prometheus and Jaeger, which have no profiles; ask a hub that programs send to"
         raise Refused(501, "not_here", message)
@@ -334,10 +334,12 @@ def _labels(rows: Sequence[Row], of: Callable[[Row], str]) -> list[Answer]:
 
 @router.get("/profiles/tree", response_model=Success[Flame])
 def profile_tree(
+    hub: TheHub,
     question: Asked,
     most: Annotated[int, Query(description="Nodes, those that matter most.", ge=1, le=MOST_NODES)] = MOST_NODES,
 ) -> Answer:
     """The flame graph of a range, a service, a request, a trace; or of two sides, compared."""
+    _own(hub)
     rows = question.rows("tree", most=most)
     scale = _unit(question)[1]
     functions: dict[int, int] = {}
@@ -427,6 +429,7 @@ def profile_export(
     ] = "speedscope",
 ) -> Response:
     """The stacks as a file: collapsed for flamegraph.pl, speedscope, pprof, or OTLP."""
+    _own(hub)
     wanted = question.wanted
     service = question.now.service or ""
     name = " ".join(part for part in (service, wanted.endpoint, wanted.kind) if part)
@@ -452,7 +455,6 @@ def profile_chart(
     type: Annotated[str, Query(pattern=KIND, description="wall or cpu.", examples=["wall"])] = "wall",  # noqa: A002
 ) -> Answer:
     """The samples of one trace over time: a flame chart; empty where none was taken in it."""
-    _own(hub)
     wanted = bytes.fromhex(trace_id)
     rows = hub.store.rows("profiles/trace", trace_id=wanted, kind=type, most=MOST_SAMPLES)
     stacks: dict[tuple[Any, ...], int] = {}

@@ -40,6 +40,9 @@ TIMES, ALL_TIMES = 2_000, 200_000
 """Moments that are kept of a sample, and of a request's samples."""
 CONTEXTS = 5_000
 """Contexts of one service; what comes beyond shares one of its kind, for a task's name with an id in it never ends."""
+OTHER = "(other)"
+NUMBERED = re.compile(r"^(Thread|Dummy)-\d+")
+"""Names that Python gives: a server with a thread a request would have a context a request."""
 NAME = 255
 MOST_VALUE = 10**15  # 11 days in ns
 MOST_LINE = 2**31 - 1
@@ -242,9 +245,12 @@ class Tables:
                     told[label] = value
                 elif name == "thread.id" and not told["thread"]:
                     told["thread"] = f"thread {value}"
+            told["thread"] = NUMBERED.sub(r"\1-N", told["thread"])
             context = _context(type_, told)
             if not self._known.admits(("profiles", service), context.id, CONTEXTS):
-                context = _context(type_, dict.fromkeys(told, "(other)"))
+                context = _context(type_, {**told, "thread": OTHER, "task": OTHER})
+                if not self._known.admits(("profiles", service, OTHER), context.id, CONTEXTS):
+                    context = _context(type_, dict.fromkeys(told, OTHER))
             self._receipt.batch.contexts[context.id] = context
             found = self._contexts[key] = context.id
         return found

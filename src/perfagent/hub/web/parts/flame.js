@@ -192,6 +192,6 @@ function fitted(context, text, room) {
   if (widths.size > 20_000) widths.clear();
   const long = widths.get(text) ?? context.measureText(text).width;
   if (long <= room) return text;
-  const kept = Math.floor((text.length * room) / long) - 1;
+  const kept = Math.floor((text.length * room) / long) - 2;
   return kept > 1 ? `${text.slice(0, kept)}…` : '';
 }
