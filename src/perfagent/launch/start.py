@@ -122,9 +122,10 @@ def lean(settings: Settings) -> Pipeline:
         return pipeline
     from perfagent.instruments import load
     from perfagent.launch import depth, lifecycle
-    from perfagent.runtime import configure, flight, selfmetrics
+    from perfagent.runtime import configure, flight, machine, selfmetrics
     from perfagent.runtime.pipeline import Pipeline
 
+    began = machine.resident()
     configure.apply(settings)
     pipeline = Pipeline(settings)
     configure.connect(pipeline)
@@ -159,6 +160,7 @@ def lean(settings: Settings) -> Pipeline:
 
         if uwsgi.is_here():
             uwsgi.wait_for_workers(settings)
+    machine.grown = machine.resident() - began
     pipeline.start()
     return pipeline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _frozen_importlib
 import _signal
 import os
-from _thread import get_ident, start_new_thread
+from _thread import get_ident, get_native_id, start_new_thread
 from time import monotonic, sleep
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ class Companion:
 
 
 all_of_them: list[Companion] = []
-_ours: set[int] = set()  # the threads that `start_thread` has started
+_ours: dict[int, int] = {}  # the threads that `start_thread` has started: the kernel's number by Python's
 
 
 def halt() -> None:
@@ -86,11 +86,21 @@ def start_thread(run: Callable[..., object], *arguments: Any) -> None:
 
 def _run(run: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     thread = get_ident()
-    _ours.add(thread)
+    _ours[thread] = get_native_id()
     try:
         run(*arguments)
     finally:
-        _ours.discard(thread)
+        _ours.pop(thread, None)
+
+
+def idents() -> set[int]:
+    """Our threads that run, by Python's number: whoever looks at all threads leaves these out."""
+    return set(_ours)
+
+
+def native_ids() -> list[int]:
+    """Our threads that run, by the kernel's number."""
+    return list(_ours.values())
 
 
 def finish_imports() -> None:

@@ -46,6 +46,7 @@ def connect(pipeline: Pipeline) -> None:
     """Makes finished spans reach `pipeline`."""
     outbox.wake = pipeline.wake
     outbox.flush = pipeline.flush
+    outbox.encoded_bytes = lambda: pipeline.waiting()["bytes"]
 
 
 def reset_after_fork(pipeline: Pipeline) -> None:

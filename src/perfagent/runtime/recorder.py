@@ -13,7 +13,7 @@ from collections import deque
 from time import monotonic, time_ns
 
 from perfagent.flight import death, files, layout
-from perfagent.runtime import clock, companions, flight, guard, resource
+from perfagent.runtime import clock, companions, flight, guard, machine, resource
 from perfagent.runtime.clock import now
 
 TYPE_CHECKING = False
@@ -30,7 +30,6 @@ IDLE = 1.0  # seconds between two, while nothing is
 SEARCH = 2.0  # seconds between two looks for the dead
 COUNT_KILLS = 5  # looks
 LONG = 200_000_000  # ns
-PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
 _probe = [object()]
 ALONE = sys.getrefcount(_probe[0])
 """References to what nobody but a list has, while it is counted."""
@@ -210,9 +209,10 @@ class Recorder(companions.Companion):
         if not self._looks % COUNT_KILLS:
             self._kills = death.kills(self._oom)
         self._looks += 1
+        memory = machine.resident()
         layout.VITAL.pack_into(
-            self.view, layout.VITAL_AT, clock.offset, now(), _resident(), self._kills, self.missed, 0, layout.UNKNOWN
-        )  # fmt: skip
+            self.view, layout.VITAL_AT, clock.offset, now(), memory, self._kills, self.missed, 0, layout.UNKNOWN
+        )
 
     def rename(self, slot: int, path: str) -> None:
         """Writes another path into a slot."""
@@ -298,14 +298,6 @@ def tell(found: death.Death) -> None:
     )
     record.event_name = death.EVENT
     log.emit(record)
-
-
-def _resident() -> int:
-    try:
-        with open("/proc/self/statm", "rb", 0) as file:
-            return int(file.read(64).split()[1]) * PAGE
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _route(span: Span) -> str:

@@ -30,6 +30,10 @@ sampler = Sampler()
 """The sampler of this process; replaced when the agent starts."""
 
 
+thinned = ""
+"""The trace state of the span that is being encoded, where its trace stands for others that are left out."""
+
+
 class Scope:
     """Who made a span: the instrumentation scope.
 
@@ -315,6 +319,10 @@ class Span:
         self.measure()
         return framed(self.encode()) if wanted and self.flags & 1 else None
 
+    def leave_out(self) -> None:
+        """Has the span measured, but not sent, nor made the exemplar of a metric."""
+        self.flags = 0
+
     def measure(self) -> None:
         """Adds the span to the metrics that are made of its kind; called once for each, kept or not."""
 
@@ -336,8 +344,9 @@ class Span:
                 b"\x39", self.started + offset, b"\x41", self.ended + offset,
                 b"\x85\x01", 0x300 if self.parent_remote else 0x100,
             )  # fmt: skip
-        if self.state:
-            head += wire.text(3, self.state)
+        state = thinned or self.state
+        if state:
+            head += wire.text(3, state)
         details = self.details
         return head + body if details is None else head + body + _encode_details(details)
 

@@ -1,0 +1,138 @@
+"""The agent knows what it costs, stays below its ceiling, says what it gave up, and never gives up errors."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perfagent.runtime import governor, machine
+from perfagent.runtime.governor import DETAIL, RATE, SAMPLING, Governor, Lever
+
+if TYPE_CHECKING:
+    from tests.conftest import RunText
+    from tests.otlp import Receiver
+
+BUSY = """
+    import sqlite3, time
+    from opentelemetry import trace
+    from perfagent.runtime import outbox
+    from perfagent.runtime.watch import watch
+
+    tracer = trace.get_tracer("test")
+    database = sqlite3.connect(":memory:")
+    deadline = time.monotonic() + 60
+    while not watch.looks and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (look,) = [look for look in watch.looks if look.name == "governor"]
+    look.interval, look.due = 0.05, 0.0
+    watch._nudge()
+
+    def request(number):
+        with tracer.start_as_current_span(f"round {number % 50}", kind=trace.SpanKind.SERVER) as span:
+            database.execute("select 1")
+            if number % 50 == 7:
+                span.set_status(trace.StatusCode.ERROR)
+
+    number = 0
+    while outbox.thin is None and time.monotonic() < deadline:
+        request(number)
+        number += 1
+        time.sleep(0.0005)
+    time.sleep(0.3)  # what waits is sent before the count begins
+    outbox.flush(5)
+    kept = outbox.thin
+    for number in range(4000):
+        request(number)
+        if number % 500 == 0:
+            outbox.flush(5)
+            outbox.thin = kept
+    print("begun")
+"""
+
+
+def test_traces_are_thinned_above_the_ceiling_and_errors_are_not(run_text: RunText, receiver: Receiver) -> None:
+    run_text(BUSY, PERFAGENT_MAX_OVERHEAD="0.001", OTEL_BSP_SCHEDULE_DELAY="50")
+    (told,) = {
+        record.event_name: record for record in receiver.logs if record.event_name == "perfagent.overhead"
+    }.values()
+    assert told.attributes["perfagent.overhead.lever"] == "traces"
+    assert "is sent from now on" in told.body
+    thinned = [span for span in receiver.spans if "th:" in span.trace_state]
+    assert thinned
+    assert {span.name.partition(" ")[0] for span in thinned} == {"round", "SELECT"}
+    failed = [span for span in receiver.spans if span.status.code == "ERROR"]
+    assert len([span for span in failed if span.name == "round 7"]) >= 4000 // 50
+    assert not any("th:" in span.trace_state for span in failed)
+    succeeded = sum(1 for span in receiver.spans if span.name == "round 8")
+    assert succeeded < len(failed)
+
+
+def test_a_thread_that_is_gone_has_no_time() -> None:
+    assert machine.thread_time(os.getpid()) is not None
+    assert machine.thread_time(2**22 + 5) is None
+
+
+def test_the_time_of_a_thread_is_what_it_used() -> None:
+    native = os.getpid()
+    before, own = machine.thread_time(native), time.thread_time_ns()
+    while time.thread_time_ns() - own < 50_000_000:
+        pass
+    after = machine.thread_time(native)
+    assert before is not None
+    assert after is not None
+    assert after - before == pytest.approx(50_000_000, rel=0.2)
+
+
+class Steps:
+    """What levers were set to, in the order of the calls."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, int]] = []
+
+    def lever(self, name: str, order: int) -> Lever:
+        def take(step: int) -> str:
+            self.taken.append((name, step))
+            return f"{name} is {step}"
+
+        return Lever(name, order, 2, take)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    found = Steps()
+    made = [found.lever("traces", SAMPLING), found.lever("detail", DETAIL), found.lever("rate", RATE)]
+    monkeypatch.setattr(governor, "levers", made)
+    return found
+
+
+def governed(*shares: float) -> None:
+    """A governor with a ceiling of 1 % decides after looks that found so much."""
+    one = Governor.__new__(Governor)
+    one.ceiling, one.factor, one.zone, one.share = 0.01, 1.0, "green", 0.0
+    one._above = one._below = 0
+    for share in shares:
+        one.share = share
+        one._decide(share / 0.01)
+
+
+def test_rate_goes_first_then_detail_then_traces(steps: Steps) -> None:
+    governed(*[0.02] * 12)
+    assert steps.taken == [("rate", 1), ("rate", 2), ("detail", 1), ("detail", 2), ("traces", 1), ("traces", 2)]
+
+
+def test_one_look_above_the_ceiling_is_no_reason(steps: Steps) -> None:
+    governed(0.02, 0.005, 0.02, 0.009, 0.03)
+    assert steps.taken == []
+
+
+def test_steps_are_taken_back_in_the_other_order_where_there_is_room(steps: Steps) -> None:
+    governed(*[0.02] * 6, *[0.004] * 18)
+    assert steps.taken == [("rate", 1), ("rate", 2), ("detail", 1), ("detail", 0), ("rate", 1), ("rate", 0)]
+
+
+def test_nothing_is_taken_back_right_below_the_ceiling(steps: Steps) -> None:
+    governed(*[0.02] * 2, *[0.009] * 50)
+    assert steps.taken == [("rate", 1)]
