@@ -115,7 +115,7 @@ def look(span: QuerySpan, parameters: object = NOT_TOLD, options: object = None)
 
 
 def closely(frame: FrameType | None, parameters: object, options: object) -> Caller | None:
-    """As `nearest`, with all frames of the program above it and a digest of what the statement was run with: 2 us and
+    """As `nearest`, with all frames of the program above it and a digest of what the statement was run with: 5 us and
     50 ns a frame.
     """
     stack = []

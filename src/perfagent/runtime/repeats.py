@@ -1,7 +1,7 @@
 """Statements that one request runs again and again: the loop that does it, and which runs were the same ones again.
 
 The background thread sees a statement end twice in one trace and has the next runs of it looked at more closely: the
-whole stack of the program's own frames, and a digest of the parameters, 2 to 5 us each, in a few requests every half
+whole stack of the program's own frames, and a digest of the parameters, 5 us each, in a few requests every half
 minute. Runs of one statement in one trace are compared here, again in the background. No digest leaves the process.
 """
 
