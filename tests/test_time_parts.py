@@ -32,6 +32,7 @@ SERVERS = {
     ),
     "uvicorn asyncio": ("uvicorn", "--loop", "asyncio", "--port", "{port}", "tests.apps.timed_asgi:app"),
     "uvicorn uvloop": ("uvicorn", "--loop", "uvloop", "--port", "{port}", "tests.apps.timed_asgi:app"),
+    "aiohttp": ("python", "-m", "tests.apps.timed_aiohttp", "{port}"),
 }  # fmt: skip
 WSGI = {
     "computing": "cpu", "collecting": "gc", "sleeping": "sleep", "locked": "lock", "pooled": "pool",
@@ -42,6 +43,8 @@ ASGI = {
     "thread/locked": "lock", "thread/pooled": "pool", "thread/receiving": "network", "queueing": "loop",
     "resting": "sleep", "waiting": "lock", "fetching": "network",
 }  # fmt: skip
+AIOHTTP = {"piece/computing": "cpu", "piece/collecting": "gc", "piece/sleeping": "sleep", "resting": "sleep"}
+WORK = {"uvicorn": ASGI, "aiohttp": AIOHTTP}
 WITHIN = 0.1
 TRIES = 8
 
@@ -97,7 +100,7 @@ def serving(name: str, folder: Path, hub: ServedHub) -> Iterator[Served]:
     try:
         program.wait_for_port(port)
         served = Served(f"http://127.0.0.1:{port}", hub, name)
-        warm = "resting" if "uvicorn" in name else "sleeping"
+        warm = "sleeping" if "gunicorn" in name else "resting"
         deadline = time.monotonic() + 30
         while "cpu" not in served.ask(warm)[1]["time"]:
             assert time.monotonic() < deadline, program.stderr
@@ -130,7 +133,7 @@ def adds_up(one: dict[str, Any]) -> bool:
 @pytest.mark.slow
 def test_each_way_to_spend_time_is_told_within_a_tenth(served: Served) -> None:
     missed = {}
-    for path, part in (ASGI if "uvicorn" in served.service else WSGI).items():
+    for path, part in WORK.get(served.service.split()[0], WSGI).items():
         for _ in range(TRIES):  # on a busy machine, who looks from outside may come late
             took, one = served.ask(path)
             assert adds_up(one), one
@@ -145,7 +148,8 @@ def test_each_way_to_spend_time_is_told_within_a_tenth(served: Served) -> None:
 @pytest.mark.slow
 def test_requests_side_by_side_are_told_apart(served: Served) -> None:
     on_loop = "uvicorn" in served.service
-    path, cpu = ("turns", 100.0) if on_loop else ("computing", 200.0)
+    alone = "piece/computing" if served.service == "aiohttp" else "computing"
+    path, cpu = ("turns", 100.0) if on_loop else (alone, 200.0)
     with ThreadPoolExecutor(4) as pool:
         answers = [one for _, one in pool.map(served.ask, [path] * 4)]
     for one in answers:

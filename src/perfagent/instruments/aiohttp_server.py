@@ -31,7 +31,13 @@ class AiohttpServer(Instrument):
         self.replace(module.RequestHandler, "handle_error", _failing)
 
     def _handling(self, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        scope = self.scope
+        scope, plain = self.scope, handle
+
+        def switch(on: bool) -> None:
+            nonlocal handle
+            handle = _driving(plain) if on else plain
+
+        http.when_timed(switch)
 
         @carries
         async def _handle_request(connection: Any, request: Any, *args: Any, **options: Any) -> Any:
@@ -60,6 +66,18 @@ class AiohttpServer(Instrument):
                 span.finish()
 
         return _handle_request
+
+
+def _driving(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """What answers a request, timed step by step."""
+    from perfagent.runtime.timeparts.loops import driven
+
+    def driving(*args: Any, **options: Any) -> Awaitable[Any]:
+        span, steps = current.get(), handle(*args, **options)
+        parts = getattr(span, "parts", None)
+        return steps if parts is None else driven(parts, steps)
+
+    return driving
 
 
 def open_span(scope: Scope, request: Any) -> tuple[ServerSpan, str] | None:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from perfagent.runtime.span import Scope, Span
 
 
+class AnsweringSpan(ServerSpan):
+    """A server span of a framework whose requests share an event loop."""
+
+    __slots__ = ()
+    stepped = True
+
+
 def entry() -> ServerSpan | None:
     """Its server span; None outside of a request."""
     span = current.get()
@@ -61,7 +68,7 @@ def open_request(scope: Scope, request: Any, version: str, peer: Any) -> tuple[S
 
         parent = propagation.extract(get) or parent
         carried = propagation.carried(get)
-    span = ServerSpan(
+    span = AnsweringSpan(
         scope,
         parent,
         request.method,
