@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import SourceFileLoader
 from collections import Counter, deque
 from itertools import islice
 from types import (
@@ -15,6 +17,7 @@ from types import (
     ClassMethodDescriptorType,
     CodeType,
     FunctionType,
+    GenericAlias,
     GetSetDescriptorType,
     MemberDescriptorType,
     MethodDescriptorType,
@@ -41,6 +44,7 @@ _HEAP_TYPE = 1 << 9  # of a class's flags: made by a class statement, or by C at
 ATOMIC = frozenset((
     str, bytes, int, float, complex, bool, type(None), BuiltinFunctionType, ModuleType, CodeType, MemberDescriptorType,
     GetSetDescriptorType, WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType, ReferenceType,
+    property, frozenset, GenericAlias, ModuleSpec, SourceFileLoader,
 ))  # fmt: skip
 """Types of what holds nothing that could grow."""
 CHILDREN = 64  # of a container up to which all are looked at

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 from gc import is_tracked
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from perfagent.profiler.leaks import names, objects
@@ -157,10 +157,14 @@ class Walk:
         return below
 
     def _add(self, parent: int, below: Collection[Any]) -> None:
-        visited, met, parents = self.visited, self.met, self.parents
+        visited, met, parents, whole = self.visited, self.met, self.parents, self._whole
         for one in below:
             kind = type(one)
             if kind in objects.ATOMIC or id(one) in visited:
+                continue
+            if kind is FunctionType and not whole and not (one.__closure__ or one.__defaults__ or one.__kwdefaults__):
+                continue  # half of all objects of libraries
+            if kind in objects.PLAIN and not one:
                 continue
             # The collector does not track what holds nothing, and neither dicts of texts and numbers nor bytearrays.
             if is_tracked(one) or kind is dict or kind is bytearray:
