@@ -129,8 +129,9 @@ class Pulse:
 
     def __init__(self, loop: AbstractEventLoop, record: Callable[[float], None]) -> None:
         from contextvars import Context
+        from weakref import ref  # asyncio has imported it
 
-        self._loop = loop
+        self._loop = ref(loop)  # which has this pulse: no circle that only a garbage collection would end
         self._record = record
         self._context = Context()  # an empty one: ours must keep nothing of the program's alive
         self._due = self.began = 0.0
@@ -141,7 +142,9 @@ class Pulse:
         """Arms the timer."""
         interval = INTERVAL + JITTER * (monotonic_ns() >> 10 & 63) / 63
         self._due = monotonic() + interval
-        self._loop.call_later(interval, self._beat, context=self._context)
+        loop = self._loop()
+        if loop is not None:
+            loop.call_later(interval, self._beat, context=self._context)
 
     def ask(self, answer: Callable[[], None]) -> None:
         """Has the loop call `answer` as soon as it comes to it; called in another thread.
@@ -149,7 +152,9 @@ class Pulse:
         Raises:
             RuntimeError: the loop is closed.
         """
-        self._loop.call_soon_threadsafe(answer, context=self._context)
+        loop = self._loop()
+        if loop is not None:
+            loop.call_soon_threadsafe(answer, context=self._context)
 
     def late(self, now: float) -> float:
         """Seconds since the timer should have fired, less than 0 before; the time between two runs does not count."""
@@ -159,7 +164,7 @@ class Pulse:
         try:
             now = monotonic()
             if now < self._due - INTERVAL / 2:  # the loop's clock is not the world's any more
-                beating.pop(id(self._loop), None)
+                beating.pop(id(self._loop()), None)
                 return
             self._record(max(self.late(now), 0.0))
             self.schedule()
