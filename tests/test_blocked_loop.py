@@ -134,6 +134,29 @@ def test_loops_of_several_threads_are_told_apart(run_text: RunText, receiver: Re
 
 
 @pytest.mark.slow
+def test_many_short_callbacks_in_a_row_are_told_as_such(run_text: RunText, receiver: Receiver) -> None:
+    text = """
+    import asyncio, time
+
+    async def short():
+        end = time.thread_time() + 0.004
+        while time.thread_time() < end:
+            pass
+
+    async def main():
+        await asyncio.sleep(2.5)
+        for _ in range(6):
+            await asyncio.gather(*(short() for _ in range(120)))
+            await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    """
+    run_text(text)
+    # On a machine with nothing to spare none is told at all: the thread waits for a processor then.
+    assert set(_told(receiver).values()) <= {"callbacks"}
+
+
+@pytest.mark.slow
 def test_a_block_is_found_by_its_length(run_text: RunText, receiver: Receiver) -> None:
     text = """
     import asyncio, time

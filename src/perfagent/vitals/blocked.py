@@ -303,7 +303,9 @@ def _step(frame: FrameType) -> int:
     while found is not None:
         bound = eventloop.bounds.get(found.f_code)
         if bound is not None:
-            return 0 if bound == eventloop.IDLE else id(found) if bound == eventloop.ONE else below
+            if bound == eventloop.ONE:  # frames follow each other at one address; handles that wait together do not
+                return id(found.f_locals.get("self"))
+            return 0 if bound == eventloop.IDLE else below
         below = id(found)
         found = found.f_back
     return 0
