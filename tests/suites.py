@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.otlp import Receiver
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "perfagent-suites"
-PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "suite_outcomes", "-p", "no:randomly")
+PYTEST = ("-m", "pytest", "-q", "--rootdir=.", "-p", "no:cacheprovider", "-p", "suite_outcomes", "-p", "no:randomly")
 WORST = ("failed", "x", "skipped", "passed")
 
 
