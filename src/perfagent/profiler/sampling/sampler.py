@@ -19,7 +19,7 @@ from perfagent.profiler.sampling.places import PLAIN
 from perfagent.profiler.sampling.stacks import Stacks
 from perfagent.profiler.sampling.threads import Interval, Thread
 from perfagent.profiler.sampling.window import Window
-from perfagent.runtime import companions, ids
+from perfagent.runtime import companions, ids, machine
 from perfagent.runtime.watch import Look
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-SLOWEST = 0.1  # seconds between two looks while nothing runs
+SLOWEST = 0.25  # seconds between two looks while nothing runs
 SHARE = 0.004  # of a core, that looks may take: as much again goes into what they make others wait
 SHORT = 1e-4  # seconds
 COMPETING = 0.2  # share of the time that others than the busiest thread are busy
@@ -63,7 +63,7 @@ class Sampler:
         """As new: at the start, and in a forked child."""
         self.relax()
         self.threads.clear()
-        self._last, self._process, self._own = monotonic_ns(), process_time_ns(), thread_time_ns()
+        self._last, self._process, self._own = monotonic_ns(), process_time_ns(), _ours()
         self._looking = allocate_lock()
         self._knows_all = False  # whether a thread that is not known is a new one
         self._quiet = 0
@@ -125,7 +125,7 @@ class Sampler:
             pause = 1 / self.asked if self.asked else max(self.period, self.cost / SHARE) * self.scale
             self._idle = SLOWEST / 8
         else:
-            self._idle = pause = min(self._idle * 1.2, SLOWEST)
+            self._idle = pause = min(self._idle * 1.5, SLOWEST)
         self._again(max(pause, 0.001) * (0.75 + _random() / 2))
 
     def _again(self, seconds: float) -> None:
@@ -134,7 +134,7 @@ class Sampler:
 
     def _is_quiet(self) -> bool:
         """Whether nothing but us has run since the last look."""
-        return process_time_ns() - self._process - (thread_time_ns() - self._own) < QUIET
+        return process_time_ns() - self._process - (_ours() - self._own) < QUIET
 
     def _sample(self) -> bool:
         """Looks at every thread; says whether anything ran."""
@@ -150,7 +150,7 @@ class Sampler:
             self._quiet = 0
             return False
         window, quiet, self._quiet = self.window, self._quiet, 0
-        self._process, self._own = process_time_ns(), thread_time_ns()
+        self._process, self._own = process_time_ns(), _ours()
         window.looks += 1
         unix = time_ns() - elapsed
         moved, still = self._sorted(sys._current_frames())
@@ -162,7 +162,12 @@ class Sampler:
             thread, frame, ran = moved.pop()
             if quiet and thread.seen is not None:
                 self._still(window, thread, unix - quiet, quiet)
-            self._walk(window, thread, frame, Interval(unix, elapsed, ran, total - ran))
+            share = elapsed
+            if elapsed > 1.5e9 * self.period and thread.seen is not None and not thread.ran:
+                # It waited, and was looked at seldom: it went on somewhere in between.
+                share = min(max(ran, elapsed // 2), elapsed)
+                self._still(window, thread, unix, elapsed - share)
+            self._walk(window, thread, frame, Interval(unix + elapsed - share, share, ran, total - ran))
             del frame
         if self.besides is not None:
             self.besides(window, now)
@@ -243,6 +248,12 @@ def _is_alone() -> bool:
     if interpreters is None or sys.version_info < (3, 12):
         return True
     return len(interpreters.list_all()) == 1
+
+
+def _ours() -> int:
+    """CPU time, ns, of our own threads; away from Linux of the one that looks."""
+    times = [machine.thread_time(native) for native in companions.native_ids()]
+    return sum(time or 0 for time in times) or thread_time_ns()
 
 
 def _random() -> float:
