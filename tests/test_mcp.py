@@ -19,12 +19,14 @@ from perfagent import cli
 from perfagent.hub.mcp import calling, protocol, routes, tools
 from tests import hub_story
 from tests.hub import ServedHub
+from tests.profiles import PATH, Profiles
 from tests.program import clean_environment
 from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+PROTOBUF = "application/x-protobuf"
 PAYLOAD = {"jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": {}}
 
 
@@ -120,6 +122,31 @@ def test_every_tool_answers_without_arguments_or_says_which_it_needs(hub: Served
                     assert not result.is_error, content.text
 
     asyncio.run(call_all())
+
+
+def test_a_profile_is_told_as_a_tree_and_by_its_lines(hub: ServedHub) -> None:
+    found = Profiles(ago=20)
+    entry = ("handle", "shop/app.py", 5, 8)
+    for line, share in ((31, 900_000_000), (44, 100_000_000)):
+        found.add([entry, ("load", "shop/items.py", 28, line)], share, "cpu", endpoint="GET /cart/{id}")
+    sent = hub.client.post(PATH, content=found.encode(), headers=hub.bearer("agent") | {"Content-Type": PROTOBUF})
+    assert sent.status_code == 200, sent.text
+
+    async def look() -> tuple[str, Any]:
+        async with assistant(hub) as client:
+            tree = await text_of(client, "flame_graph", type="cpu", endpoint="GET /cart/{id}", service="shop")
+            return tree, await json_of(client, "hot_lines", endpoint="GET /cart/{id}")
+
+    tree, lines = asyncio.run(look())
+    assert tree.startswith("cpu, 1000 ms in all from 100 samples")
+    assert tree.splitlines()[1:] == [
+        "100% handle  shop/app.py:8 [own]",
+        "  100% load  shop/items.py:31 [own], itself 100%",
+    ]
+    assert [(one["file"], one["line"], one["self"]) for one in lines["items"]][:2] == [
+        ("shop/items.py", 31, 900),
+        ("shop/items.py", 44, 100),
+    ]
 
 
 def test_pages_follow_each_other_by_their_cursor(hub: ServedHub) -> None:

@@ -155,7 +155,7 @@ def _line(run: list[Mapping[str, Any]]) -> str:
     took = sum(one["duration_ms"] for one in run)
     own = sum(one["self_ms"] for one in run)
     parts = [f"{'  ' * min(span['depth'], DEEPEST)}{span['offset_ms']:.1f} {took:.1f} {span['name']}{times}"]
-    if own < took * 0.95 and own >= 0.1:
+    if 0.1 <= own < took * 0.999:
         parts.append(f"own {own:.1f}")
     if text:
         parts.append(" ".join(str(text).split())[:300])
