@@ -259,7 +259,7 @@ for _ in range(200):
     thread.join()
 assert len(sampling.active.threads) < 10
 assert len(sampling.active.stacks._stacks) <= 20 and len(sampling.active.stacks._places) <= 200
-""", OTEL_METRIC_EXPORT_INTERVAL="60000")  # fmt: skip
+""")  # fmt: skip
     deep = [sample for sample in samples if sample.runs("deep")]
     assert deep
     assert {len(sample.stack) for sample in deep} == {129}
