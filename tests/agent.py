@@ -16,6 +16,7 @@ def agent_env(receiver: Receiver, **more: str) -> dict[str, str]:
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "PERFAGENT_STRICT": "true",
+        "PERFAGENT_BLOCKED_LOOP": "0",  # nor to tell what it blocked
         "PERFAGENT_MAX_OVERHEAD": "0",  # a busy machine is no reason to leave something out
         "PERFAGENT_TIME_PARTS": "false",  # what attributes a slow span has depends on how busy the machine is
         **more,

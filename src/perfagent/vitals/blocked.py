@@ -319,8 +319,8 @@ def _stack(frame: FrameType) -> tuple[list[Line], list[str]]:
     found: FrameType | None = frame
     while found is not None and len(lines) < DEPTH:
         code = found.f_code
-        if code in eventloop.bounds:
-            break
+        if code in eventloop.bounds and lines:
+            break  # what the loop itself calls, a function in C, has no frame: then the loop's own line is all there is
         name = str(found.f_globals.get("__name__", ""))
         if not name.startswith("perfagent.") or not lines:
             lines.append((code, found.f_lineno or code.co_firstlineno))
