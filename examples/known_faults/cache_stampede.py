@@ -11,10 +11,13 @@ import sys
 import threading
 import time
 import urllib.request
-from wsgiref.types import StartResponse, WSGIEnvironment
+from typing import TYPE_CHECKING
 
 import redis
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 KEPT_MS = 300
 VISITORS, VISITS = 12, 25
