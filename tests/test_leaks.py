@@ -107,5 +107,6 @@ def test_what_grows_is_named_with_its_lines_and_what_is_bounded_is_not(
     assert 1000 < held[PREFIX + "bytes_per_entry"] < 1200
     assert listeners[PREFIX + "assigned"] == f"{path}:{line_of(text, 'listeners = []')}"
     assert listeners[PREFIX + "filled"] == f"{path}:{line_of(text, 'listeners.append(listener)')}"
-    assert listeners["code.line.number"] == line_of(text, "listen(lambda")
+    makes, appends = line_of(text, "listen(lambda"), line_of(text, "listeners.append(listener)")
+    assert listeners["code.line.number"] in (makes, appends), "the second where no new one was caught"
     assert listeners[PREFIX + "type"] == "function"

@@ -55,7 +55,9 @@ def test_the_page_names_what_is_kept_its_line_its_endpoint_and_the_way_to_it(
     found: dict[str, Any] = wait_for(grown, program, 120)
     path = str(FAULTS / "leak.py")
     makes, subscribes = line_of("leak", "= Subscription(order)"), line_of("leak", "bus.subscribe(Order(number))")
-    assert found["place"] in (f"{path}:{makes} subscribe", f"{path}:{subscribes} checkout")
+    appends = line_of("leak", "self.subscribers.append(")  # where a busy machine has caught none of the new ones
+    places = (f"{path}:{makes} subscribe", f"{path}:{appends} subscribe", f"{path}:{subscribes} checkout")
+    assert found["place"] in places
     assert found["title"] == f"{HOLDER} of faulty keeps every one of its __main__.Subscription objects"
     assert "POST /checkout leaves 1 behind a request" in found["evidence"]
     assert found["metrics"]["bytes_per_hour"] > 100_000
