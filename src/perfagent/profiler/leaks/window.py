@@ -32,7 +32,6 @@ ENOUGH = 3  # entries that were traced
 SAMPLE = 32  # of the newest entries
 MAKERS = ("__init__", "__new__", "__post_init__")
 DEEP = 3  # steps from an entry to what it refers to
-MOST_TRACED = 64_000_000  # bytes that were allocated meanwhile and are held: the traces then take about a quarter
 
 
 class Window:
