@@ -23,8 +23,7 @@ def listen(settings: Settings, before: str) -> tuple[socket, str]:
     Raises:
         Unavailable: the port that somebody set is taken, or the host is none of this machine's.
     """
-    option = vars(type(settings))["hub_port"]
-    port, origin = settings.lookup(option)
+    port, origin = settings.lookup(settings.option("hub_port"))
     assert isinstance(port, int)
     last = before.rpartition(":")[2]
     again = [int(last)] if last.isdecimal() else []

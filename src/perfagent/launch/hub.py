@@ -45,8 +45,7 @@ def why_not(settings: Settings) -> str:
         return "OTEL_SDK_DISABLED is set"
     for name in ("endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint", "jaeger_endpoint"):
         if getattr(settings, name):
-            option = vars(type(settings))[name]
-            return f"{option.name} is set"
+            return f"{settings.option(name).name} is set"
     exporters = {*settings.traces_exporter, *settings.metrics_exporter, *settings.logs_exporter}
     if "otlp" not in exporters:
         return "no exporter is `otlp`"

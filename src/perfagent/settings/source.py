@@ -101,8 +101,13 @@ class Table:
 
     @classmethod
     def options(cls) -> tuple[Option, ...]:
-        """Every option, in the order of the table."""
-        return tuple(value for value in vars(cls).values() if isinstance(value, Option))
+        """Every option: those of the table in its order, then those of a table that it is made of."""
+        return tuple(value for one in cls.__mro__ for value in vars(one).values() if isinstance(value, Option))
+
+    @classmethod
+    def option(cls, attribute: str) -> Option:
+        """The option that an attribute of the table has its value from; raises KeyError where there is none."""
+        return {one.attribute: one for one in cls.options()}[attribute]
 
     @classmethod
     def current(cls: type[Own]) -> Own:

@@ -227,7 +227,7 @@ class _Late:
 def _from_settings() -> Configuration:
     settings = ResilienceSettings.current()
     path = settings.breakers_file
-    _value, origin = settings.lookup(ResilienceSettings.__dict__["breakers_file"])
+    _value, origin = settings.lookup(settings.option("breakers_file"))
     if origin == "default" and not os.path.exists(path):
         return Configuration(Rules(), {})
     try:
