@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 _PARAMETER = re.compile(r"\$([a-z_]+)")
+_PART = re.compile(r"\{([a-z_]+/[a-z_]+)\}")
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -21,8 +22,14 @@ class Statement(NamedTuple):
 
 @cache
 def query(name: str) -> Statement:
-    """The one statement of `queries/NAME.sql`, such as `traces/search`."""
-    return _statement((HERE / "queries" / f"{name}.sql").read_text())
+    """The one statement of `queries/NAME.sql`, such as `traces/search`; `{NAME}` in there is what `part` has."""
+    return _statement(_PART.sub(lambda found: part(found[1]), (HERE / "queries" / f"{name}.sql").read_text()))
+
+
+@cache
+def part(name: str) -> str:
+    """The text of `parts/NAME.sql`: a common table expression that several queries have."""
+    return (HERE / "parts" / f"{name}.sql").read_text().strip()
 
 
 @cache

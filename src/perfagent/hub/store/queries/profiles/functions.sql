@@ -1,46 +1,7 @@
 -- Functions by the time that they took themselves: `total` counts a function once a stack, however often it is in it.
-WITH chosen AS (
-    SELECT id
-    FROM profile_contexts
-    WHERE
-        kind = $kind
-        AND ($endpoint IS NULL OR endpoint = $endpoint)
-        AND ($thread IS NULL OR thread = $thread)
-        AND ($task IS NULL OR task = $task)
-        AND ($state IS NULL OR state = $state)
-),
-told AS (
-    SELECT time AS moment, resource, context, stack, value, samples
-    FROM profile_samples
-    WHERE
-        time >= $raw_begin AND time < $raw_end
-        AND ($trace_id IS NULL OR trace_id = $trace_id)
-        AND ($span_id IS NULL OR span_id = $span_id)
-    UNION ALL
-    SELECT minute * 1_000_000_000, resource, context, stack, value, samples
-    FROM profile_minutes
-    WHERE minute >= $minute_begin AND minute < $minute_end
-    UNION ALL
-    SELECT hour * 1_000_000_000, resource, context, stack, value, samples
-    FROM profile_hours
-    WHERE hour >= $hour_begin AND hour < $hour_end
-),
-by_stack AS MATERIALIZED (
-    SELECT
-        stack,
-        sum(CASE WHEN moment >= $begin_ns AND moment < $end_ns AND list_contains($resources, resource) THEN value ELSE 0 END)
-        AS now,
-        sum(
-            CASE
-                WHEN moment >= $other_begin_ns AND moment < $other_end_ns AND list_contains($other_resources, resource) THEN value
-                ELSE 0
-            END
-        ) AS before
-    FROM told
-    WHERE context IN (FROM chosen)
-    GROUP BY stack
-    HAVING now > 0 OR before > 0
-),
+WITH {profiles/chosen},
+{profiles/told},
+{profiles/by_stack},
 whole AS (
     SELECT frame, sum(now) AS now, sum(before) AS before
     FROM (
