@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.browser import NARROW, WIDE, Visit
+from tests.test_docs import blocks
 from tests.told_faults import FAULTS, insights, line_of, start, wait_for
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 HOLDER = "__main__.bus.subscribers"
 KEY = "leaks"
+PAGE = "docs/how-to/leaks.md"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -47,6 +50,8 @@ def test_the_page_names_what_is_kept_its_line_its_endpoint_and_the_way_to_it(
 ) -> None:
     hub = serve_hub(PERFAGENT_CONTROL_KEY=KEY)
     settings = {"PERFAGENT_LEAK_INTERVAL": "0.2", "PERFAGENT_CONTROL": "on", "PERFAGENT_CONTROL_KEY": KEY}
+    runs, asks, _answer = (*blocks(PAGE, "sh"), "")
+    assert runs == "perfagent run python examples/known_faults/leak.py\n"  # as it is started here
     program = start(hub, run_program, "leak", "120", **settings)
 
     def grown() -> dict[str, Any] | None:
@@ -79,7 +84,11 @@ def test_the_page_names_what_is_kept_its_line_its_endpoint_and_the_way_to_it(
     assert "no object of app.Nothing" in refused["result"]
 
     at = ("--url", hub.url, "--token", hub.access.token("operator"))
-    shown = run_program("perfagent", "memory", "--service", "faulty", "--type", "Order", *at).check()
+    keeps, ways_to = (shlex.split(line, comments=True) for line in asks.replace("shop", "faulty").splitlines())
+    every = run_program(*keeps, *at)
+    assert every.wait() == 1, every.stderr
+    assert HOLDER in every.stdout
+    shown = run_program(*(word.replace("app.Order", "Order") for word in ways_to), *at).check()
     assert ".subscribers" in shown
     assert "objects live" in shown
     grows = run_program("perfagent", "memory", "--pid", str(process["pid"]), *at)

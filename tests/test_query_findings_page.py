@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser import NARROW, WIDE, Visit
+from tests.test_docs import blocks
 from tests.told_faults import insights, line_of, start, wait_for
 
 if TYPE_CHECKING:
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.hub import ServedHub
 
+PAGE = "docs/how-to/queries.md"
+
 
 @pytest.mark.slow
 def test_the_page_names_the_loop_the_repeated_query_and_the_call_within_a_transaction(
     hub: ServedHub, run_program: RunProgram, browser: Browser
 ) -> None:
-    for name in ("n_plus_one", "duplicate_queries", "transaction_across_call"):
+    run, _commented = blocks(PAGE, "sh")
+    names = [line.removeprefix("perfagent run python examples/known_faults/")[:-3] for line in run.splitlines()]
+    assert names == ["n_plus_one", "duplicate_queries", "transaction_across_call"]
+    for name in names:
         program = start(hub, run_program, name, PERFAGENT_EXIT_TIMEOUT="20000")
         program.check(60)
         wait_for(lambda kind=name: insights(hub, kind), program)

@@ -14,6 +14,7 @@ from perfagent.runtime.db import QuerySpan, database
 from perfagent.runtime.http import ServerSpan
 from perfagent.runtime.span import Scope
 from tests.agent import agent_env
+from tests.test_docs import blocks
 
 if TYPE_CHECKING:
     from tests.conftest import RunProgram
@@ -56,6 +57,19 @@ def test_the_server_sees_the_trace_and_the_span_does_not_show_the_comment(
     assert comment.startswith(f"db_driver='{driver}'")
     assert comment.endswith("*/")
     assert (f"traceparent='00-{told['trace']}-{query.span_id}-01'" in comment) is traced
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_have_statements_end_in_comments(
+    receiver: Receiver, run_program: RunProgram, postgres_url: str, tmp_path: Path
+) -> None:
+    _run, commands = blocks("docs/how-to/queries.md", "sh")
+    (tmp_path / "app.py").write_text(APP.read_text().replace("sys.argv[1]", "'psycopg2'"))
+    for line in commands.splitlines():
+        program = run_program("bash", "-c", line, env=agent_env(receiver, POSTGRES_URL=postgres_url), cwd=tmp_path)
+        seen = json.loads(program.check(60))["seen"]
+        assert seen.rpartition("/*")[2].startswith("db_driver='psycopg2'")
+        assert ("traceparent='00-" in seen) is ("SQLCOMMENTER=traceparent" in line)
 
 
 def test_a_comment_has_route_and_framework_quoted_and_in_order() -> None:
