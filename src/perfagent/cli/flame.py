@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfagent.cli import command, comparable, ending, flame_shown, output
 from perfagent.cli.client import Client, HubError
+from perfagent.cli.flame_fetched import NothingError, fetch
 from perfagent.hub.flame import collapsed, drawing, otlp, pprof, speedscope
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ VALUED = {
     "--trace", "--last", "--type",
     "--most", "--pid", "--duration", "--rate", "--output", "--file", "--url", "--token", "--timeout",
 }  # fmt: skip
-
-
-class NothingError(Exception):
-    """There is no profile to show; the text says why and what to do."""
 
 
 def main(words: list[str]) -> int:
@@ -158,12 +155,6 @@ def _filters(asked: Namespace) -> dict[str, object]:
     named = {name: getattr(asked, name) for name in ("service", "endpoint", "version", "instance")}
     labels = {name: getattr(asked, name) for name in ("thread", "task", "state")}
     return {**named, **labels, "trace_id": asked.trace, "type": asked.type}
-
-
-def fetch(client: Client, asked: Namespace, filters: dict[str, object], **within: object) -> Profile:
-    """The profile of a range, from the hub."""
-    document = json.loads(client.content("profiles/export", format="speedscope", **filters, **within))
-    return speedscope.read(document, asked.type)
 
 
 def _asked(client: Client, asked: Namespace) -> int:

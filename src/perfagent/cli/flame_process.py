@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfagent.cli.client import HubError, segment
+from perfagent.cli.flame_fetched import NothingError, fetch
 from perfagent.hub.flame import collapsed
 
 if TYPE_CHECKING:
@@ -160,8 +161,6 @@ def _by_agent(client: Client, asked: Namespace) -> Profile | None:
 
 def _asked(client: Client, asked: Namespace, agent: dict[str, Any]) -> Profile:
     """What an agent saw that was asked to look closely."""
-    from perfagent.cli.flame import NothingError, fetch
-
     place = f"agents/{segment(agent['instance'])}/commands"
     began = time.time()
     ask = {"command": "profiler", "value": {"rate": asked.rate, "seconds": min(asked.duration, 600)}}
