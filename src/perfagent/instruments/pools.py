@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weakref import ref
 
-from perfagent.runtime import guard
+from perfagent.runtime import guard, poolwaits
 from perfagent.runtime.http import SCHEMA
 from perfagent.runtime.metric import COUNTER, DB_SECONDS, HISTOGRAM, UP_DOWN_COUNTER, registry
 from perfagent.runtime.span import Scope
@@ -35,8 +35,6 @@ timeouts = registry.make(
     "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
     keys=(_NAME,),
 )
-waited: Callable[[int, int], None] | None = None
-"""Told when a request waited for a connection, while requests are timed by parts: begin and end by `clock.now`."""
 _owners: dict[int, tuple[ref[Any], Callable[[Any], Figures | None]]] = {}
 
 
@@ -68,16 +66,35 @@ class Waits:
 
     Args:
         name: the pool's.
+        library: whose it is.
+        most: connections that it opens at most; 0 where nobody knows.
     """
 
-    __slots__ = ("pending", "seconds", "timeouts")
+    __slots__ = ("pending", "pool", "seconds", "timeouts")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, library: str, most: int = 0) -> None:
         attributes = {_NAME: name}
+        self.pool = poolwaits.Pool(library, name, most)
         self.pending: list[None] = []
         """One entry a caller: lists grow and shrink atomically, and a number does not."""
         self.seconds = wait_time.of(attributes)
         self.timeouts = timeouts.of(attributes)
+
+    def over(self, began: int, ended: int, was_full: bool = True) -> None:
+        """Somebody has got a connection; begin and end by `clock.now`.
+
+        Args:
+            began, ended: the wait.
+            was_full: whether others had them all; else a new one was opened, which is no wait for others.
+        """
+        self.seconds.record((ended - began) / 1e9)
+        if was_full and ended - began > poolwaits.BRIEF:
+            poolwaits.waited(self.pool, began, ended)
+
+    def refuse(self, how: str) -> None:
+        """Somebody has got none; as `poolwaits.refused`."""
+        self.timeouts.record(1)
+        poolwaits.refused(self.pool, how)
 
 
 def watch(owner: Any, read: Callable[[Any], Figures | None]) -> None:

@@ -61,6 +61,16 @@ INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("elastic_transport", "elasticsearch._otel", "elasticsearch.transport", "elasticsearch._async.transport"),
     ),
     ("sqlalchemy", "perfagent.instruments.sqlalchemy", ("sqlalchemy",)),
+    (
+        "pools",
+        "perfagent.instruments.pool_waits",
+        (
+            *("psycopg_pool.pool", "psycopg_pool.pool_async", "psycopg2.pool", "asyncpg.pool", "redis.connection"),
+            *("redis.asyncio.connection", "pymongo.monitoring", "urllib3.connectionpool", "aiohttp.connector"),
+            *(f"{core}.connection_pool" for core in ("httpcore._sync", "httpcore._async")),
+            *(f"{core}.connection_pool" for core in ("httpcore2._sync", "httpcore2._async")),
+        ),
+    ),
     ("pymemcache", "perfagent.instruments.pymemcache", ("pymemcache.client.base",)),
     ("redis", "perfagent.instruments.redis", ("redis", "redis.asyncio")),
     ("kafka", "perfagent.instruments.kafka_python", ("kafka.producer.kafka", "kafka.consumer.group")),

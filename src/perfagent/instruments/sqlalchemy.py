@@ -5,12 +5,11 @@ A driver that is measured speaks for its engine, so nothing is added to the path
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from perfagent.instruments import load, pools
 from perfagent.instruments.base import Instrument, passed_over, with_parameters_of
 from perfagent.instruments.dbapi import Driver, size
-from perfagent.runtime import guard
+from perfagent.runtime import guard, poolwaits
+from perfagent.runtime.clock import now
 from perfagent.runtime.context import current
 from perfagent.runtime.db import database
 
@@ -67,7 +66,7 @@ class SQLAlchemy(Instrument):
             initialise(engine, *args, **options)
             try:
                 pools.watch(engine, _figures)
-                engine.__dict__[WAITS] = pools.Waits(_name(engine, engine.pool)) if _is_pool(engine.pool) else None
+                engine.__dict__[WAITS] = _waits(engine)
                 if not is_measured(getattr(engine.dialect, "driver", "")):
                     Listener(self, engine)
             except Exception:
@@ -83,19 +82,17 @@ class SQLAlchemy(Instrument):
                 return take(engine, *args, **options)
             pending = waits.pending
             pending.append(None)
-            began = perf_counter()
+            began = now()
             try:
                 return take(engine, *args, **options)
             except BaseException as error:
                 if type(error).__name__ == "TimeoutError" and type(error).__module__ == "sqlalchemy.exc":
-                    waits.timeouts.record(1)
+                    waits.refuse("timed out")
                 raise
             finally:
-                ended = perf_counter()
-                waits.seconds.record(ended - began)
-                if pools.waited is not None:
-                    pools.waited(int(began * 1e9), int(ended * 1e9))
+                ended = now()
                 pending.pop()
+                waits.over(began, ended, ended - began > poolwaits.BRIEF and _is_full(engine))
 
         return raw_connection
 
@@ -132,7 +129,7 @@ class Listener:
             name = self.dialect.name
             system = "mariadb" if getattr(self.dialect, "is_mariadb", False) else SYSTEMS.get(name, name)
             url = self.url
-            found = self.database = database(system, url.database or "", url.host or "", url.port or 0)
+            found = self.database = database(system, *_address(url))
         return found
 
     def before(
@@ -198,6 +195,29 @@ def _figures(engine: Any) -> pools.Figures | None:
     return pools.Figures(_name(engine, pool), used, idle, kept, kept + overflow if overflow >= 0 else 0, pending)
 
 
+def _waits(engine: Any) -> pools.Waits | None:
+    pool = engine.pool
+    if not _is_pool(pool):
+        return None
+    return pools.Waits(_name(engine, pool), "sqlalchemy", pool.size() + max(getattr(pool, "_max_overflow", 0), 0))
+
+
+def _is_full(engine: Any) -> bool:
+    """Whether the program has all connections that there may be: who had to wait, waited for one of them."""
+    try:
+        pool = engine.pool
+        overflow = getattr(pool, "_max_overflow", 0)
+        return overflow >= 0 and pool.checkedout() >= pool.size() + overflow
+    except Exception:  # a pool of the program's own
+        return True
+
+
+def _address(url: Any) -> tuple[str, str, int]:
+    """Database, server and port of an engine's URL, which a test may mock."""
+    port = url.port
+    return str(url.database or ""), str(url.host or ""), port if isinstance(port, int) else 0
+
+
 def _name(engine: Any, pool: Any) -> str:
     """The name that the program gave the pool, or its address as the semantic conventions write it."""
     given = getattr(pool, "_orig_logging_name", None)
@@ -205,7 +225,7 @@ def _name(engine: Any, pool: Any) -> str:
         return str(given)
     url = engine.url
     address = f"{url.host}:{url.port}" if url.host and url.port else url.host or ""
-    name = (url.database or "").rpartition("/")[2] or engine.dialect.name
+    name = str(url.database or "").rpartition("/")[2] or engine.dialect.name  # a test may mock the URL
     return f"{address}/{name}" if address else name
 
 

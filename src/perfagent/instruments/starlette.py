@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Asgi = Callable[[Any, Any, Any, Any], Awaitable[object]]
 
 
+MOST = 1_000_000  # workers; a limiter may have no limit
+
+
 class Starlette(Instrument):
     """Patches `Starlette.__call__` and what a route does with a request."""
 
@@ -147,12 +150,30 @@ def _driving(handle: Asgi) -> Asgi:
 
 
 def _asking(run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    from anyio.to_thread import current_default_thread_limiter
+
+    from perfagent.runtime.poolwaits import Pool
     from perfagent.runtime.timeparts.loops import elsewhere, of_current
+
+    usual: Pool | None = None
+
+    def pool_of(limiter: Any) -> Pool:
+        nonlocal usual
+        if limiter is not None:
+            return Pool("anyio", "a limiter of the program's", int(min(limiter.total_tokens, MOST)))
+        if usual is None:
+            usual = Pool("anyio", "worker threads", int(min(current_default_thread_limiter().total_tokens, MOST)))
+        return usual
 
     async def wrapper(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
         span = current.get()
         parts = None if span is None else of_current(span.entry)
-        return await run_sync(func if parts is None else elsewhere(parts, func), *args, **options)
+        if parts is not None:
+            try:
+                func = elsewhere(parts, func, pool_of(options.get("limiter")))
+            except Exception:
+                guard.failed("starlette")
+        return await run_sync(func, *args, **options)
 
     return wrapper
 

@@ -3,7 +3,7 @@
 A pool's thread has a span for one piece of work at a time; whatever it was that made the pool start the thread is not
 inherited. A thread of its own inherits, until some time after the end of the span (`runtime.context.Inherited`): a loop
 that a request has started does not stay in its trace. Only our own two variables travel, never the program's. Where no
-span is current, a `submit` pays 0.2 us; else 0.5 us, and the pool's thread 1.5 us.
+span is current, a `submit` pays 0.2 us; else 0.7 us, and the pool's thread 2.5 us.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from operator import itemgetter
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard
 from perfagent.runtime.carriers import carries
+from perfagent.runtime.clock import now
 from perfagent.runtime.context import Inherited, baggage, current, lent
 from perfagent.runtime.span import CLIENT
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from perfagent.instruments.executors import Workers
     from perfagent.runtime.context import RemoteContext
     from perfagent.runtime.span import Span
 
@@ -102,11 +104,49 @@ class Carried:
         return itemgetter(0), ((self.work,),)
 
 
+class Queued(Carried):
+    """One that a `ThreadPoolExecutor` does when it has a thread for it.
+
+    Args:
+        pool: the threads.
+    """
+
+    __slots__ = ("asked", "pool")
+
+    def __init__(
+        self, work: Callable[..., Any], lender: Span | RemoteContext | None, header: str, pool: Workers
+    ) -> None:
+        self.work = work
+        self.lender = lender
+        self.header = header
+        self.pool = pool
+        self.asked = now()
+
+    @passed_over
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        began = now()
+        try:
+            return Carried.__call__(self, *args, **options)
+        finally:
+            self.pool.done(self.work, self.lender, self.asked, began, now())
+
+
 def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
+    workers: Callable[[Any], Workers] | None = None
+
     def wrapper(executor: Any, fn: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+        nonlocal workers
         span, header = current.get(), baggage.get()
         if span is not None or header:
-            fn = Carried(fn, lent(span), header)
+            try:
+                if workers is None:
+                    from perfagent.instruments import executors
+
+                    workers = executors.of
+                fn = Queued(fn, lent(span), header, workers(executor))
+            except Exception:  # an executor of another kind
+                guard.failed("threading")
+                fn = Carried(fn, lent(span), header)
         return submit(executor, fn, *args, **options)
 
     return wrapper

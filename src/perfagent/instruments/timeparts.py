@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from perfagent.instruments import pools
-from perfagent.runtime import timeparts
+from perfagent.runtime import poolwaits, timeparts
 from perfagent.runtime.timeparts import parts, waits
 
 TYPE_CHECKING = False
@@ -35,5 +34,5 @@ FILES = (
 def install(settings: Settings) -> None:
     """Starts it."""
     waits.pools.extend(FILES)
-    pools.waited = parts.waited
+    poolwaits.of_request = parts.waited
     timeparts.install(settings)

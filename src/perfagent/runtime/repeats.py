@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from perfagent.runtime.db import QuerySpan, Statement
     from perfagent.runtime.pipeline import Payload, Pipeline
+    from perfagent.runtime.span import Span
 
 MOST = 256  # statements of traces that are compared at a time
 SETTLED = 2.0  # seconds after its last run, when a statement of a trace is looked at as a whole
@@ -147,12 +148,12 @@ def _tell(runs: Runs, span: QuerySpan) -> None:
     notice("duplicate_queries", subject, text, told, span)
 
 
-def endpoint(span: QuerySpan) -> dict[str, object]:
+def endpoint(span: Span) -> dict[str, object]:
     """The request that a span is part of, by its route; nothing where that is unknown.
 
     A request that has ended is known to its own calls alone: it lets go of what leads to itself.
     """
-    entry = span.entry or span._parent
+    entry = span.entry or getattr(span, "_parent", span)
     method, route = getattr(entry, "method", ""), getattr(entry, "route", "")
     name = f"{method} {route}" if method and route else getattr(entry, "name", "")
     return {"perfagent.endpoint": name} if name else {}

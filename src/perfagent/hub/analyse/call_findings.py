@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import words
+from perfagent.hub.analyse import pool_notices, words
 from perfagent.hub.analyse.calls import OUTGOING
 from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, Facts, Finding, excess_ms, severity, sure
+from perfagent.hub.analyse.notice_findings import LATELY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +94,9 @@ def _caches(facts: Facts) -> Iterator[Finding]:
 
 
 def _pools(facts: Facts) -> Iterator[Finding]:
+    named = pool_notices.told_of(facts.notices, facts.end - LATELY)
     for one in facts.pools:
-        if one.share >= FULL_POOL:
+        if one.share >= FULL_POOL and one.service not in named:
             yield Finding(
                 "pool", "bottleneck", "high", f"the connection pool of {one.service} is full",
                 f"{words.percent(one.share)} of its connections are in use on average",

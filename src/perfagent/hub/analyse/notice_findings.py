@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import habit_notices, leak_notices, loop_notices, overhead_notices, query_notices
+from perfagent.hub.analyse import (
+    habit_notices,
+    leak_notices,
+    loop_notices,
+    overhead_notices,
+    pool_notices,
+    query_notices,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +22,7 @@ LATELY = 300.0  # s; a fault that was not seen for so long is over: a notice is 
 
 WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {
     **habit_notices.WORDED,
+    **pool_notices.WORDED,
     **query_notices.WORDED,
     "blocked_loop": loop_notices.worded,
     "memory_leak": leak_notices.worded,

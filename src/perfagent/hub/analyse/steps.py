@@ -85,12 +85,13 @@ EFFORTS = {
     "dropped": "low", "internal_errors": "low", "slow_endpoint": "medium", "process_died": "medium",
     "overhead": "low", "cache_ttl": "low", "cache_size": "low", "cache_costs": "low", "cache_unread": "low",
     "cache_stampede": "medium",
-    "duplicate_queries": "low", "transaction_across_call": "medium",
+    "duplicate_queries": "low", "transaction_across_call": "medium", "pool_wait": "medium", "over_fetch": "low",
 }  # fmt: skip
 
 CATEGORIES = {
     **habit_notices.CATEGORIES,
-    "duplicate_queries": "database", "transaction_across_call": "database",
+    "duplicate_queries": "database", "transaction_across_call": "database", "pool_wait": "capacity",
+    "over_fetch": "database",
     "n_plus_one": "database", "slow_query": "database", "heavy_query": "database", "lock": "database",
     "missing_index": "database", "unused_index": "database", "dead_tuples": "database", "long_transaction": "database",
     "connections": "capacity", "pool": "capacity", "slow_call": "network", "slow_dependency": "network",

@@ -14,8 +14,9 @@ import sys
 from time import thread_time_ns
 from types import CoroutineType, coroutine
 
-from perfagent.runtime import guard
+from perfagent.runtime import guard, poolwaits
 from perfagent.runtime.clock import now
+from perfagent.runtime.context import current
 from perfagent.runtime.timeparts.parts import Parts, get_ident, in_threads
 
 TYPE_CHECKING = False
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import FrameType
     from typing import Any
+
+    from perfagent.runtime.poolwaits import Pool
 
 ATTRIBUTE = "_perfagent_time"  # of a loop
 QUICK = 500_000  # ns; a step that is over sooner was on the CPU: its clock takes a system call
@@ -212,8 +215,11 @@ def _steps(awaitable: Any) -> Any:
     return awaitable if hasattr(awaitable, "send") else awaitable.__await__()
 
 
-def elsewhere(parts: Parts, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which a worker thread does for a request: its time and the wait for a worker are the request's."""
+def elsewhere(parts: Parts, function: Callable[..., Any], pool: Pool) -> Callable[..., Any]:
+    """`function`, which a worker thread of a pool does for the current request: its time and the wait for a worker are
+    the request's.
+    """
+    span = current.get()
     asked = now()
     parts.asking += 1
 
@@ -226,6 +232,7 @@ def elsewhere(parts: Parts, function: Callable[..., Any]) -> Callable[..., Any]:
             if parts.pools is None:
                 parts.pools = []
             parts.pools.append((asked, began))
+            poolwaits.note(pool, asked, began, None, span)
         piece = Parts()
         piece.began, piece.slot = began, parts.slot
         thread = piece.thread = get_ident()
@@ -235,6 +242,9 @@ def elsewhere(parts: Parts, function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **options)
         finally:
             piece.cpu = thread_time_ns() - piece.since
+            duration = now() - began
+            if duration > SLOW_POOL:
+                poolwaits.held(pool, function, duration)
             in_threads.pop(thread, None)
             if parts.pieces is None:
                 parts.pieces = []

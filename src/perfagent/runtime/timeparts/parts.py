@@ -18,7 +18,6 @@ __all__ = ["SHORT", "Parts", "encoded", "get_ident", "in_threads", "is_threaded"
 
 SHORT = 1_000_000
 """Nanoseconds; of what is over sooner nothing is told: nobody asks where a millisecond went."""
-BRIEF = 200_000  # ns; a pool that answers within this was not waited for
 ORDER = ("gc", "cpu", "pool", "loop", "lock", "sleep", "network", "processor", "gil")
 """The parts, the surest first: together they are never longer than the request, and the last ones give way."""
 AT = "perfagent.time.waits_at"
@@ -67,8 +66,6 @@ in_threads: dict[int, Parts] = {}
 
 def waited(began: int, ended: int) -> None:
     """Tells that the current request has waited for a connection of a pool."""
-    if ended - began < BRIEF:
-        return
     from perfagent.runtime.context import current
 
     span = current.get()
