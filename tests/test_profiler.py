@@ -130,6 +130,50 @@ print(sys.getswitchinterval())
     assert told.stdout == "0.02\n"
 
 
+def test_a_switch_interval_of_the_programs_own_is_left_alone(run_text: RunText) -> None:
+    told = run_text(HEAD + """
+sys.setswitchinterval(0.02)
+begin()
+busy(0.3)
+print(sys.getswitchinterval())
+""")  # fmt: skip
+    assert told.stdout == "0.02\n"
+
+
+def test_a_forked_child_and_the_end_of_the_program_have_its_switch_interval(run_text: RunText) -> None:
+    told = run_text(HEAD + """
+import atexit
+from perfagent.runtime import companions
+class Last(companions.Companion):
+    def stop(self):
+        print("end", sys.getswitchinterval(), flush=True)
+before = sys.getswitchinterval()
+begin()
+companions.all_of_them.append(Last())
+busy(0.3)
+assert sys.getswitchinterval() != before
+child = os.fork()
+if not child:
+    print("child", sys.getswitchinterval(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+busy(0.3)
+""")  # fmt: skip
+    assert told.stdout.split() == ["child", "0.005", "end", "0.005", "end", "0.005"]
+
+
+def test_a_job_shorter_than_the_time_between_two_exports_tells_of_itself_at_its_end(
+    run_text: RunText, receiver: Receiver
+) -> None:
+    samples = run(run_text, receiver, """
+until = time.monotonic() + 60
+while sampling.active is None and time.monotonic() < until:
+    busy(0.1)
+busy(0.5)
+""", OTEL_METRIC_EXPORT_INTERVAL="60000")  # fmt: skip
+    assert total(samples, "cpu", "busy") > 0.3
+
+
 def start_fault(name: str, seconds: float, run_program: RunProgram, receiver: Receiver) -> list[Sample]:
     program = run_program(
         *("python", "-m", "perfagent", "run", "--", sys.executable, str(FAULTS / name), str(seconds)),

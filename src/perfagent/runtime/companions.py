@@ -35,6 +35,8 @@ class Companion:
 
 
 all_of_them: list[Companion] = []
+beginning = False
+"""Whether the background thread starts a feature just now."""
 _ours: dict[int, int] = {}  # the threads that `start_thread` has started: the kernel's number by Python's
 
 
@@ -54,6 +56,8 @@ def resume() -> None:
 
 def reset() -> None:
     """In a forked child."""
+    global beginning
+    beginning = False
     _ours.clear()
     for companion in all_of_them:
         companion.reset()
@@ -104,7 +108,7 @@ def native_ids() -> list[int]:
 
 
 def finish_imports() -> None:
-    """Before a fork: waits while a thread of ours imports something.
+    """Before a fork: waits while a thread of ours imports something, or starts a feature.
 
     Python leaves a module's lock in the hands of a thread that the child does not have: whoever imported that module
     there would wait for good.
@@ -115,7 +119,7 @@ def finish_imports() -> None:
     locks = getattr(_frozen_importlib, "_module_locks", {})
     while monotonic() < deadline:
         held = (getattr(found(), "owner", None) for found in list(locks.values()))
-        if not any(owner in _ours for owner in held):
+        if not beginning and not any(owner in _ours for owner in held):
             return
         sleep(0.0005)
 

@@ -29,6 +29,8 @@ logs: deque[LogRecord] = deque()
 log_limit = 8192
 sources: list[Callable[[Pipeline], list[Payload]]] = []
 """Other signals than spans and metrics: each gives what it has to send."""
+news: list[Callable[[], bool]] = []
+"""Each says whether one of the `sources` has something that is worth a connection at the end of the process."""
 deferred: list[Callable[[], object]] = []
 """What starts once the program has run for a while: a program that ends at once need not wait for it."""
 commands: dict[str, Callable[[object], object]] = {}

@@ -138,6 +138,8 @@ class Pipeline(BackgroundThread):
         """
         if self.sent or outbox.pending or outbox.logs or self.backlog or self._encoded_count:
             return True
+        if any(has() for has in outbox.news):
+            return True
         return any(
             series.touched or series.pending
             for instrument in _instruments()
@@ -165,11 +167,14 @@ class Pipeline(BackgroundThread):
             self._obey()
 
     def _start_deferred(self) -> None:
-        while outbox.deferred:
+        while outbox.deferred and not self._halts:
+            companions.beginning = True  # a fork waits: half of a feature would be in the child for good
             try:
                 outbox.deferred.pop(0)()
             except Exception:
                 guard.failed("pipeline")
+            finally:
+                companions.beginning = False
 
     def _drain(self) -> None:
         """Measures and encodes every finished span, letting the program run between chunks."""

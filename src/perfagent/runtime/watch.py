@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST = 60.0  # seconds that it sleeps at most
+EARLY, EARLIEST = 0.2, 0.01
+"""What part of its interval, and how many seconds at most, a look may come before its time where the thread is awake
+already: to sleep and to wake up costs as much as most looks."""
 
 
 class Look:
@@ -123,11 +126,14 @@ class Watch(companions.Companion):
                         self._running = False
                         return
                 for look in self.looks:
-                    if monotonic() >= look.due:
+                    if monotonic() + min(look.interval * EARLY, EARLIEST) >= look.due:
                         self._do(look)
                         if self._halted:
                             break
         finally:
+            with self._switch:  # where PERFAGENT_STRICT lets a look's failure through, whoever comes next starts it
+                if self._done is done:
+                    self._running = False
             done.release()
 
     def _do(self, look: Look) -> None:

@@ -7,11 +7,10 @@ interpreter over for each: it loses no more by that than by any thread that wake
 
 from __future__ import annotations
 
-import os
 from time import monotonic_ns
 
 from perfagent.profiler.sampling.sampler import Sampler
-from perfagent.runtime import governor, outbox
+from perfagent.runtime import companions, governor, outbox
 from perfagent.runtime.watch import watch
 
 TYPE_CHECKING = False
@@ -50,9 +49,11 @@ def start() -> None:
         active.besides = Tasks(active, settings.tasks).look
     if _take not in outbox.sources:
         outbox.sources.append(_take)
+        outbox.news.append(_has_news)
         governor.levers.append(governor.Lever("profiler rate", governor.RATE, len(STEPS) - 1, _slow_down))
-        os.register_at_fork(before=_relax, after_in_child=_reset)
     watch.add(active.look)
+    if _interval not in companions.all_of_them:
+        companions.all_of_them.append(_interval)  # after the thread that looks
 
 
 def stop() -> None:
@@ -60,7 +61,7 @@ def stop() -> None:
     global active, _stopped
     if active is not None:
         watch.remove(active.look)
-        active.relax()
+        active.end()
         _stopped, active = active, None
 
 
@@ -76,16 +77,35 @@ def _slow_down(step: int) -> str:
     return f"{rate():.0f} samples a second" if rate() >= 1 else f"a sample every {1 / rate():.0f} s"
 
 
-def _relax() -> None:
-    if active is not None:
-        active.relax()
+class _Interval(companions.Companion):
+    """Gives the program its switch interval back before a fork and at the end."""
+
+    def halt(self) -> int:
+        """See Companion."""
+        if active is not None:
+            active.relax()
+        return 0
+
+    def reset(self) -> None:
+        """See Companion."""
+        global _stopped
+        _stopped = None
+        if active is not None:
+            active.reset()
+
+    def stop(self) -> None:
+        """See Companion."""
+        if active is not None:
+            active.end()
 
 
-def _reset() -> None:
-    global _stopped
-    _stopped = None
-    if active is not None:
-        active.reset()
+_interval = _Interval()
+
+
+def _has_news() -> bool:
+    """Whether anything was seen to run: where a program only waited nobody asks."""
+    one = _stopped or active
+    return one is not None and bool(one.window.cpu)
 
 
 def _take(pipeline: Pipeline) -> list[Payload]:

@@ -59,13 +59,13 @@ def end() -> None:
     if not tracemalloc.is_tracing():
         return
     snapshot = tracemalloc.take_snapshot()
-    tracemalloc.stop()
     sizes: dict[tuple[tuple[str, int], ...], int] = {}
     for trace in snapshot.traces._traces:
         frames = tuple((frame[0], frame[1]) for frame in trace[2])
         sizes[frames] = sizes.get(frames, 0) + trace[1]
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:MOST]
     _finished.append((_unix, monotonic_ns() - _began, largest))
+    tracemalloc.stop()  # only now: a program that ends when this is over still tells of it
     outbox.wake()
 
 

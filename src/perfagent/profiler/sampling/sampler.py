@@ -7,6 +7,7 @@ Who looks from a thread of Python sees others where they let go of the interpret
 to wait: what runs for less than the switch interval of 5 ms would never be seen to run. So, where threads do not
 compete for the interpreter, the interval is 0.1 ms while the profiler is on: nobody but our threads asks for it then.
 Where they compete, a first look only makes it short, a second one some 0.1 to 1 ms later sees and makes it long again.
+A program that has chosen an interval of its own keeps it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SLOWEST = 0.25  # seconds between two looks while nothing runs
 SHARE = 0.004  # of a core, that looks may take: as much again goes into what they make others wait
-SHORT = 1e-4  # seconds
+SHORT, PYTHONS = 1e-4, 5e-3  # seconds between two switches: ours, and Python's own
 COMPETING = 0.2  # share of the time that others than the busiest thread are busy
 QUIET = 100_000  # ns of CPU between two looks that are no work: a timer, a wake-up
 MOST_THREADS = 64  # of those that ran, that are walked at one look
@@ -56,11 +57,13 @@ class Sampler:
         """By how much the governor slows it down."""
         self.besides: Callable[[Window, int], None] | None = None
         """What is looked at besides: tasks that wait."""
-        self._switch = 0.0  # the program's own interval, while ours is in force
+        self.ended = False
+        self._short = False  # whether our switch interval is in force
         self.reset()
 
     def reset(self) -> None:
         """As new: at the start, and in a forked child."""
+        self._switching = allocate_lock()
         self.relax()
         self.threads.clear()
         self._last, self._process, self._own = monotonic_ns(), process_time_ns(), _ours()
@@ -76,7 +79,11 @@ class Sampler:
         if not self._looking.acquire(timeout=timeout):
             return None
         try:
+            quiet, self._quiet = self._quiet, 0
+            began = time_ns() - (monotonic_ns() - self._last) - quiet
             for thread in self.threads.values():
+                if quiet:
+                    self._still(self.window, thread, began, quiet)
                 self._settle(thread)
             taken, self.window = self.window, Window(monotonic_ns())
             taken.lost += self.stacks.lost
@@ -89,17 +96,24 @@ class Sampler:
         """Looks so many times a second, whatever that costs; 0: as often as it was told at first."""
         self.asked = rate
 
+    def end(self) -> None:
+        """For good: the program has its switch interval back."""
+        self.ended = True
+        self.relax()
+
     def relax(self) -> None:
         """Gives the program its switch interval back, unless it has set another one since."""
-        if self._switch and round(sys.getswitchinterval() * 1e6) == round(SHORT * 1e6):
-            sys.setswitchinterval(self._switch)
-        self._switch = 0.0
+        with self._switching:
+            if self._short and round(sys.getswitchinterval() * 1e6) == round(SHORT * 1e6):
+                sys.setswitchinterval(PYTHONS)
+            self._short = False
 
     def _hurry(self) -> None:
-        now = sys.getswitchinterval()
-        if now > SHORT * 1.01:
-            self._switch = now
-            sys.setswitchinterval(SHORT)
+        if round(sys.getswitchinterval() * 1e6) == round(PYTHONS * 1e6):
+            with self._switching:
+                if not self.ended:
+                    self._short = True
+                    sys.setswitchinterval(SHORT)
 
     def _act(self) -> None:
         began = thread_time_ns()
@@ -153,7 +167,10 @@ class Sampler:
         self._process, self._own = process_time_ns(), _ours()
         window.looks += 1
         unix = time_ns() - elapsed
-        moved, still = self._sorted(sys._current_frames())
+        moved, still, gone = self._sorted(sys._current_frames())
+        for thread in gone:
+            self._still(window, thread, unix - quiet, quiet + (0 if thread.ran else elapsed // 2))
+            self._settle(thread)
         for thread in still:
             self._still(window, thread, unix - quiet, elapsed + quiet)
         total = sum(ran for _, _, ran in moved)
@@ -173,14 +190,16 @@ class Sampler:
             self.besides(window, now)
         return True
 
-    def _sorted(self, frames: dict[int, FrameType]) -> tuple[list[tuple[Thread, FrameType, int]], list[Thread]]:
-        """Threads that have run since the last look, with their frames and CPU times, and those that have not."""
+    def _sorted(
+        self, frames: dict[int, FrameType]
+    ) -> tuple[list[tuple[Thread, FrameType, int]], list[Thread], list[Thread]]:
+        """Threads that have run since the last look, with their frames and CPU times, those that have not, and those
+        that have ended.
+        """
         for ident in companions.idents():
             frames.pop(ident, None)
         frames.pop(get_ident(), None)
-        if len(self.threads) > len(frames):
-            for ident in [ident for ident in self.threads if ident not in frames]:
-                self._settle(self.threads.pop(ident))
+        gone = [self.threads.pop(ident) for ident in list(self.threads) if ident not in frames]
         moved: list[tuple[Thread, FrameType, int]] = []
         still: list[Thread] = []
         for ident in list(frames):
@@ -189,7 +208,7 @@ class Sampler:
             ran = None if thread is None else thread.run()
             if thread is None or ran is None:  # a new one, with the number of one that has ended, perhaps
                 if thread is not None:
-                    self._settle(thread)
+                    gone.append(thread)
                 thread = self.threads[ident] = Thread(ident, self._knows_all)
                 ran = thread.run() or 0
             if thread.seen is not None and thread.native and not ran and not thread.ran:
@@ -199,12 +218,12 @@ class Sampler:
             else:
                 self.window.lost += 1
         self._knows_all = True
-        return moved, still
+        return moved, still, gone
 
     def _still(self, window: Window, thread: Thread, unix: int, elapsed: int) -> None:
         """A thread is where it was seen."""
         seen = thread.seen
-        if seen is None:
+        if seen is None or elapsed <= 0:
             return
         if thread.window is window:
             seen.values[-1] += elapsed
