@@ -18,7 +18,7 @@ from perfagent.runtime import economics
 from perfagent.runtime.economics import curve, estimate
 from perfagent.runtime.economics.frequent import Frequent
 from perfagent.runtime.economics.model import Model
-from perfagent.runtime.economics.report import JOINT
+from perfagent.runtime.economics.report import COST, JOINT, Economics
 from perfagent.runtime.economics.shapes import SHARED, Shapes
 from perfagent.runtime.economics.tally import Tally
 from tests.hub import logs, record, resource
@@ -178,6 +178,18 @@ def test_the_hub_and_the_agent_multiply_by_the_same_factors_and_come_to_the_same
     weights = [30.0, 55.0, 50.0, 70.0, 90.0, 95.0]
     one = economy.Economy("s", "redis", "", "", "a:{}", gets=100, hits=45, ttls=1, ttl_seconds=10, ttl_hits=weights)
     assert [guess.hit_ratio for guess in one.longer()] == estimate.ratios(100, 45, weights)
+
+
+def test_look_ups_that_are_not_watched_count_for_what_the_agent_costs() -> None:
+    watched = economics.Watched("redis", "", "test", 0)
+    watched.threshold, watched.callers = 0, 0
+    for number in range(31 * 40):
+        watched.lookup(f"price:{number}", number % 2 == 0, number, number + 1)
+    told = Economics()
+    model = told.models[watched] = Model(watched)
+    model.take()
+    assert model.stood_for == pytest.approx(31 * 40, abs=2 * 31)
+    assert told.cost() == model.stood_for * COST
 
 
 def test_no_more_keys_are_watched_than_may_be_and_fewer_when_it_costs_too_much() -> None:

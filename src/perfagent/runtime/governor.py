@@ -76,8 +76,6 @@ levers: list[Lever] = []
 """Of this process."""
 costs: dict[str, Callable[[], int]] = {}
 """CPU time in ns that a feature's hooks have taken in the program's threads so far, by its name, where it knows."""
-sizes: dict[str, Callable[[], int]] = {}
-"""Bytes that a feature holds, by its name, where it knows."""
 
 
 def install(settings: Settings) -> None:
@@ -245,7 +243,7 @@ def _steps() -> Iterator[tuple[float, dict[str, object]]]:
 
 def memory() -> int:
     """Bytes that the agent holds, as far as it can tell."""
-    return machine.grown + outbox.size() + sum(read() for read in list(sizes.values()))
+    return machine.grown + outbox.size()
 
 
 def unit() -> int:

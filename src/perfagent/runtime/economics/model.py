@@ -98,6 +98,8 @@ class Model:
         """Where a shape is looked up and where it is set."""
         self.limit = float(watched.most or inf)
         """Entries that it holds, as far as is known."""
+        self.stood_for = 0
+        """Events of the cache so far; those that are taken in are a sample of them."""
         self.begin()
 
     def begin(self) -> None:
@@ -124,6 +126,7 @@ class Model:
         kind, weight, name, hit, started, ended, size, ttl, within, context, caller = event
         identity = hash(name)
         is_watched = weight == 1 and identity & MASK < self.watched.threshold
+        self.stood_for += weight
         if kind in (DROP, EXPIRE):
             self._changed(kind, identity, ttl, started / 1e9)
             return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
 from hashlib import blake2b
 from time import monotonic, time_ns
 
 from perfagent import settings
 from perfagent.runtime import companions, economics, governor, log, outbox
+from perfagent.runtime.companions import allocate_lock
 from perfagent.runtime.economics import LOOKUP, STORE
 from perfagent.runtime.economics.curve import FACTORS
 from perfagent.runtime.economics.estimate import ratios
@@ -36,6 +36,7 @@ SHAPES = 10  # of a cache, in one report
 HOTTEST = 10
 INFO = 9  # OTLP's severity number
 LONGEST_KEY = 128
+COST = 300  # ns that an event takes on the program's thread, one with another
 HALVINGS = 4  # steps of the lever: from 4096 watched keys to 256
 
 _scope = Scope("perfagent.cache")
@@ -60,6 +61,7 @@ class Economics(companions.Companion):
         outbox.sources.insert(0, self.at_the_end)  # before the one that sends log records
         companions.all_of_them.append(self)
         governor.levers.append(governor.Lever("cache keys", governor.DETAIL, HALVINGS, self.lower))
+        governor.costs["cache keys"] = self.cost
         name = f"{settings.current().namespace}.cache"
         keys = ("cache.name", "cache.system", "perfagent.cache.factor")
         description = "Share of look-ups that would be hits with `perfagent.cache.factor` times the {} (estimated)."
@@ -88,6 +90,10 @@ class Economics(companions.Companion):
         for model in list(self.models.values()):
             model.most = self.most
         return f"{self.most} keys of a cache are watched"
+
+    def cost(self) -> int:
+        """CPU ns that the program's threads have spent on being watched so far, by what an event costs."""
+        return sum(model.stood_for for model in list(self.models.values())) * COST
 
     def look(self, last: bool = False) -> None:
         """Takes in what has happened, and tells where it is time."""
