@@ -174,6 +174,21 @@ busy(0.5)
     assert total(samples, "cpu", "busy") > 0.3
 
 
+def test_under_gevent_it_waits_by_pythons_own_locks(run_text: RunText) -> None:
+    told = run_text("from gevent import monkey; monkey.patch_all()\n" + HEAD + """
+begin()
+from perfagent.runtime import notices
+from perfagent.runtime.watch import watch
+deadline = time.monotonic() + 20
+while not sampling.active.window.looks and time.monotonic() < deadline:
+    busy(0.05)
+    nap(0.05)
+assert sampling.active.window.looks
+print({type(lock).__module__ for lock in (watch._wake, watch._switch, sampling.active._looking, notices._changing)})
+""")  # fmt: skip
+    assert told.stdout == "{'_thread'}\n"
+
+
 def start_fault(name: str, seconds: float, run_program: RunProgram, receiver: Receiver) -> list[Sample]:
     program = run_program(
         *("python", "-m", "perfagent", "run", "--", sys.executable, str(FAULTS / name), str(seconds)),

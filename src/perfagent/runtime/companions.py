@@ -1,11 +1,18 @@
-"""Further background threads than the pipeline's: they end around a fork as it does, and with it."""
+"""Further background threads than the pipeline's: they end around a fork as it does, and with it.
+
+This module is imported before the program: what others take of `_thread` from here is Python's own, where theirs would
+be gevent's once that has patched it, which has a hub of its own in each thread that waits for a lock.
+"""
 
 from __future__ import annotations
 
 import _frozen_importlib
 import _signal
 import os
-from _thread import get_ident, get_native_id, start_new_thread
+from _thread import allocate_lock as allocate_lock
+from _thread import get_ident as get_ident
+from _thread import get_native_id as get_native_id
+from _thread import start_new_thread
 from time import monotonic, sleep
 
 TYPE_CHECKING = False

@@ -8,10 +8,10 @@ is bounded. The hub makes findings of them (`perfagent.hub.analyse.notice_findin
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
 from time import monotonic, time_ns
 
 from perfagent.runtime import log
+from perfagent.runtime.companions import allocate_lock
 from perfagent.runtime.span import Scope
 
 TYPE_CHECKING = False

@@ -6,10 +6,10 @@ is none. What its looks cost is counted, for `perfagent.runtime.governor` keeps 
 
 from __future__ import annotations
 
-from _thread import allocate_lock, get_ident, get_native_id
 from time import monotonic, thread_time_ns
 
 from perfagent.runtime import companions, guard
+from perfagent.runtime.companions import allocate_lock, get_ident, get_native_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

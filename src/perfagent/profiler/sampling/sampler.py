@@ -13,7 +13,6 @@ A program that has chosen an interval of its own keeps it.
 from __future__ import annotations
 
 import sys
-from _thread import allocate_lock, get_ident
 from time import monotonic, monotonic_ns, process_time_ns, thread_time_ns, time_ns
 
 from perfagent.profiler.sampling.places import PLAIN
@@ -21,6 +20,7 @@ from perfagent.profiler.sampling.stacks import Stacks
 from perfagent.profiler.sampling.threads import Interval, Thread
 from perfagent.profiler.sampling.window import Window
 from perfagent.runtime import companions, ids, machine
+from perfagent.runtime.companions import allocate_lock, get_ident
 from perfagent.runtime.watch import Look
 
 TYPE_CHECKING = False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 
 from perfagent.runtime import callers
+from perfagent.runtime.companions import get_ident
 from perfagent.runtime.otlp import wire
 
 TYPE_CHECKING = False
