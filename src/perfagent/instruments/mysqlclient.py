@@ -7,6 +7,7 @@ in there.
 
 from __future__ import annotations
 
+from perfagent import settings
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.dbapi import SECOND, Driver, argument
 from perfagent.runtime import guard
@@ -44,7 +45,9 @@ class Mysqlclient(Instrument):
             self.replace(module.Connection, "__init__", _connecting)
             self.replace(module.Connection, "select_db", _selecting)
         if module.__name__ == "MySQLdb.cursors":
-            driver = Driver(self, _target, _code)
+            # It does not tell whether a transaction is open: which connection ran a statement is noted where asked for.
+            noted = ("connection", _is_open) if settings.current().explain else ()
+            driver = Driver(self, _target, _code, *noted)
             self.replace(module.BaseCursor, "execute", driver.call(argument("query")))
             self.replace(module.BaseCursor, "executemany", driver.call(_many, many=SECOND, inner=True))
             self.replace(module.BaseCursor, "callproc", driver.call(_procedure))
@@ -57,6 +60,8 @@ def _connecting(initialise: Callable[..., None]) -> Callable[..., None]:
         try:
             name = options.get("database", options.get("db", args[DATABASE] if len(args) > DATABASE else ""))
             connection._perfagent = _database(connection, _text(name), _text(options.get("unix_socket")))
+            if settings.current().explain:
+                connection._perfagent_opened = args, options
         except Exception:
             guard.failed("mysqlclient")
 
@@ -104,6 +109,10 @@ def _procedure(cursor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> A
 def _target(cursor: Any) -> Database:
     # None of a closed cursor: the call will raise; without ours, of a connection from before the agent's start.
     return getattr(cursor.connection, "_perfagent", None) or database("mysql")
+
+
+def _is_open(connection: Any) -> bool:
+    return False
 
 
 def _code(error: BaseException) -> str:

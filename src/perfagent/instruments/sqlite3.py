@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from perfagent.instruments.base import Instrument, disguise, passed_over
 from perfagent.instruments.dbapi import Subclasses, size
-from perfagent.runtime import guard
+from perfagent.runtime import guard, transactions
 from perfagent.runtime.context import current
 from perfagent.runtime.db import QuerySpan, database
 from perfagent.runtime.span import CLIENT, Scope
@@ -179,8 +179,11 @@ class Connect:
         connection = self.connect(*args, **options)
         if isinstance(connection, Connection):
             told: Any = connection  # its slot has no annotation, which `typing.get_type_hints` would find
+            name = args[0] if args else options["database"]
             try:
-                told._perfagent = database("sqlite", _namespace(args[0] if args else options["database"]))
+                told._perfagent = database("sqlite", _namespace(name))
+                if transactions.opened is not None:
+                    transactions.opened(connection, name, bool(args[7] if len(args) > 7 else options.get("uri")))
             except Exception:
                 guard.failed("sqlite3")
         return connection

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from perfagent.settings import Settings
 
-FEATURES: tuple[tuple[str, str], ...] = (("habits", "perfagent.instruments.habits"),)
+FEATURES: tuple[tuple[str, str], ...] = (
+    ("habits", "perfagent.instruments.habits"),
+    ("explain", "perfagent.explain"),
+)
 """The option of `Settings` that a feature hangs on, and its module: what must see the program from its beginning on."""
 LATER: tuple[tuple[str, str], ...] = (
     ("max_overhead", "perfagent.runtime.governor"),

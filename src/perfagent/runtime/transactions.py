@@ -48,6 +48,8 @@ class Asked:
 
 asked: dict[int, Asked] = {}
 """By the identity of the connection."""
+opened: Callable[[Any, Any, bool], None] | None = None
+"""Told of each connection of SQLite, the name it was opened by and whether that may be a URI; where that is wanted."""
 
 
 def register(connection: Any, span: QuerySpan, is_open: Callable[[Any], bool]) -> None:

@@ -295,7 +295,7 @@ class Settings(HubOptions):
         True,
         "Tells of calls without a time-out, endless retries, what is not closed, clients for one call, leaked threads.",
     )
-    explain = Flag("PERFAGENT_EXPLAIN", False, "Asks databases for the plans of slow statements, and for better indexes.")
+    explain = Flag("PERFAGENT_EXPLAIN", False, "Asks databases for plans of slow statements and for better indexes.")
     lru_caches = Flag("PERFAGENT_LRU_CACHES", True, "Reports hits and misses of functools.lru_cache.")
     cache_economics = Flag("PERFAGENT_CACHE_ECONOMICS", True, "Tells what caches save, and what others would bring.")
     gc_threshold = Text(

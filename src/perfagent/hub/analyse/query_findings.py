@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import words
+from perfagent.hub.analyse import plan_notices, words
 from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, Facts, Finding, excess_ms, severity, sure
 from perfagent.hub.sources.seen import SequentialScans
@@ -26,6 +26,7 @@ def of_queries(facts: Facts) -> Iterator[Finding]:
     yield from _repeated(facts)
     yield from _slow(facts)
     yield from _heavy(facts)
+    yield from plan_notices.of_plans(facts)
 
 
 def _repeated(facts: Facts) -> Iterator[Finding]:
@@ -69,6 +70,7 @@ def _repeated(facts: Facts) -> Iterator[Finding]:
 
 def _slow(facts: Facts) -> Iterator[Finding]:
     whole = sum(one.durations.total for one in facts.calls if one.category == "db")
+    plans = plan_notices.by_statement(facts)
     for one in facts.calls:
         if one.category != "db" or one.durations.calls < ENOUGH_CALLS:
             continue
@@ -78,8 +80,11 @@ def _slow(facts: Facts) -> Iterator[Finding]:
             continue
         rows = one.durations.rows / one.durations.calls
         many = rows >= 1000
-        scanned = _scanned(facts, one.text)
+        plan = plans.get((one.service, one.text))
+        scanned = plan_notices.told(plan) or _scanned(facts, one.text)
+        index = plan_notices.index_of(plan)
         advice = (
+            f"create an index: {index}" if index else
             f"fetch fewer rows: {words.count(rows)} a call (LIMIT, or a narrower WHERE)" if many else
             "look at its plan (EXPLAIN ANALYZE): an index for its WHERE and ORDER BY is the usual answer"
         )  # fmt: skip
@@ -92,7 +97,9 @@ def _slow(facts: Facts) -> Iterator[Finding]:
             {"p95_ms": p95, "calls": one.durations.calls, "rows_per_call": rows},
             subject=str(one.operation), requests_per_day=one.durations.calls / facts.seconds * DAY,
             seconds_per_day=excess_ms(one.durations, SLOW_QUERY[0]) / 1000 / facts.seconds * DAY,
-            steps=(advice, "`perfagent index analyze` proposes the index, and tells what it would cost",
+            place=plan.place if plan is not None else "",
+            steps=(advice, f"{plan_notices.gain(plan)} with it" if plan is not None and index else
+                   "`perfagent index analyze` proposes the index, and tells what it would cost",
                    "if it cannot be made quicker, keep its result in a cache"),
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from perfagent.hub.api.endpoints import HeatMap, Series, heat, known
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import refuses
 from perfagent.hub.api.paging import Paging
+from perfagent.hub.api.plans import PlanOf, plan_of
 from perfagent.hub.api.ranges import Range, Within
 from perfagent.hub.api.remotely import WithOperation
 from perfagent.hub.api.samples import most_in_one_trace, recent
@@ -78,6 +79,7 @@ class OneStatement(Model):
     callers: list[Caller]
     endpoints: list[Runner]
     slowest: list[Trace]
+    plan: PlanOf | None = Field(description="Where an agent asked the database for it (PERFAGENT_EXPLAIN).")
 
 
 ORDERS: dict[str, Callable[[Calls], float]] = {
@@ -198,5 +200,6 @@ def query(hub: TheHub, within: Within, operation: Identity) -> Answer:
                 for row in runners
             ],
             "slowest": search(store, within, Terms(operation=one.operation, sort="slowest"), 10).traces,
+            "plan": plan_of(store, one, within),
         }
     )

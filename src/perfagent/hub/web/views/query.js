@@ -10,6 +10,7 @@ import { Figure, Figures, Share } from '../parts/figure.js';
 import { HeatMap } from '../parts/heatmap.js';
 import { Icon } from '../parts/icon.js';
 import { Name, Place, Service } from '../parts/names.js';
+import { Plan } from '../parts/plan.js';
 import { Sql } from '../parts/sql.js';
 import { Copy } from '../parts/states.js';
 import { Table } from '../parts/table.js';
@@ -41,6 +42,7 @@ function Content({ data }) {
           name="repeat" /> Up to ${count(one.repeated)} times within one trace: a query in a loop. One query with <code>IN (…)</code> or a join would do the same in one call.</p>`}
     <${Panel} title="Statement" note=${one.system} actions=${html`<${Copy} text=${one.text}
           label="Copy the statement" />`}><${Sql} text=${one.text} block=${true} /></${Panel}>
+    ${data.plan && html`<${Plan} plan=${data.plan} />`}
     <div class="columns">
       <${Panel} title="Called from">${data.callers.length ? html`<${Callers} items=${data.callers}
             calls=${one.calls} />` : html`<p class="quiet">The program's place was not recorded.</p>`}</${Panel}>
