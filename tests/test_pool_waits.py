@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.agent import agent_env
 from tests.told_faults import FAULTS, insights, line_of, start, wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import RunProgram
     from tests.hub import ServedHub
+    from tests.otlp import Receiver
+
+APP = Path(__file__).parent / "apps" / "pool_waits.py"
 
 
 @pytest.mark.slow
@@ -27,3 +33,46 @@ def test_endpoints_that_exhaust_the_worker_threads_are_named_with_what_keeps_the
     assert "total_tokens" in told["recommendation"]
     assert told["metrics"]["waited_s"] > 1
     assert told["seconds_per_day"] > 86_400  # more than one waits at any time
+
+
+SYNCHRONOUS = ("sqlalchemy", "psycopg_pool", "redis", "urllib3", "httpx", "executor")
+LIBRARIES = {"executor": "concurrent.futures"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "part", [*SYNCHRONOUS, "sqlalchemy_async", "psycopg_pool_async", "asyncpg", "redis_async", "httpx_async", "aiohttp"]
+)
+def test_what_requests_wait_for_a_pool_is_told_to_a_tenth_with_the_line(
+    part: str, receiver: Receiver, run_program: RunProgram, postgres_url: str, redis_url: str
+) -> None:
+    waited = float(_run(part, receiver, run_program, POSTGRES_URL=postgres_url, REDIS_URL=redis_url))
+    assert waited > 0.8  # one waits for none, one for one, one for two, one for three others
+    (told,) = [one for one in receiver.logs if one.event_name == "perfagent.pool_wait"]
+    assert told.attributes["perfagent.pool_wait.library"] == LIBRARIES.get(part, part.removesuffix("_async"))
+    assert told.attributes["perfagent.pool_wait.requests"] == 3
+    assert told.attributes["perfagent.pool_wait.seconds"] == pytest.approx(waited, rel=0.1)
+    assert APP.read_text().splitlines()[int(told.attributes["code.line.number"]) - 1].endswith("# the wait")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "how", "times"), [("psycopg2", "refused", 4), ("discarding", "discarded", 3)])
+def test_who_gets_no_connection_is_counted(
+    part: str, how: str, times: int, receiver: Receiver, run_program: RunProgram, postgres_url: str
+) -> None:
+    _run(part, receiver, run_program, POSTGRES_URL=postgres_url)
+    (told,) = [one for one in receiver.logs if one.event_name == "perfagent.pool_wait"]
+    assert told.attributes[f"perfagent.pool_wait.{how}"] == times
+    assert APP.read_text().splitlines()[int(told.attributes["code.line.number"]) - 1].endswith("# the wait")
+    assert "opensesame" not in str(told.attributes)
+
+
+def _run(part: str, receiver: Receiver, run_program: RunProgram, **env: str) -> str:
+    return run_program(
+        "perfagent",
+        "run",
+        sys.executable,
+        str(APP),
+        part,
+        env=agent_env(receiver, OTEL_BSP_SCHEDULE_DELAY="5000", **env),
+    ).check(60)

@@ -57,9 +57,17 @@ class Kept:
         library: whose pools they are.
         name: tells a pool's name.
         most: tells how many connections it has at most.
+        key: what stands for a pool that no weak reference can be made of; None where it has no connections yet.
     """
 
-    def __init__(self, library: str, name: Callable[[Any], str], most: Callable[[Any], int]) -> None:
+    def __init__(
+        self,
+        library: str,
+        name: Callable[[Any], str],
+        most: Callable[[Any], int],
+        key: Callable[[Any], Any] = lambda pool: pool,
+    ) -> None:
+        self.key = key
         self.library = library
         self.name = name
         self.most = most
@@ -68,9 +76,10 @@ class Kept:
     def __call__(self, pool: Any) -> Waits | None:
         """Those of a pool; None for one that is not what its library makes."""
         try:
-            found = self._known.get(pool)
-            if found is None:
-                found = self._known[pool] = Waits(self.name(pool), self.library, self.most(pool))
+            key = self.key(pool)
+            found = self._known.get(key) if key is not None else None
+            if found is None and key is not None:
+                found = self._known[key] = Waits(self.name(pool), self.library, self.most(pool))
             return found
         except Exception:
             guard.failed("pools")
@@ -260,6 +269,14 @@ def _dsn(pool: Any) -> str:
     return str(pool.name)
 
 
+def _asyncpg_name(pool: Any) -> str:
+    connection = next((one._con for one in pool._holders if one._con is not None), None)
+    if connection is None:
+        return "asyncpg"
+    address, name = connection._addr, connection._params.database or ""
+    return f"{address if isinstance(address, str) else f'{address[0]}:{address[1]}'}/{name}"
+
+
 def _redis_name(pool: Any) -> str:
     given = pool.connection_kwargs
     return f"{given.get('host') or given.get('path') or 'localhost'}:{given.get('port', '')}".rstrip(":")
@@ -267,7 +284,7 @@ def _redis_name(pool: Any) -> str:
 
 _psycopg = Kept("psycopg_pool", _dsn, lambda pool: pool.max_size)
 _psycopg2 = Kept("psycopg2", lambda pool: "psycopg2.pool", lambda pool: pool.maxconn)
-_asyncpg = Kept("asyncpg", lambda pool: "asyncpg", lambda pool: pool._maxsize)
+_asyncpg = Kept("asyncpg", _asyncpg_name, lambda pool: pool._maxsize, lambda pool: pool._queue)
 _redis = Kept("redis", _redis_name, lambda pool: pool.max_connections)
 
 

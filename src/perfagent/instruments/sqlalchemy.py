@@ -80,7 +80,8 @@ class SQLAlchemy(Instrument):
             waits = own[WAITS] if WAITS in own else vars(own.get("_proxied", engine)).get(WAITS)
             if waits is None:
                 return take(engine, *args, **options)
-            pending = waits.pending
+            pool, pending = engine.pool, waits.pending
+            opened = getattr(pool, "_overflow", 0)  # beyond the pool's size; below 0 until there are as many
             pending.append(None)
             began = now()
             try:
@@ -92,7 +93,9 @@ class SQLAlchemy(Instrument):
             finally:
                 ended = now()
                 pending.pop()
-                waits.over(began, ended, ended - began > poolwaits.BRIEF and _is_full(engine))
+                waits.over(
+                    began, ended, ended - began > poolwaits.BRIEF and opened == getattr(pool, "_max_overflow", 0)
+                )
 
         return raw_connection
 
@@ -200,16 +203,6 @@ def _waits(engine: Any) -> pools.Waits | None:
     if not _is_pool(pool):
         return None
     return pools.Waits(_name(engine, pool), "sqlalchemy", pool.size() + max(getattr(pool, "_max_overflow", 0), 0))
-
-
-def _is_full(engine: Any) -> bool:
-    """Whether the program has all connections that there may be: who had to wait, waited for one of them."""
-    try:
-        pool = engine.pool
-        overflow = getattr(pool, "_max_overflow", 0)
-        return overflow >= 0 and pool.checkedout() >= pool.size() + overflow
-    except Exception:  # a pool of the program's own
-        return True
 
 
 def _address(url: Any) -> tuple[str, str, int]:
