@@ -68,11 +68,5 @@ def test_who_gets_no_connection_is_counted(
 
 
 def _run(part: str, receiver: Receiver, run_program: RunProgram, **env: str) -> str:
-    return run_program(
-        "perfagent",
-        "run",
-        sys.executable,
-        str(APP),
-        part,
-        env=agent_env(receiver, OTEL_BSP_SCHEDULE_DELAY="5000", **env),
-    ).check(60)
+    env = agent_env(receiver, OTEL_BSP_SCHEDULE_DELAY="5000", **env)  # so all of it is told at once, at the end
+    return run_program("perfagent", "run", sys.executable, str(APP), part, env=env).check(60)

@@ -1,4 +1,4 @@
-"""Four requests want the only connection, or worker, of a pool, and each keeps it for 150 ms. Prints what they waited."""
+"""Four requests want the only connection, or worker, of a pool, each for 150 ms. Prints what they waited."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def sqlalchemy_async() -> None:
     engine = create_async_engine(postgres.replace("://", "+asyncpg://"), pool_size=1, max_overflow=0)
 
     async def take() -> Any:
-        return await engine.connect()
+        return await engine.connect()  # the wait
 
     await on_loop(take, lambda connection: connection.close())
     await engine.dispose()

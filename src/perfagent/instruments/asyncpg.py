@@ -31,7 +31,7 @@ class Asyncpg(Instrument):
 
     def patch(self, module: ModuleType) -> None:
         connection = module.connection.Connection
-        driver = Driver(self, _target, _code, "", _is_open)
+        driver = Driver(self, _target, _code, "", _is_open, counts=True)
         query = driver.call_async(argument("query"))
         for name in ("fetch", "fetchrow", "fetchval"):
             self.replace(connection, name, query)
@@ -45,7 +45,7 @@ class Asyncpg(Instrument):
         for name in ("copy_to_table", "copy_records_to_table"):
             self.replace(connection, name, driver.call_async(_copied("COPY {} FROM STDIN", "table_name")))
         self.replace(connection, "_get_statement", lambda prepare: _preparing(driver, prepare))
-        on_statement = Driver(self, _target_of_resource, _code, "_connection", _is_open)
+        on_statement = Driver(self, _target_of_resource, _code, "_connection", _is_open, counts=True)
         for name in ("fetch", "fetchrow", "fetchval"):
             self.replace(module.prepared_stmt.PreparedStatement, name, on_statement.call_async(_prepared))
         for name in ("executemany", "fetchmany"):

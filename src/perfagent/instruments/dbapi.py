@@ -7,7 +7,7 @@ from perfagent.instruments.base import passed_over
 from perfagent.runtime import guard
 from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current, restore
-from perfagent.runtime.db import QuerySpan, database
+from perfagent.runtime.db import MANY_ROWS, QuerySpan, database
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.span import CLIENT
 from perfagent.runtime.transactions import asked, register
@@ -42,6 +42,7 @@ class Driver:
         code: `db.response.status_code` of an exception, or "".
         link: the attribute of an owner that is its connection; "" where it is the connection itself.
         is_open: whether a connection is in a transaction, told without asking the server; None where nobody knows.
+        counts: whether a cursor has all rows, or a coroutine returns them, when a statement has been executed.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Driver:
         code: Callable[[BaseException], str],
         link: str = "",
         is_open: Callable[[Any], bool] | None = None,
+        counts: bool = False,
     ) -> None:
         self.name = instrument.name
         self.scope = instrument.scope
@@ -63,6 +65,7 @@ class Driver:
             self.commenter = sqlcommenter.of(self.name)
         self.link = link
         self.is_open = is_open
+        self.counts = counts
 
     def open(self, owner: Any, query: Any, batch: int = 0) -> QuerySpan | None:
         """The span of a call that is about to be made; None where somebody above speaks for the database."""
@@ -104,6 +107,7 @@ class Driver:
         def make(original: Call) -> Call:
             nonlocal inner
             commenter, keyword = self.commenter, getattr(statement, "keyword", "")
+            counts = self.counts and many < 0
             if commenter is not None and keyword and many < 0:
                 original, inner = commenter.sync(original, keyword), True  # the span is what the comment tells
 
@@ -126,6 +130,10 @@ class Driver:
                 finally:
                     if token is not None:
                         current.reset(token)
+                if counts:  # 0.06 us
+                    rows = span.rows = getattr(owner, "rowcount", -1)
+                    if rows >= MANY_ROWS:
+                        follow(owner, span)
                 span.finish(args, options)
                 return result
 
@@ -163,7 +171,7 @@ class Driver:
                 span = self.open(owner, query, size(args, many))
                 if span is None:
                     return await original(owner, *args, **options)
-                return await self._await(span, original(owner, *args, **options), inner, args, options)
+                return await self._await(owner, span, original(owner, *args, **options), inner, args, options)
 
             return wrapper if original.__code__.co_flags & COROUTINE else checked
 
@@ -174,12 +182,13 @@ class Driver:
         self, owner: Any, query: Any, args: tuple[Any, ...], many: int, awaitable: Awaitable[Any], inner: bool
     ) -> Any:
         span = self.open(owner, query, size(args, many))
-        return await (awaitable if span is None else self._await(span, awaitable, inner, args))
+        return await (awaitable if span is None else self._await(owner, span, awaitable, inner, args))
 
     @carries
     @passed_over
     async def _await(
         self,
+        owner: Any,
         span: QuerySpan,
         awaitable: Awaitable[Any],
         inner: bool,
@@ -195,8 +204,19 @@ class Driver:
         finally:
             if token is not None:
                 restore(current, token)
+        if self.counts:
+            span.rows = len(result) if type(result) is list else getattr(owner, "rowcount", -1)
+            if span.rows >= MANY_ROWS and type(result) is not list:
+                follow(owner, span)
         span.finish(args, options)
         return result
+
+
+def follow(cursor: Any, span: QuerySpan) -> None:
+    """As `cursors.follow`, which is loaded with the first statement that gets many rows."""
+    from perfagent.instruments import cursors
+
+    cursors.follow(cursor, span)
 
 
 def argument(keyword: str) -> Statement:

@@ -25,7 +25,7 @@ class Psycopg(Instrument):
     records = "a span a statement, sync and asyncio; COPY and streams"
 
     def patch(self, module: ModuleType) -> None:
-        driver = Driver(self, _target, _code, "_conn", _is_open)
+        driver = Driver(self, _target, _code, "_conn", _is_open, counts=True)
         query = argument("query")
         for cursor in (module.Cursor, module.ServerCursor):
             self.replace(cursor, "execute", driver.call(query))

@@ -72,7 +72,7 @@ def _copy(direction: str) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], An
     return statement
 
 
-_driver = Driver(instrument, _target, _code, "connection", _is_open)
+_driver = Driver(instrument, _target, _code, "connection", _is_open, counts=True)
 
 
 def _timed(name: str, make: Callable[[Any], Any]) -> Any:

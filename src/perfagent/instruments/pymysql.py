@@ -28,7 +28,7 @@ class PyMySQL(Instrument):
 
     def patch(self, module: ModuleType) -> None:
         cursor = module.cursors.Cursor
-        driver = Driver(self, _target, _code, "connection", _is_open)
+        driver = Driver(self, _target, _code, "connection", _is_open, counts=True)
         query = argument("query")
         self.replace(cursor, "execute", driver.call(query))
         self.replace(cursor, "executemany", driver.call(query, many=SECOND, inner=True))

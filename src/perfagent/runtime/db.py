@@ -10,7 +10,7 @@ from perfagent import settings as options
 from perfagent.runtime import callers, clock, guard, ids, metric, outbox, span
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import RemoteContext
-from perfagent.runtime.encoded import MOST
+from perfagent.runtime.encoded import MOST, Encoded
 from perfagent.runtime.flight import running
 from perfagent.runtime.http import SCHEMA
 from perfagent.runtime.metric import DB_SECONDS, FOLD_AT, HISTOGRAM, registry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.sql import SqlText
 
 WATCHED_EVERY = 30_000_000_000  # ns between two closer looks at a statement that requests repeat
+MANY_ROWS = 100  # from which on it is asked whether the program needs them
 LONGEST_KEPT = 16_384  # characters; a longer statement is worked on each time rather than remembered
 
 duration = registry.make(
@@ -52,13 +53,14 @@ duration = registry.make(
 class Statement:
     """What all spans of one statement share: its encoded name and attributes, and its series."""
 
-    __slots__ = ("attributes", "body", "due", "frame", "series", "slow", "trace")
+    __slots__ = ("attributes", "body", "due", "frame", "reads", "series", "slow", "trace")
 
     def __init__(self, body: bytes, attributes: dict[str, object]) -> None:
         self.body = body
         self.frame = b"\x12" + wire.varint(span.CHILD_HEAD + len(body))  # of a span with nothing of its own
         self.slow = 0.0  # seconds; what takes longer becomes an exemplar; falls with time
         self.attributes = attributes
+        self.reads = attributes.get("db.operation.name") == "SELECT"
         self.series: Series = duration.of(attributes)
         self.trace = b""
         """That ran it last."""
@@ -146,6 +148,7 @@ def _describer(system: object) -> Callable[[str], SqlText]:
 _span_ids = ids._span_ids
 _known, _ONE_IN_32, _SLOW = callers.known, callers.ONE_IN_32, callers.SLOW
 _NOT_TOLD = callers.NOT_TOLD
+_returned = Encoded("db.response.returned_rows")
 _databases: dict[tuple[str, str, str, int], Database] = {}
 
 
@@ -174,9 +177,10 @@ class QuerySpan(Span):
             gets it from.
 
     `code`, where the driver's instrument sets it, is what the database answered to a failed call: an SQLSTATE, say.
+    `rows` is how many rows the driver has got, below 0 where it does not tell.
     """
 
-    __slots__ = ("_parent", "batch", "caller", "code", "database", "failure", "query")
+    __slots__ = ("_parent", "batch", "caller", "code", "database", "failure", "query", "rows")
     kind = CLIENT
     caller: Caller | None
     _parent: RemoteContext | Span
@@ -188,6 +192,7 @@ class QuerySpan(Span):
         self.database = database
         self.query = query
         self.batch = 0
+        self.rows = -1
         self.failure = ""
         self.details = None
         self.ended = 0
@@ -327,9 +332,10 @@ class QuerySpan(Span):
             b"\x39", self.started + offset, b"\x41", self.ended + offset,
             b"\x85\x01", 0x300 if parent.remote else 0x100,
         )  # fmt: skip
-        if self.caller is None:
+        told = self._told(statement)
+        if not told:
             return b"".join((statement.frame, head, statement.body))
-        return span.framed(b"".join((head, statement.body, self._called(statement))))
+        return span.framed(b"".join((head, statement.body, told)))
 
     def leave_out(self) -> None:
         """As every span's; its parent is another one then, as the flag is its parent's."""
@@ -348,9 +354,7 @@ class QuerySpan(Span):
     def encode(self) -> bytes:
         """The content of an OTLP Span message."""
         statement = self._statement()
-        body = statement.body
-        if self.caller is not None:
-            body += self._called(statement)
+        body = statement.body + self._told(statement)
         if self.batch > 1:
             body += wire.key_value(9, "db.operation.batch.size", self.batch)
         if self.failure:
@@ -366,6 +370,18 @@ class QuerySpan(Span):
 
             found += repeats.seen(self, statement)
         return found
+
+    def _told(self, statement: Statement) -> bytes:
+        """The attributes that not all calls of a statement share: who made it, and how many rows came back."""
+        told = b"" if self.caller is None else self._called(statement)
+        rows = self.rows
+        if rows >= 0 and statement.reads:
+            told += _returned[rows]
+            if rows >= MANY_ROWS:
+                from perfagent.runtime import overfetch
+
+                overfetch.seen(self, statement)
+        return told
 
     def _statement(self) -> Statement:
         query = self.query

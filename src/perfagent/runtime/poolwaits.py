@@ -112,7 +112,7 @@ def code_of(work: Any, depth: int = WRAPPED) -> CodeType | None:
         return None
     if kind == "partial":  # of the function itself, or of what calls one that it is given
         given = (work.func, *work.args[:2], *(work.keywords[name] for name in GIVEN if name in work.keywords))
-        return next((code for one in given if (code := code_of(one, depth - 1)) is not None), None)
+        return next((found for one in given if (found := code_of(one, depth - 1)) is not None), None)
     if kind == "method":
         return code_of(work.__func__, depth - 1)
     if kind in ("Carried", "Queued"):

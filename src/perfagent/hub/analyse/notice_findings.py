@@ -8,6 +8,7 @@ from perfagent.hub.analyse import (
     habit_notices,
     leak_notices,
     loop_notices,
+    overfetch_notices,
     overhead_notices,
     pool_notices,
     query_notices,
@@ -22,6 +23,7 @@ LATELY = 300.0  # s; a fault that was not seen for so long is over: a notice is 
 
 WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {
     **habit_notices.WORDED,
+    **overfetch_notices.WORDED,
     **pool_notices.WORDED,
     **query_notices.WORDED,
     "blocked_loop": loop_notices.worded,
