@@ -23,9 +23,9 @@ PAGE = "docs/how-to/queries.md"
 def test_the_page_names_the_loop_the_repeated_query_and_the_call_within_a_transaction(
     hub: ServedHub, run_program: RunProgram, browser: Browser
 ) -> None:
-    run, _commented = blocks(PAGE, "sh")
+    run = blocks(PAGE, "sh")[0]
     names = [line.removeprefix("perfagent run python examples/known_faults/")[:-3] for line in run.splitlines()]
-    assert names == ["n_plus_one", "duplicate_queries", "transaction_across_call"]
+    assert {"n_plus_one", "duplicate_queries", "transaction_across_call"} <= set(names)
     for name in names:
         program = start(hub, run_program, name, PERFAGENT_EXIT_TIMEOUT="20000")
         program.check(60)

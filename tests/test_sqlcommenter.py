@@ -63,7 +63,7 @@ def test_the_server_sees_the_trace_and_the_span_does_not_show_the_comment(
 def test_the_commands_of_the_page_have_statements_end_in_comments(
     receiver: Receiver, run_program: RunProgram, postgres_url: str, tmp_path: Path
 ) -> None:
-    _run, commands = blocks("docs/how-to/queries.md", "sh")
+    (commands,) = [block for block in blocks("docs/how-to/queries.md", "sh") if "SQLCOMMENTER" in block]
     (tmp_path / "app.py").write_text(APP.read_text().replace("sys.argv[1]", "'psycopg2'"))
     for line in commands.splitlines():
         program = run_program("bash", "-c", line, env=agent_env(receiver, POSTGRES_URL=postgres_url), cwd=tmp_path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING
 
-from perfagent.hub.analyse import changes, finding, thresholds
+from perfagent.hub.analyse import changes, finding, notice_findings, thresholds
 from perfagent.hub.analyse.calls import REQUESTS, Calls, requests
 from perfagent.hub.analyse.chance import trend
 from perfagent.hub.analyse.errors import Cause, causes, failure
@@ -215,20 +215,35 @@ def _retried(store: Store, sampled: Range, called: Mapping[int, Calls]) -> list[
 
 
 def _notices(store: Store, within: Range, service: str | None) -> list[finding.Notice]:
-    return [
-        finding.Notice(
-            row["event"].removeprefix("perfagent."),
-            row["service"],
-            row["subject"],
-            row["body"],
-            json.loads(row["attributes"]),
-            row["trace_id"],
-            row["first_seen"] / 1e9,
-            row["last_seen"] / 1e9,
-            int(row["seen"]),
-        )
-        for row in store.rows("processes/notices", begin_ns=within.begin_ns, end_ns=within.end_ns, service=service)
-    ]
+    """Those that were seen at the end of the range, for others are over; and plans, which explain older findings."""
+    lately = max(within.begin_ns, within.end_ns - round(notice_findings.LATELY * 1e9))
+    rows = store.rows(
+        "processes/notices", begin_ns=within.begin_ns, lately_ns=lately, end_ns=within.end_ns, service=service
+    )
+    found = []
+    for row in rows:
+        told = {name: _plain(value) for name, value in json.loads(row["attributes"]).items()}
+        subject = told.get("perfagent.notice.subject")
+        if isinstance(subject, str):
+            kind, seen = row["event"].removeprefix("perfagent."), int(row["seen"])
+            first, last = row["first_seen"] / 1e9, row["last_seen"] / 1e9
+            found.append(
+                finding.Notice(kind, row["service"], subject, row["body"], told, row["trace_id"], first, last, seen)
+            )
+    return found
+
+
+MOST = 1e18  # of any figure of a notice
+
+
+def _plain(value: object) -> str | float | None:
+    """A value of a notice that sentences and sums can be made of: whoever may send may send anything."""
+    if not isinstance(value, str | int | float):
+        return None
+    try:
+        return value if abs(float(value)) <= MOST else None  # nor what is no number
+    except ValueError:
+        return value
 
 
 def _died(store: Store, within: Range, service: str | None) -> list[finding.Died]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,17 +101,18 @@ def _leak(row: Row, end: float) -> dict[str, Any]:
         "stack": str(told.get("code.stacktrace") or "")[:20_000],
         "endpoint": str(of("endpoint") or ""),
         "entries_per_request": each,
-        "bytes_per_request": each * size if each is not None and size is not None else None,
+        "bytes_per_request": _number(each * size) if each is not None and size is not None else None,
         "growing": last >= end - LATELY,
         "first_seen": row["first_seen"] / 1e9,
         "last_seen": last,
         "times": [time / 1e9 for time in row["times"][-MOST_POINTS:]],
-        "sizes": list(row["entries"][-MOST_POINTS:]),
+        "sizes": [_number(size) for size in row["entries"][-MOST_POINTS:]],
     }
 
 
 def _number(value: object) -> float | None:
     try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         return None
+    return found if isfinite(found) else None
