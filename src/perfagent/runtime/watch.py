@@ -20,6 +20,8 @@ LONGEST = 60.0  # seconds that it sleeps at most
 EARLY, EARLIEST = 0.2, 0.01
 """What part of its interval, and how many seconds at most, a look may come before its time where the thread is awake
 already: to sleep and to wake up costs as much as most looks."""
+SELDOM, GRID = 0.1, 0.05
+"""From which interval on looks fall on multiples of so many seconds, for the same reason."""
 
 
 class Look:
@@ -143,7 +145,8 @@ class Watch(companions.Companion):
         except Exception:
             guard.failed(look.name)
         look.cost += thread_time_ns() - began
-        look.due = max(look.due + look.interval, monotonic())
+        due = max(look.due + look.interval, monotonic())
+        look.due = due - due % GRID if look.interval >= SELDOM else due
 
 
 watch = Watch()

@@ -9,7 +9,9 @@ told for certain, one below `threshold - INTERVAL / 2` never, and what lies betw
 evenly. Time in which the kernel let the thread wait for a processor is not counted.
 
 A look of a thread that has slept costs 20 to 40 us of CPU time, 100 with a hundred threads, and there are 20 a second:
-0.1 % of a processor. A loop that is at work when a look comes pays 6 us for the callback.
+0.1 % of a processor. Where no look has found a loop at work for AFTER seconds there are five a second, and the first
+block is told for certain from `threshold + RESTING` on. A loop that is at work when a look comes pays 6 us for the
+callback.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.05  # seconds between two looks
 CLOSE = 0.02  # while a loop has not come to what it was handed
+RESTING, AFTER = 0.2, 5.0
+"""Seconds between two looks where for so long none has found a loop at work, and nobody has asked it for anything."""
 GONE = 5.0  # seconds without a loop, after which nobody looks any more
 PLACES = 64  # lines that one block is told apart by
 DEPTH = 100  # frames of a stack
@@ -57,7 +61,7 @@ class Loops:
         self.threshold = threshold
         self._interval = INTERVAL
         self._look = Look("blocked loops", INTERVAL, self.look)
-        self._seen = self._alive = 0.0
+        self._seen = self._alive = self._worked = 0.0
         self._looking = False
         self._asked: dict[int, Busy] = {}
         self._used: dict[int, int | None] = {}
@@ -78,7 +82,7 @@ class Loops:
         """There is a loop: looks, unless it does."""
         if not self._looking:
             self._looking = True
-            self._seen = self._alive = monotonic()
+            self._seen = self._alive = self._worked = monotonic()
             self._look.due = self._seen + INTERVAL
             watch.add(self._look)
 
@@ -104,7 +108,10 @@ class Loops:
                 self._look_at(pulse, frames.get(pulse.thread), now, gap)
         finally:
             frames.clear()  # it holds this frame, too, and would live on in a circle
-        self._look.interval = CLOSE if self._asked else self._interval
+        if self._asked:
+            self._worked = now
+        resting = now - self._worked > AFTER
+        self._look.interval = CLOSE if self._asked else max(self._interval, RESTING) if resting else self._interval
 
     def _look_at(self, pulse: Pulse, frame: FrameType | None, now: float, gap: float) -> None:
         busy = self._asked.get(id(pulse))
@@ -127,9 +134,10 @@ class Loops:
             interval = self._interval
             # Who holds the interpreter lock in C lets no look pass: what is seen after a late one, in the same call
             # still, for the lock is given back at its end, went on all the time.
-            late = gap > interval + self.threshold / 2 and used is not None and before is not None
+            expected = max(interval, self._look.interval)
+            late = gap > expected + self.threshold / 2 and used is not None and before is not None
             held = late and used - before > 0.5e9 * gap and bool(blockers.called(frame))  # type: ignore[operator]
-            busy = Busy(pulse.native, now - gap + interval / 2 if held else now - min(gap, interval) / 2)
+            busy = Busy(pulse.native, now - gap + expected / 2 if held else now - min(gap, interval) / 2)
             try:
                 pulse.ask(busy.answer)
             except RuntimeError:  # it has just closed

@@ -32,7 +32,9 @@ SLOWEST = 0.25  # seconds between two looks while nothing runs
 SHARE = 0.004  # of a core, that looks may take: as much again goes into what they make others wait
 SHORT, PYTHONS = 1e-4, 5e-3  # seconds between two switches: ours, and Python's own
 COMPETING = 0.2  # share of the time that others than the busiest thread are busy
-QUIET = 100_000  # ns of CPU between two looks that are no work: a timer, a wake-up
+QUIET, CALM = 100_000, 0.003
+"""What is no work since the last full look: so many ns of CPU, and such a share of the time. Timers, wake-ups: uvicorn
+takes 0.0014 of a core while it waits."""
 MOST_THREADS = 64  # of those that ran, that are walked at one look
 
 
@@ -66,7 +68,8 @@ class Sampler:
         self._switching = allocate_lock()
         self.relax()
         self.threads.clear()
-        self._last, self._process, self._own = monotonic_ns(), process_time_ns(), _ours()
+        self._last = self._full = monotonic_ns()
+        self._process, self._own = process_time_ns(), _ours()
         self._looking = allocate_lock()
         self._knows_all = False  # whether a thread that is not known is a new one
         self._quiet = 0
@@ -147,8 +150,9 @@ class Sampler:
         self.look.interval = seconds
 
     def _is_quiet(self) -> bool:
-        """Whether nothing but us has run since the last look."""
-        return process_time_ns() - self._process - (_ours() - self._own) < QUIET
+        """Whether hardly anything but us has run since the last full look."""
+        used = process_time_ns() - self._process - (_ours() - self._own)
+        return used < QUIET + CALM * (monotonic_ns() - self._full)
 
     def _sample(self) -> bool:
         """Looks at every thread; says whether anything ran."""
@@ -164,7 +168,7 @@ class Sampler:
             self._quiet = 0
             return False
         window, quiet, self._quiet = self.window, self._quiet, 0
-        self._process, self._own = process_time_ns(), _ours()
+        self._full, self._process, self._own = now, process_time_ns(), _ours()
         window.looks += 1
         unix = time_ns() - elapsed
         moved, still, gone = self._sorted(sys._current_frames())
