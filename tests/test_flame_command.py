@@ -111,6 +111,8 @@ def test_where_there_is_nothing_it_says_what_there_is(shop: ServedHub, capsys: p
     assert "there is wall" in capsys.readouterr().err
     assert ask(shop, "--endpoint", "GET /carts") == 1
     assert "'GET /cart'" in capsys.readouterr().err
+    assert ask(shop, "--service", "shpo") == 1
+    assert "'shpo' has sent no profile" in capsys.readouterr().err
     assert ask(shop, "--compare", "1.0", "9.9") == 2
     assert "2.0" in capsys.readouterr().err
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from perfagent.cli import figures, main, output
+from perfagent.cli.dashboard import summary
 from perfagent.cli.output import Column, Mark, Table
 from perfagent.hub import lock
 from perfagent.hub.access import Access, secret
@@ -120,6 +121,15 @@ def test_the_dashboard_has_rate_errors_durations_endpoints_and_findings(hub: Run
     told = json.loads(fine(hub, "dashboard", "--output", "json"))
     assert told["totals"]["requests"] == hub_story.ORDERS + hub_story.RATINGS + 3
     assert told["totals"]["errors"] == hub_story.FAILED
+
+
+def test_the_dashboard_of_a_program_that_serves_nobody_has_its_findings(hub: Running) -> None:
+    overview = json.loads(fine(hub, "dashboard", "--output", "json"))
+    assert overview["findings"]
+    overview["totals"]["requests"] = 0
+    shown = str(summary(overview, "", 1))
+    assert "No request in that time" in shown
+    assert overview["findings"][0]["title"] in shown
 
 
 def test_traces_are_found_by_route_duration_status_attribute_and_service(hub: Running) -> None:

@@ -64,7 +64,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(4) as clients:
         answered = sum(clients.map(ask, ["/rates/EUR", "/rates/SEK", "/health", "/health"]))
-    print(f"{answered} answers; see which line blocks the event loop: perfagent insights, or the page")
+    print(f"{answered} answers; see which line blocks: perfagent dashboard --service blocked_loop, or the page")
     server.should_exit = True
     serving.join()
 

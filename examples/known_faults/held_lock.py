@@ -51,7 +51,8 @@ def main(seconds: float) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         urlopen(f"http://127.0.0.1:{server.server_port}/price").read()
-    print("GET /price waits for the lock in price, line 35")
+    print("GET /price waits for the lock in price, line 35; see it by")
+    print('perfagent flame --service held_lock --endpoint "GET /price" --type lock --lines')
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def main(seconds: float) -> None:
     while time.monotonic() < until:
         for path in ("/report", "/health"):
             urlopen(f"http://127.0.0.1:{server.server_port}{path}").read()
-    print("most of the CPU of /report is in rank, line 24")
+    print("most of the CPU of GET /report is in rank, line 24; see it by")
+    print('perfagent flame --service hot_line --endpoint "GET /report" --type cpu --lines')
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def main() -> None:
     while time.monotonic() < end:
         accept_order()
         time.sleep(0.1)
-    print("see which line starts threads that stay: perfagent insights, or the page")
+    print("see which line starts threads that stay: perfagent dashboard --service leaked_threads, or the page")
 
 
 if __name__ == "__main__":

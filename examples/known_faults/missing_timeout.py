@@ -24,7 +24,7 @@ def main() -> None:
             client.get(address)  # the second
             with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:  # the third
                 answer.read()
-    print("see the calls without a time-out: perfagent insights, or the page")
+    print("see the calls without a time-out: perfagent dashboard --service missing_timeout, or the page")
 
 
 if __name__ == "__main__":

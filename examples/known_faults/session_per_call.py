@@ -28,7 +28,7 @@ def main() -> None:
             else:
                 ask_alone(address)
             time.sleep(0.1)
-    print("see the clients that are made again and again: perfagent insights, or the page")
+    print("see the clients that are made again and again: perfagent dashboard --service session_per_call, or the page")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def main() -> None:
         for _ in range(5):
             is_open(session, address)
             first_line()
-    print("see what is not closed: perfagent insights, or the page")
+    print("see what is not closed: perfagent dashboard --service unclosed, or the page")
 
 
 if __name__ == "__main__":

@@ -84,6 +84,9 @@ def _of_hub(asked: Namespace, budgets: Budgets) -> Used:
     """What a hub has seen of the endpoints that have a budget."""
     client = Client.find(asked.url, asked.token, asked.timeout)
     listed = client.get("endpoints", service=asked.service, from_=asked.since, sort="requests", limit=MOST)
+    if not listed["items"]:
+        whose = f"of {asked.service!r} " if asked.service else ""
+        raise BudgetError(f"no endpoint {whose}was seen in that time; `perfagent status` lists what reports to the hub")
     found: Used = {}
     for one in listed["items"]:
         if budgets.of_endpoint(one["name"]):

@@ -53,10 +53,8 @@ def summary(overview: Overview, page: str, hours: int) -> list[Part]:
         "",
     ]
     if not totals["requests"]:
-        return [
-            *parts,
-            "No request in that time. Start a program with `perfagent run python app.py`, or widen --hours.",
-        ]
+        parts.append("No request in that time. Start a program with `perfagent run python app.py`, or widen --hours.")
+        return [*parts, "", *findings(overview["findings"])] if overview["findings"] else parts
     parts += [*_signals(overview), "", *slowest(overview["slowest"]), "", *queries(overview["queries"])]
     parts += _changes(overview["changes"])
     return [*parts, "", *findings(overview["findings"]), "", [Mark("page  ", "dim"), page]]

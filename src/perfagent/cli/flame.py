@@ -169,6 +169,11 @@ def _asked(client: Client, asked: Namespace) -> int:
 def _nothing(client: Client, asked: Namespace) -> str:
     there = client.get("profiles", from_=asked.last, service=asked.service, type=asked.type)
     kinds = [one["type"] for one in there["types"]]
+    if not kinds and asked.service:
+        others = {one["service"] for one in client.get("services", from_=asked.last)["items"]} - {asked.service}
+        if others:
+            known = ", ".join(sorted(others))
+            return f"{asked.service!r} has sent no profile in the last {asked.last[1:]}; other services are {known}"
     if asked.type not in kinds:
         has = f"there is {', '.join(kinds)}" if kinds else "no process has sent one; is PERFAGENT_PROFILER on?"
         return f"no profile of type {asked.type} in the last {asked.last[1:]}: {has}"

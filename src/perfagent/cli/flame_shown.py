@@ -62,7 +62,7 @@ def _branches(profile: Profile) -> Iterator[Part]:
             continue
         skipped, node = _straight(node)
         share = f"{node.total / root.total:>4.0%} "
-        through = f"… {skipped} calls … " if skipped else ""
+        through = f"… {skipped} {'call' if skipped == 1 else 'calls'} … " if skipped else ""
         style = "bold" if origin(node.call.file) == "own" else ""
         yield [Mark(share, "dim"), "  " * depth, through, Mark(node.call.function, style),
                Mark(f"  {place(node.call)}", "dim")]  # fmt: skip

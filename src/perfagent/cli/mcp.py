@@ -120,12 +120,19 @@ class Bridge:
         except OSError as error:
             self._hub = None
             if before is None:  # found a moment ago
-                raise HubError(f"the hub does not answer: {error.strerror or error}") from None
+                raise self._silent(error) from None
         try:
             return self._post(line, message)
         except OSError as error:
             self._hub = None
-            raise HubError(f"the hub does not answer: {error.strerror or error}") from None
+            raise self._silent(error) from None
+
+    def _silent(self, error: OSError) -> HubError:
+        where = f" at {self.asked.url}" if self.asked.url else ""
+        return HubError(
+            f"no hub answers{where} ({error.strerror or error}): start one with `perfagent hub --background`, or a "
+            "program with `perfagent run`"
+        )
 
     def _post(self, line: str, message: dict[str, Any]) -> dict[str, Any] | None:
         hub = self._hub = self._hub or Client.find(self.asked.url, self.asked.token, self.asked.timeout)

@@ -42,7 +42,10 @@ def main(words: list[str]) -> int:
     if asked.compare:
         return ending.run(lambda: _compare(asked))
     if not program or program == ["-m"]:
-        parser.error("a script or `-m MODULE` is needed: `perfagent memory app.py`")
+        parser.error(
+            "a script or `-m MODULE` is needed: `perfagent memory app.py`; "
+            "of a service that runs: `perfagent memory --service NAME`"
+        )
     if asked.every and not asked.snapshot:
         parser.error("--every needs --snapshot FILE, which names the files")
     return ending.run(lambda: _run(asked, program))
