@@ -55,10 +55,11 @@ BUSY = """
 
 def test_traces_are_thinned_above_the_ceiling_and_errors_are_not(run_text: RunText, receiver: Receiver) -> None:
     run_text(BUSY, PERFAGENT_MAX_OVERHEAD="0.001", OTEL_BSP_SCHEDULE_DELAY="50")
-    (told,) = {
-        record.event_name: record for record in receiver.logs if record.event_name == "perfagent.overhead"
-    }.values()
-    assert told.attributes["perfagent.overhead.lever"] == "traces"
+    told = next(
+        record
+        for record in receiver.logs
+        if record.event_name == "perfagent.overhead" and record.attributes["perfagent.overhead.lever"] == "traces"
+    )
     assert "is sent from now on" in told.body
     thinned = [span for span in receiver.spans if "th:" in span.trace_state]
     assert thinned
@@ -68,6 +69,38 @@ def test_traces_are_thinned_above_the_ceiling_and_errors_are_not(run_text: RunTe
     assert not any("th:" in span.trace_state for span in failed)
     succeeded = sum(1 for span in receiver.spans if span.name == "round 8")
     assert succeeded < len(failed)
+
+
+def test_at_the_last_step_requests_are_not_timed_by_parts_and_then_they_are_again(run_text: RunText) -> None:
+    told = run_text(
+        """
+        import threading
+        from wsgiref.util import setup_testing_defaults
+        from perfagent.runtime import governor, http, outbox
+        from perfagent.runtime.timeparts.parts import in_threads
+        from perfagent.instruments import wsgi
+
+        while outbox.deferred:
+            outbox.deferred.pop(0)()
+        (lever,) = [one for one in governor.levers if one.name == "looks at slow requests"]
+
+        def app(environ, start):
+            print(http.timing, len(in_threads))
+            start("200 OK", [])
+            return [b""]
+
+        from wsgiref.simple_server import make_server
+        from urllib.request import urlopen
+        server = make_server("127.0.0.1", 0, app)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for step in (0, lever.steps, 0):
+            lever.set(step)
+            urlopen(f"http://127.0.0.1:{server.server_port}/").read()
+        server.shutdown()
+        """,
+        PERFAGENT_TIME_PARTS="true",
+    )
+    assert told.stdout.splitlines() == ["True 1", "False 0", "True 1"]
 
 
 def test_a_thread_that_is_gone_has_no_time() -> None:

@@ -66,7 +66,7 @@ def _replace(kind: Any) -> None:
 
     def __init__(span: Any, *args: Any) -> None:  # noqa: N807
         init(span, *args)
-        if span.entry is not span:  # within another one, whose time it is
+        if span.entry is not span or not http.timing:  # within another one, whose time it is
             span.parts = None
             return
         span.parts = parts = Parts()

@@ -11,7 +11,7 @@ import os
 import sys
 from time import monotonic
 
-from perfagent.runtime import callers, flight, governor, machine
+from perfagent.runtime import callers, flight, governor, http, machine
 from perfagent.runtime.clock import now
 from perfagent.runtime.span import CLIENT
 from perfagent.runtime.timeparts import waits
@@ -32,7 +32,8 @@ CALM = 5.0  # seconds without a request until it rests
 MOST = 16  # requests that are looked at in one look
 WORTH = 1_000_000  # ns of waiting between two looks that are worth a look at what for
 
-FACTORS = (1, 3, 10)
+FACTORS = (1, 3, 10, 10)
+"""By how much rarer the looks are, by the governor's step; with the last one no request is timed at all."""
 _factor = 1
 
 
@@ -48,6 +49,11 @@ def start() -> None:
 def _lower(step: int) -> str:
     global _factor
     _factor = FACTORS[step]
+    timed = step < len(FACTORS) - 1
+    if timed is not http.timing:
+        http.time(timed)
+    if not timed:
+        return "requests are not timed by parts"
     return f"slow requests are looked at every {OFTEN * _factor * 1000:.0f} ms"
 
 
