@@ -13,6 +13,7 @@ import itertools
 import socketserver
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import bson
@@ -93,6 +94,9 @@ class Connection(socketserver.StreamRequestHandler):
         if command[name] == "stuck":
             self.rfile.read(1)  # until the client has gone
             raise EOFError
+        if command[name] == "slow":
+            time.sleep(0.15)
+            return {"ok": 1.0}
         method = getattr(self, f"_{name}", None)
         if method is None:
             text = f"no such command: '{name}' secret"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.browser import NARROW, WIDE, Visit
 from tests.told_faults import FAULTS, insights, line_of, start, wait_for
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from tests.conftest import RunProgram
     from tests.hub import ServedHub
 
 
+@pytest.mark.slow
 def test_statements_that_get_too_many_rows_are_named_and_pages_are_not(
-    hub: ServedHub, run_program: RunProgram, postgres_url: str
+    hub: ServedHub, run_program: RunProgram, postgres_url: str, browser: Browser
 ) -> None:
     program = start(hub, run_program, "over_fetch", DATABASE=postgres_url, OTEL_BSP_SCHEDULE_DELAY="5000")
     program.check(60)
@@ -31,3 +37,10 @@ def test_statements_that_get_too_many_rows_are_named_and_pages_are_not(
     assert whole["metrics"] == {"rows_per_call": 2000, "calls": 5, "most": 2000}
     items = {one["text"]: one for one in hub.get("queries", hours="1")["items"]}
     assert items["select id, price from orders order by id limit ?"]["rows_per_call"] == 20
+    for size, scheme in ((WIDE, "light"), (NARROW, "dark")):
+        with Visit(browser, hub, size, scheme) as visit:
+            visit.open("", "overview")
+            assert "GET /latest gets 500 rows a call and reads 1 of them" in visit.text()
+            visit.width_fits()
+            visit.keep(f"over-fetch-{size[0]}-{scheme}")
+            visit.check()

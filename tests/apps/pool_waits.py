@@ -169,6 +169,20 @@ async def redis_async() -> None:
     await pool.aclose()
 
 
+def pymongo() -> None:
+    from pymongo import MongoClient
+
+    with MongoClient(port=int(os.environ["MONGODB"]), maxPoolSize=1) as client:
+        calls(lambda: client.shop.command("ping", "slow"))  # the wait
+
+
+async def pymongo_async() -> None:
+    from pymongo import AsyncMongoClient
+
+    async with AsyncMongoClient(port=int(os.environ["MONGODB"]), maxPoolSize=1) as client:
+        await calls_on_loop(lambda: client.shop.command("ping", "slow"))
+
+
 def urllib3() -> None:
     import urllib3
 
