@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfagent.hub.analyse.notice_findings import WORDED
+from perfagent.hub.api.economics import SUMS
 from tests.browser import NARROW, WIDE, Visit
 from tests.hub import logs, record, resource, span, traces
 
@@ -68,6 +69,19 @@ def test_a_notice_is_one_finding_however_often_and_by_whomever_it_was_seen_and_i
     assert told["shop", subject]["last_seen"] - told["shop", subject]["first_seen"] == pytest.approx(1795, abs=2)
     (alone,) = found(hub, "unclosed", hours=1, service="bank")
     assert alone["metrics"]["times"] == 1
+
+
+def test_whatever_is_told_of_a_cache_the_findings_are_told(hub: ServedHub) -> None:
+    for odd in ("inf", "nan", 1e308, -5.0, "x"):
+        told = {f"perfagent__cache__{name}": odd for name in (*SUMS, "seconds", "size", "saved_seconds", "watched")}
+        place = {"code__file__path": "/a.py", "code__line__number": odd}
+        for shape in ("", "price:{}"):
+            one = record(
+                "told", cache__system="redis", cache__name=f"{odd}", perfagent__cache__shape=shape, **told, **place
+            )
+            hub.send("logs", logs(SHOP, {**one, "eventName": "perfagent.cache.economics"}))
+    for path in ("caches/economics", "caches", "insights"):
+        assert hub.ask(path, params={"hours": 1}).status_code == 200, path
 
 
 @pytest.mark.slow

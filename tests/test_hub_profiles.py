@@ -269,6 +269,16 @@ def test_what_cannot_be_is_refused_with_its_reason(hub: ServedHub) -> None:
     assert hub.get("profiles/tree", type="alloc")["now"]["total"] == 4096.0  # the good one is kept
 
 
+def test_a_minute_whose_sum_has_no_room_is_stored_with_the_most_that_there_is_room_for(hub: ServedHub) -> None:
+    sent = Profiles()
+    for _ in range(9_500):
+        sent.add([("f", "a.py", 1, 2)], 10**15)
+    assert post(hub, sent.encode()).status_code == 200
+    for path in ("profiles", "profiles/tree", "profiles/lines", "profiles/export?format=pprof"):
+        for hours in (1, 3):
+            assert hub.ask(f"{path}{'&' if '?' in path else '?'}hours={hours}").status_code == 200, (path, hours)
+
+
 def test_a_request_that_is_none_is_refused(hub: ServedHub) -> None:
     assert post(hub, b"\xff\xff\xff").status_code == 400
     assert post(hub, b'{"resourceProfiles": 3}', "application/json").status_code == 400

@@ -26,6 +26,7 @@ SUMS = (
     "ttl_seconds", "priced_gets",
 )  # fmt: skip
 SHAPES = 10  # of a cache in an answer
+MOST = 1e18  # of any figure
 OWN = ("memory", "redis", "disk", "intelligent")
 """Kinds of perfagent's own caches, whose shapes are the names of functions."""
 
@@ -148,16 +149,22 @@ def _economy(row: Row) -> Economy:
     ]
     return Economy(
         row["service"], row["system"], row["cache"], row["address"], row["shape"].replace(JOINT, ""),
-        **{name: row[name] or 0.0 for name in SUMS},
-        ttl_hits=_curve(row["ttl_hits"]), size=row["size"], size_hits=_curve(row["size_hits"]),
-        size_known=bool(row["size_known"]), saved_seconds=row["saved_seconds"], watched=row["watched"],
+        **{name: max(_finite(row[name]) or 0.0, 0.0) for name in SUMS},
+        ttl_hits=_curve(row["ttl_hits"]), size=_finite(row["size"]), size_hits=_curve(row["size_hits"]),
+        size_known=bool(row["size_known"]), saved_seconds=_finite(row["saved_seconds"]),
+        watched=_finite(row["watched"]),
         hottest=hottest, place=_place(row["path"], row["line"], row["function"]),
         set_place=_place(row["set_path"], row["set_line"], row["set_function"]),
     )  # fmt: skip
 
 
 def _curve(values: list[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
+    return [value for value in map(_finite, values) if value is not None]
+
+
+def _finite(value: float | None) -> float | None:
+    """A figure that one can reckon with: whoever may send may send anything."""
+    return value if value is not None and abs(value) <= MOST else None
 
 
 def _place(path: str | None, line: int | None, function: str | None) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Found = dict[str, dict[int, tuple[Any, ...]]]
 
 MINUTE = 60_000_000_000  # ns
+LARGEST = 9_000_000_000_000_000_000
+"""A sum of a minute: what is beyond has no room in its column, and would have the whole request refused for ever."""
 STACKS = 250_000
 """Stacks that are kept, 100 MB; the samples of others are kept below one that says so, until old ones are forgotten."""
 OTHER = "(other stacks)"
@@ -143,7 +145,7 @@ def _minutes(rows: Iterable[SampleRow]) -> list[tuple[int, ...]]:
         else:
             sums[0] += row.value
             sums[1] += row.samples
-    return [(*key, *sums) for key, sums in found.items()]
+    return [(*key, *(min(one, LARGEST) for one in sums)) for key, sums in found.items()]
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[Any, ...]], schema: Any) -> None:

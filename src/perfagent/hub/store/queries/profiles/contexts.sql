@@ -9,7 +9,7 @@ SELECT
     profile_contexts.state,
     told.resource,
     sum(told.value)::DOUBLE AS value,
-    sum(told.samples)::BIGINT AS samples,
+    least(sum(told.samples), 9000000000000000000)::BIGINT AS samples,
     min(told.moment) AS earliest,
     max(told.moment) AS latest
 FROM told

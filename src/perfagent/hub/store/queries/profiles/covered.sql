@@ -6,7 +6,7 @@ SELECT
     (max(moment) - min(moment)) / 1e9 AS seconds,
     count(DISTINCT moment) AS windows,
     sum(value)::DOUBLE AS value,
-    sum(samples)::BIGINT AS samples
+    least(sum(samples), 9000000000000000000)::BIGINT AS samples
 FROM told
 WHERE
     context IN (FROM chosen)

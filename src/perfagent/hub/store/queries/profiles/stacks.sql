@@ -5,8 +5,8 @@ by_stack AS MATERIALIZED (
     SELECT
         told.stack,
         told.context,
-        sum(told.value)::BIGINT AS value,
-        sum(told.samples)::BIGINT AS samples
+        least(sum(told.value), 9000000000000000000)::BIGINT AS value,
+        least(sum(told.samples), 9000000000000000000)::BIGINT AS samples
     FROM told
     WHERE
         told.context IN (FROM chosen)
