@@ -39,6 +39,8 @@ class Feature:
 FEATURES: tuple[Feature, ...] = (
     # Five queries a request, looked at closely in 8 requests of each half minute.
     Feature("repeated queries", {"PERFAGENT_QUERY_CALLERS": "auto"}, {"PERFAGENT_QUERY_CALLERS": "off"}, 3.0),
+    # Only slow statements, which this program has none of: what is left is a test of one query in 32.
+    Feature("explain", {"PERFAGENT_EXPLAIN": "true"}, {"PERFAGENT_EXPLAIN": "false"}, 2.0),
     # A loop that is at work when a look comes, 20 times a second, pays for one callback.
     Feature("blocked loops", {"PERFAGENT_BLOCKED_LOOP": "100"}, {"PERFAGENT_BLOCKED_LOOP": "0"}, 3.0),
     # 25 looks a second, and an export every 15 s: by the share of a core, not by the request.

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
+import sqlite3
+import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+from tests.agent import agent_env
+from tests.browser import NARROW, WIDE, Visit
 from tests.told_faults import FAULTS, insights, line_of, start, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Browser
+
     from tests.conftest import RunProgram
     from tests.hub import ServedHub
+    from tests.otlp import Receiver
+    from tests.servers import MysqlServer
 
 APP = Path(__file__).parent / "apps" / "slow_statements.py"
 PLAN = "perfagent.query.plan"
+ON = {"PERFAGENT_EXPLAIN": "on", "PERFAGENT_EXPLAIN_THRESHOLD": "10", "PERFAGENT_EXPLAIN_PER_MINUTE": "20"}
+DRIVERS = ["psycopg", "psycopg2", "asyncpg", "sqlalchemy", "pymysql", "mysqlclient", "sqlite3"]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +47,160 @@ def hypopg_url(postgres_url: str) -> Iterator[str]:
         admin.execute("DROP DATABASE explained WITH (FORCE)")
 
 
+@pytest.fixture(scope="module")
+def filled(hypopg_url: str, mysql_server: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A table of many rows without an index for what is asked, in each database; as the environment of a program."""
+    import pymysql
+
+    file = str(tmp_path_factory.mktemp("explained") / "a file.db")
+    table = "create table many (id integer primary key, owner integer, note text)"
+    numbers = "with recursive n (i) as (select 1 union all select i + 1 from n where i < 40000)"
+    fill = f"insert into many {numbers} select i, i % 5000, 'a note' from n"
+    with psycopg.connect(hypopg_url, autocommit=True) as postgres:
+        for sql in ("drop table if exists many, touched", table, "create table touched (id integer)", fill):
+            postgres.execute(sql)  # type: ignore[arg-type]
+        postgres.execute("analyze many")
+    with contextlib.closing(sqlite3.connect(file)) as sqlite, sqlite:
+        sqlite.execute(table)
+        sqlite.execute(fill)
+    with contextlib.closing(pymysql.connect(**mysql_server._asdict(), autocommit=True)) as mysql:
+        cursor = mysql.cursor()
+        for sql in ("drop table if exists many", table, "set max_recursive_iterations = 100000", fill):
+            cursor.execute(sql)
+        cursor.execute("analyze table many")
+    return {"POSTGRES_URL": hypopg_url, "MYSQL": json.dumps(mysql_server._asdict()), "FILE": file}
+
+
+def explained(receiver: Receiver, run_program: RunProgram, driver: str, seconds: float, **env: str) -> dict[str, Any]:
+    """What the program says at its end, with plans asked for of everything that takes 10 ms."""
+    env = {**ON, **env}
+    command = ("perfagent", "run", sys.executable, str(APP), driver, str(seconds))
+    said: dict[str, Any] = json.loads(run_program(*command, env=agent_env(receiver, **env)).check(60))
+    return said
+
+
+def plans(receiver: Receiver) -> list[Any]:
+    """What was told of the statement's plan; on a busy machine others are slow, too."""
+    told = [one for one in receiver.logs if one.event_name == PLAN]
+    return [one for one in told if "many v" in str(one.attributes["db.query.text"])]
+
+
+def walk(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A step of a plan and all below it."""
+    yield step
+    for one in step.get("below", ()):
+        yield from walk(one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_each_driver_s_slow_statement_is_explained_beside_its_own_connection(
+    driver: str, receiver: Receiver, run_program: RunProgram, filled: dict[str, str]
+) -> None:
+    own = explained(receiver, run_program, driver, 1.5, **filled)
+    (told,) = plans(receiver)
+    assert told.attributes.get(PLAN + ".failure") is None
+    (marked,) = [step for step in walk(json.loads(told.attributes[PLAN + ".tree"])) if "mark" in step]
+    assert marked["mark"] == told.attributes[PLAN + ".mark"]
+    assert "reads all " in marked["mark"]
+    assert "opensesame" not in str(told.attributes) + told.body
+    line = int(told.attributes["code.line.number"])
+    assert APP.read_text().splitlines()[line - 1].endswith("# the statement")
+    assert told.trace_id in {span.trace_id for span in receiver.spans if span.name == "work"}
+    # Nothing of what the agent itself asked is measured.
+    asked = [str(span.attributes.get("db.query.text")) for span in receiver.spans]
+    assert not [text for text in asked if "EXPLAIN" in text or "hypopg" in text or "READ ONLY" in text]
+    if driver in ("psycopg", "psycopg2", "asyncpg", "sqlalchemy"):
+        assert told.attributes[PLAN + ".index"] == "CREATE INDEX CONCURRENTLY ON many (owner)"
+        assert told.attributes[PLAN + ".index.after"] < told.attributes[PLAN + ".index.before"] * 0.5
+    if "before" in own:
+        assert own["before"] == own["after"]
+        assert (own["locks_after"] >= own["locks"], own["prepared"], own["rolled_back"]) == (True, 0, True)
+
+
+def test_nothing_is_asked_unless_it_is_turned_on(receiver: Receiver, run_program: RunProgram, tmp_path: Path) -> None:
+    file = str(tmp_path / "small.db")
+    with contextlib.closing(sqlite3.connect(file)) as sqlite, sqlite:
+        sqlite.execute("create table many (id integer primary key, owner integer, note text)")
+    own = explained(receiver, run_program, "sqlite3", 0.1, FILE=file, PERFAGENT_EXPLAIN="off")
+    assert own["modules"] == []
+    assert not plans(receiver)
+
+
+@pytest.mark.slow
+def test_a_database_without_a_free_connection_is_left_alone(
+    receiver: Receiver, run_program: RunProgram, filled: dict[str, str]
+) -> None:
+    url = filled["POSTGRES_URL"]
+    with psycopg.connect(url, autocommit=True) as admin:
+        if not admin.execute("select 1 from pg_roles where rolname = 'narrow'").fetchone():
+            admin.execute("create role narrow login connection limit 1")
+        admin.execute("grant all on many, touched to narrow")
+    own = explained(receiver, run_program, "psycopg", 1, POSTGRES_URL=url.replace("tester:", "narrow:"))
+    assert own["rolled_back"]
+    (told,) = plans(receiver)
+    assert told.attributes[PLAN + ".failure"].startswith("no connection: OperationalError")
+    assert "opensesame" not in str(told.attributes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_database_that_never_answers_keeps_nobody_waiting(
+    driver: str, receiver: Receiver, run_program: RunProgram, filled: dict[str, str]
+) -> None:
+    with Silent(filled["POSTGRES_URL"]) as silent:
+        own = explained(receiver, run_program, driver, 0.5, POSTGRES_URL=silent.url)
+        assert silent.ignored == 1
+    assert own["rolled_back"]
+    assert not [one for one in plans(receiver) if PLAN + ".tree" in one.attributes]
+
+
+class Silent:
+    """A way to a PostgreSQL that leads there once; whoever comes later is taken, and never answered.
+
+    Args:
+        url: the server's.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._port = int(str(psycopg.conninfo.conninfo_to_dict(url)["port"]))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = url.replace(f":{self._port}/", f":{self._listener.getsockname()[1]}/")
+        self.ignored = 0
+        self._open: list[socket.socket] = []
+
+    def __enter__(self) -> Silent:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self._listener, *self._open):
+            one.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            here, _ = self._listener.accept()
+            there = socket.create_connection(("127.0.0.1", self._port))
+            self._open += [here, there]
+            for one, other in ((here, there), (there, here)):
+                threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+            while True:
+                self._open.append(self._listener.accept()[0])
+                self.ignored += 1
+
+    @staticmethod
+    def _pass_on(one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+
 @pytest.mark.slow
 def test_the_hub_names_the_line_of_a_slow_statement_its_plan_and_its_index(
-    hub: ServedHub, run_program: RunProgram, hypopg_url: str
+    hub: ServedHub, run_program: RunProgram, hypopg_url: str, browser: Browser
 ) -> None:
-    env = {"PERFAGENT_EXPLAIN": "on", "PERFAGENT_EXPLAIN_THRESHOLD": "10", "DATABASE": hypopg_url, "SECONDS": "4"}
+    env = {**ON, "DATABASE": hypopg_url, "SECONDS": "4"}
     program = start(hub, run_program, "slow_statement", **env)
     (told,) = wait_for(lambda: insights(hub, "missing_index"), program)
     place = f"{FAULTS / 'slow_statement.py'}:{line_of('slow_statement', '# fault:')} orders_of"
@@ -46,3 +209,20 @@ def test_the_hub_names_the_line_of_a_slow_statement_its_plan_and_its_index(
     assert "CREATE INDEX CONCURRENTLY ON shop_orders (customer)" in told["recommendation"]
     assert told["metrics"]["cost_after"] < told["metrics"]["cost_before"] / 10
     program.check(60)
+    queries = hub.get("queries", hours=1)["items"]
+    (query,) = [one for one in queries if one["text"].startswith("select id, email")]
+    plan = hub.get(f"queries/{query['operation']}", hours=1)["plan"]
+    assert plan["place"] == place
+    assert plan["index"]["ddl"] == "CREATE INDEX CONCURRENTLY ON shop_orders (customer)"
+    assert [step["step"] for step in walk(plan["plan"]) if step["mark"]] == ["Seq Scan on shop_orders"]
+    assert "example.com" not in json.dumps(plan)
+    for size, scheme in ((WIDE, "light"), (WIDE, "dark"), (NARROW, "dark")):
+        with Visit(browser, hub, size, scheme) as visit:
+            visit.open(f"queries/{query['operation']}", "query")
+            shown = visit.text()
+            assert "reads all 400,000 rows of shop_orders" in shown
+            assert "CREATE INDEX CONCURRENTLY" in shown
+            visit.width_fits()
+            visit.accessible()
+            visit.keep(f"plan-{size[0]}-{scheme}")
+            visit.check()

@@ -139,9 +139,10 @@ def _of_asyncpg(connection: Any) -> Address | None:
     if port is None:  # the path of a socket, which asyncpg wants by its folder
         host, _, name = host.rpartition("/")
         port = int(name.rpartition(".")[2])
+    mode = getattr(getattr(params, "sslmode", None), "name", "")  # with a context, nothing but TLS would do
     options = {
         "host": host, "port": port, "user": params.user, "password": params.password, "database": params.database,
-        "ssl": params.ssl or False, "timeout": CONNECT, "command_timeout": ANSWER,
+        "ssl": mode if mode in ("allow", "prefer") else params.ssl or False, "timeout": CONNECT, "command_timeout": ANSWER,
         "server_settings": {**(getattr(params, "server_settings", None) or {}), "application_name": NAME},
     }  # fmt: skip
     return Address("asyncpg", options, (host, port, params.database, params.user))
@@ -176,7 +177,8 @@ def _asyncpg(options: Mapping[str, Any]) -> Session:
 
 def _of_pymysql(connection: Any) -> Address | None:
     kept = {name: getattr(connection, name, None) for name in ("host", "port", "user", "password", "unix_socket")}
-    context = getattr(connection, "ctx", None) if getattr(connection, "ssl", False) else None
+    # A context means that nothing but TLS will do, and the driver makes one for itself where it only prefers that.
+    context = getattr(connection, "ctx", None) if getattr(connection, "_secure", False) else None
     options = {
         **kept, "database": connection.db, "charset": connection.charset, "ssl": context, "autocommit": True,
         "connect_timeout": CONNECT, "read_timeout": ANSWER, "write_timeout": ANSWER,

@@ -121,6 +121,8 @@ class Slow(companions.Companion):
             return
         if address is None or not self._left or len(self.jobs) >= JOBS or now < self.refused.get(address.key, 0.0):
             return
+        if str(span.database.attributes["db.system.name"]) not in PLANNERS or not _EXPLAINED.match(_bare(text)):
+            return
         self._left -= 1
         while len(self.known) >= MOST:
             del self.known[next(iter(self.known))]
@@ -148,17 +150,12 @@ class Slow(companions.Companion):
                 span, text, address, known = self.jobs.popleft()
             try:
                 known.told = self._ask(span, text, address)
-                if known.told:
-                    _tell(span, known.told)
+                _tell(span, known.told)
             except Exception:
                 guard.failed("explain")
 
     def _ask(self, span: QuerySpan, text: str, address: Address) -> dict[str, object]:
         system = str(span.database.attributes["db.system.name"])
-        module = PLANNERS.get(system)
-        text = _bare(text)
-        if module is None or not _EXPLAINED.match(text):
-            return {}
         told: dict[str, object] = {"db.system.name": system, "db.query.text": span.summary()}
         self._began = monotonic()
         try:
@@ -169,8 +166,8 @@ class Slow(companions.Companion):
             self.refused[address.key] = monotonic() + LEFT_ALONE
             return {**told, "perfagent.query.plan.failure": f"no connection: {_reason(error)}"}
         try:
-            planner = __import__(f"perfagent.explain.{module}", fromlist=["Planner"]).Planner(session)
-            return {**told, **_attributes(planner.plan(text.strip().rstrip("; \n")))}
+            planner = __import__(f"perfagent.explain.{PLANNERS[system]}", fromlist=["Planner"]).Planner(session)
+            return {**told, **_attributes(planner.plan(_bare(text).rstrip("; \n")))}
         except UnexplainedError as error:
             return {**told, "perfagent.query.plan.failure": str(error)}
         except Exception as error:
