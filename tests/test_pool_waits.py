@@ -49,22 +49,16 @@ def test_endpoints_that_exhaust_the_worker_threads_are_named_with_what_keeps_the
             visit.check()
 
 
-SYNCHRONOUS = ("sqlalchemy", "psycopg_pool", "redis", "pymongo", "urllib3", "httpx", "executor")
+FIRST = ("sqlalchemy", "psycopg_pool", "asyncpg", "httpx_async", "executor")
+OTHERS = ("redis", "pymongo", "urllib3", "httpx", "sqlalchemy_async", "psycopg_pool_async", "redis_async", "aiohttp")
 LIBRARIES = {"executor": "concurrent.futures"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [
-        *SYNCHRONOUS,
-        "sqlalchemy_async",
-        "psycopg_pool_async",
-        "asyncpg",
-        "redis_async",
-        "pymongo_async",
-        "httpx_async",
-        "aiohttp",
+        *(pytest.param(part, marks=pytest.mark.slow) for part in FIRST),
+        *(pytest.param(part, marks=pytest.mark.nightly) for part in (*OTHERS, "pymongo_async")),
     ],
 )
 def test_what_requests_wait_for_a_pool_is_told_to_a_tenth_with_the_line(

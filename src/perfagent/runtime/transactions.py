@@ -54,7 +54,7 @@ opened: Callable[[Any, Any, bool], None] | None = None
 
 def register(connection: Any, span: QuerySpan, is_open: Callable[[Any], bool]) -> None:
     """Notes a connection that was not asked before; arguments as of `Asked`."""
-    if len(asked) < MOST:
+    if len(asked) < MOST and connection is not None:  # None: of a closed cursor
         asked[id(connection)] = Asked(connection, span, is_open)
 
 

@@ -61,7 +61,7 @@ def worded(one: Notice, facts: Facts) -> Finding:
     )  # fmt: skip
 
 
-LOOK = "see the part `pool` of the requests' time: it is gone when the pool is no longer the bottleneck"
+LOOK = "see the part "pool" of the requests' time: it is gone when the pool is no longer the bottleneck"
 
 
 def told_of(notices: Iterable[Notice], since: float) -> set[str]:
@@ -71,7 +71,7 @@ def told_of(notices: Iterable[Notice], since: float) -> set[str]:
 
 def _pool(library: str, name: str) -> str:
     if library == "anyio":
-        return "a free worker thread (functions that are not `async def`)"
+        return "a free worker thread, which functions without async run in"
     if library == "concurrent.futures":
         return f"a free thread of {name}"
     if library in HTTP:
@@ -90,7 +90,7 @@ def _where(one: Notice, library: str) -> str:
 
 def _advice(library: str) -> str:
     if library == "anyio":
-        return "make what keeps the threads shorter, or `async def` with an asynchronous driver"
+        return "make what keeps the threads shorter, or async def with an asynchronous driver"
     if library == "concurrent.futures":
         return "make what keeps the threads shorter, or hand over less at once"
     if library in HTTP:
