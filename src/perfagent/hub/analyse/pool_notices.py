@@ -61,7 +61,7 @@ def worded(one: Notice, facts: Facts) -> Finding:
     )  # fmt: skip
 
 
-LOOK = "see the part "pool" of the requests' time: it is gone when the pool is no longer the bottleneck"
+LOOK = "see what requests wait for in their bar: the pool is gone from it when it is no longer the bottleneck"
 
 
 def told_of(notices: Iterable[Notice], since: float) -> set[str]:
