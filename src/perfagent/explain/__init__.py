@@ -1,7 +1,7 @@
 """Asks the database for the plans of slow statements, on a connection of its own, and tells them (PERFAGENT_EXPLAIN).
 
-The program's thread pays for slow statements alone: 1 us where the plan is known, up to 0.2 ms where the address is
-read, which is once an hour for a statement.
+The program's thread pays for slow statements alone: 0.3 us where the plan is known. Where it is not, the address is
+read, once an hour for a statement: 1.4 us with SQLite, 13 us with psycopg2, 0.16 ms with psycopg.
 """
 
 from __future__ import annotations

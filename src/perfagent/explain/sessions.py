@@ -142,7 +142,8 @@ def _of_asyncpg(connection: Any) -> Address | None:
     mode = getattr(getattr(params, "sslmode", None), "name", "")  # with a context, nothing but TLS would do
     options = {
         "host": host, "port": port, "user": params.user, "password": params.password, "database": params.database,
-        "ssl": mode if mode in ("allow", "prefer") else params.ssl or False, "timeout": CONNECT, "command_timeout": ANSWER,
+        "ssl": mode if mode in ("allow", "prefer") else params.ssl or False,
+        "timeout": CONNECT, "command_timeout": ANSWER,
         "server_settings": {**(getattr(params, "server_settings", None) or {}), "application_name": NAME},
     }  # fmt: skip
     return Address("asyncpg", options, (host, port, params.database, params.user))
