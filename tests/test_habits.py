@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.program import find_free_port
-from tests.told_faults import FAULTS, insights, line_of, sending_to, start, wait_for
+from tests.told_faults import FAULTS, insights, line_of, sending_to, start, told_of, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +24,9 @@ def place(name: str, text: str) -> str:
     return f"{FAULTS / name}.py:{line_of(name, text)}"
 
 
-def told(hub: ServedHub, run_program: RunProgram, name: str, *arguments: str, **env: str) -> dict[str, dict[str, Any]]:
+def told(hub: ServedHub, run_program: RunProgram, name: str) -> dict[str, dict[str, Any]]:
     """What the hub tells of a program's habits, by place."""
-    program = start(hub, run_program, name, *arguments, **env)
-    program.check(60)
-    found = wait_for(lambda: insights(hub, *KINDS), program)
-    return {one["place"].split(" ")[0]: one for one in found}
+    return {one["place"].split(" ")[0]: one for one in told_of(hub, run_program, name, *KINDS)}
 
 
 def test_calls_without_a_timeout_are_told_with_their_lines(hub: ServedHub, run_program: RunProgram) -> None:

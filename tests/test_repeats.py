@@ -11,7 +11,7 @@ import pytest
 
 from perfagent.runtime import callers, loops
 from tests.agent import agent_env
-from tests.told_faults import FAULTS, insights, line_of, start, wait_for
+from tests.told_faults import FAULTS, insights, line_of, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,7 @@ LAZY = Path(__file__).parent / "apps" / "lazy_loads.py"
 def test_the_loop_that_runs_a_query_again_and_again_is_named_and_not_only_the_layer_below(
     hub: ServedHub, run_program: RunProgram
 ) -> None:
-    program = start(hub, run_program, "n_plus_one", PERFAGENT_EXIT_TIMEOUT="20000")
-    program.check(60)
-    (told,) = wait_for(lambda: insights(hub, "n_plus_one"), program)
+    (told,) = told_of(hub, run_program, "n_plus_one", "n_plus_one")
     loop = line_of("n_plus_one", "for order, _ in orders")
     assert told["place"] == f"{FAULTS / 'n_plus_one.py'}:{loop} listing"
     query = line_of("n_plus_one", "select name from customers")
@@ -42,9 +40,7 @@ def test_the_loop_that_runs_a_query_again_and_again_is_named_and_not_only_the_la
 def test_a_query_that_a_request_runs_again_with_the_same_parameters_is_named(
     hub: ServedHub, run_program: RunProgram
 ) -> None:
-    program = start(hub, run_program, "duplicate_queries", PERFAGENT_EXIT_TIMEOUT="20000")
-    program.check(60)
-    (told,) = wait_for(lambda: insights(hub, "duplicate_queries"), program)
+    (told,) = told_of(hub, run_program, "duplicate_queries", "duplicate_queries")
     assert told["place"] == f"{FAULTS / 'duplicate_queries.py'}:{line_of('duplicate_queries', '# fault:')} setting"
     assert told["metrics"]["again"] == 2
     assert told["metrics"]["runs"] == 4

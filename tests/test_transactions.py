@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent import agent_env
-from tests.told_faults import FAULTS, insights, line_of, start, wait_for
+from tests.told_faults import FAULTS, line_of, told_of
 
 if TYPE_CHECKING:
     from tests.conftest import RunProgram
@@ -24,9 +24,7 @@ APP = Path(__file__).parent / "apps" / "held_transactions.py"
 def test_the_call_within_a_transaction_is_named_and_not_the_one_after_it(
     hub: ServedHub, run_program: RunProgram
 ) -> None:
-    program = start(hub, run_program, "transaction_across_call", PERFAGENT_EXIT_TIMEOUT="20000")
-    program.check(60)
-    (told,) = wait_for(lambda: insights(hub, "transaction_across_call"), program)
+    (told,) = told_of(hub, run_program, "transaction_across_call", "transaction_across_call")
     line = line_of("transaction_across_call", "# fault:")
     assert told["place"] == f"{FAULTS / 'transaction_across_call.py'}:{line} charge"
     statement = line_of("transaction_across_call", "set paid = 1")

@@ -38,6 +38,14 @@ def start(hub: ServedHub, run_program: RunProgram, name: str, *arguments: str, *
     return run_program(*command, env=sending_to(hub, **env))
 
 
+def told_of(hub: ServedHub, run_program: RunProgram, name: str, *kinds: str, **env: str) -> list[dict[str, Any]]:
+    """What the hub tells, of these kinds, of a program of the folder that has run to its end."""
+    program = start(hub, run_program, name, **env)
+    program.check(60)
+    found: list[dict[str, Any]] = wait_for(lambda: insights(hub, *kinds), program)
+    return found
+
+
 def line_of(name: str, text: str) -> int:
     """The number of the only line of a program that holds a text."""
     lines = (FAULTS / f"{name}.py").read_text().splitlines()
