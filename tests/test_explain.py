@@ -16,6 +16,7 @@ import pytest
 
 from tests.agent import agent_env
 from tests.browser import NARROW, WIDE, Visit
+from tests.test_docs import blocks
 from tests.told_faults import FAULTS, insights, line_of, start, wait_for
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def filled(hypopg_url: str, mysql_server: MysqlServer, tmp_path_factory: pytest.
     fill = f"insert into many {numbers} select i, i % 5000, 'a note' from n"
     with psycopg.connect(hypopg_url, autocommit=True) as postgres:
         for sql in ("drop table if exists many, touched", table, "create table touched (id integer)", fill):
-            postgres.execute(sql)  # type: ignore[arg-type]
+            postgres.execute(sql)
         postgres.execute("analyze many")
     with contextlib.closing(sqlite3.connect(file)) as sqlite, sqlite:
         sqlite.execute(table)
@@ -200,8 +201,11 @@ class Silent:
 def test_the_hub_names_the_line_of_a_slow_statement_its_plan_and_its_index(
     hub: ServedHub, run_program: RunProgram, hypopg_url: str, browser: Browser
 ) -> None:
-    env = {**ON, "DATABASE": hypopg_url, "SECONDS": "4"}
-    program = start(hub, run_program, "slow_statement", **env)
+    (command,) = [block for block in blocks("docs/how-to/queries.md", "sh") if "PERFAGENT_EXPLAIN" in block]
+    setting, *_, file = command.split()
+    name, _, value = setting.partition("=")
+    env = {**ON, name: value, "DATABASE": hypopg_url, "SECONDS": "4"}
+    program = start(hub, run_program, Path(file).stem, **env)
     (told,) = wait_for(lambda: insights(hub, "missing_index"), program)
     place = f"{FAULTS / 'slow_statement.py'}:{line_of('slow_statement', '# fault:')} orders_of"
     assert told["place"] == place
