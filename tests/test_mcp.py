@@ -129,15 +129,18 @@ def test_a_profile_is_told_as_a_tree_and_by_its_lines(hub: ServedHub) -> None:
     entry = ("handle", "shop/app.py", 5, 8)
     for line, share in ((31, 900_000_000), (44, 100_000_000)):
         found.add([entry, ("load", "shop/items.py", 28, line)], share, "cpu", endpoint="GET /cart/{id}")
+    found.add([entry], 4096, "alloc_space")
     sent = hub.client.post(PATH, content=found.encode(), headers=hub.bearer("agent") | {"Content-Type": PROTOBUF})
     assert sent.status_code == 200, sent.text
 
-    async def look() -> tuple[str, Any]:
+    async def look() -> tuple[str, Any, Any]:
         async with assistant(hub) as client:
             tree = await text_of(client, "flame_graph", type="cpu", endpoint="GET /cart/{id}", service="shop")
-            return tree, await json_of(client, "hot_lines", endpoint="GET /cart/{id}")
+            lines = await json_of(client, "hot_lines", endpoint="GET /cart/{id}")
+            return tree, lines, await json_of(client, "hot_lines", type="alloc")
 
-    tree, lines = asyncio.run(look())
+    tree, lines, allocated = asyncio.run(look())
+    assert [(one["line"], one["self"]) for one in allocated["items"]] == [(8, 4096)]
     assert tree.startswith("cpu, 1000 ms in all from 100 samples")
     assert tree.splitlines()[1:] == [
         "100% handle  shop/app.py:8 [own]",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-PROFILES = ["wall", "cpu", "lock", "gil", "alloc_space"]
+PROFILES = ["wall", "cpu", "lock", "gil", "alloc"]
 DRAWN = ("spark", "series", "heatmap", "histograms", "link", "range")
 """What a chart is made of, and addresses of the page."""
 SMALLEST = 0.01  # of a flame graph's whole

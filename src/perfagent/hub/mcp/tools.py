@@ -233,7 +233,7 @@ TOOLS = (
         "The lines of code that take the time",
         "From the profiler: the lines, or functions, where most time is spent. `self` is in the line itself, `total` "
         "with what it calls, in `unit`. type=wall counts waiting too, cpu does not, lock is waiting for a lock, gil "
-        "for the interpreter, alloc_space bytes allocated. With `before`, both sides are told, made comparable. "
+        "for the interpreter, alloc bytes allocated. With `before`, both sides are told, made comparable. "
         "Next: the code at the line; `flame_graph` for who calls it.",
         "profiles/lines",
         {
