@@ -43,6 +43,7 @@ GONE = 5.0  # seconds without a loop, after which nobody looks any more
 PLACES = 64  # lines that one block is told apart by
 DEPTH = 100  # frames of a stack
 EVENT = "perfagent.loop.blocked"
+CO_COROUTINE = 0x80
 
 
 def install(settings: Settings) -> None:
@@ -335,8 +336,11 @@ def _stack(frame: FrameType) -> tuple[list[Line], list[str]]:
         own = callers.whose(code.co_filename)
         inner = inner and not (own and (own is callers.OWN or name == "__main__"))
         if inner:
-            names.append(f"{name}:{code.co_name}")
+            awaits = blockers.AWAITS if code.co_flags & CO_COROUTINE else ""
+            names.append(f"{awaits}{name}:{code.co_name}")
         found = found.f_back
+    if len(lines) > 1 and str(frame.f_globals.get("__name__", "")).startswith("perfagent."):
+        del lines[0]  # the collector's callback, or a wrapper: the line that it interrupts is the program's
     return lines, names
 
 

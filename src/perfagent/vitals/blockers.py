@@ -19,6 +19,7 @@ SLEEP, DRIVER, HTTP, SOCKET, DNS, PROCESS, FILE, LOCK, CPU, IMPORT, COLLECTING, 
     "sleep", "driver", "http", "socket", "dns", "process", "file", "lock", "cpu", "import", "gc", "callbacks", "call",
     "starved",
 )  # fmt: skip
+AWAITS = "await "  # before the name of a coroutine's frame
 BUSY = 0.5  # share of the time in which a thread computed, from which on it did not wait
 
 _DRIVERS = dict.fromkeys(
@@ -56,7 +57,7 @@ def kind_of(names: list[str], share: float, many: bool, still: bool) -> str:
 
     Args:
         names: the call that the thread is in, "" for none, then `module:function` of each frame below the program's
-            own one, the innermost first.
+            own one, the innermost first, and `AWAITS` before that of a coroutine.
         share: of the time that the thread computed, 0..1.
         many: whether it was one short callback after the other.
         still: whether each look saw the same instruction.
@@ -84,15 +85,21 @@ def kind_of(names: list[str], share: float, many: bool, still: bool) -> str:
 
 
 def library_of(inner: list[str]) -> str:
-    """The library that the program's own line has called, of those that are known to wait; "" for none."""
+    """The library that the program's own line has called, of those that are known to wait; "" for none.
+
+    One that is within a coroutine of its own, such as httpx' AsyncClient, leaves the loop to others while it waits.
+    """
+    asynchronous = {_package(name) for name in inner if name.startswith(AWAITS)}
     for name in reversed(inner):
-        package = name.partition(":")[0]
-        if package.startswith("perfagent.instruments."):
-            package = package[len("perfagent.instruments.") :]
-        package = package.partition(".")[0]
-        if package in _LIBRARIES:
+        package = _package(name)
+        if package in _LIBRARIES and package not in asynchronous:
             return package
     return ""
+
+
+def _package(name: str) -> str:
+    module = name.removeprefix(AWAITS).partition(":")[0].removeprefix("perfagent.instruments.")
+    return module.partition(".")[0]
 
 
 def tell(place: Place, kind: str, lasted: float, working: float, threshold: float) -> None:
