@@ -13,7 +13,9 @@ from perfagent import middleware, optimizer, settings, vitals
 from perfagent.cache import measures
 from perfagent.data import measures as data
 from perfagent.hub.sources import itself
+from perfagent.instruments import executors, pool_waits  # noqa: F401 - declare theirs
 from perfagent.monitor import emission
+from perfagent.profiler import leaks
 from perfagent.resilience import limits, replication
 from perfagent.resilience.budgets import budget
 from perfagent.resilience.deprecations import ledger
@@ -22,6 +24,7 @@ from perfagent.runtime import (
     breaker,
     db,
     genai,
+    governor,
     http,
     http_client,
     messaging,
@@ -32,12 +35,13 @@ from perfagent.runtime import (
     selfmetrics,
 )
 from perfagent.runtime.cache import Lookups
+from perfagent.runtime.economics import report as economies
 from perfagent.runtime.prometheus.families import empty
 from perfagent.runtime.spool import measures as spooled
 from tools import libraries, rest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from perfagent.runtime.metric import Instrument
 
@@ -57,6 +61,8 @@ GROUPS = {
     "perfagent.replication": "Replication lag",
     "perfagent.rum": "Pages that browsers measure (PERFAGENT_RUM)",
     "perfagent.vitals": "Vital signs",
+    "perfagent.leaks": "What memory keeps",
+    "perfagent.threading": "Thread pools",
     "perfagent.limits": "Resource limits",
     "perfagent.optimizer": "Optimizer",
     "perfagent.monitor": "Performance monitor",
@@ -135,10 +141,17 @@ def declared() -> Iterable[Instrument]:
     vitals.install(settings.Settings({}), lambda name, callback: None)
     selfmetrics.install({})
     spooled.declare()
+    governor.Governor(0.01)
+    leaks.declare(_nothing, _nothing)
+    economies.declare("perfagent", lambda curve: _nothing, _nothing)
     made = list(metric.registry.instruments.values())
     unknown = {instrument.scope.name for instrument in made} - set(GROUPS)
     assert not unknown, f"{unknown} has no title in GROUPS"
     return made
+
+
+def _nothing() -> Iterator[tuple[float, dict[str, object]]]:
+    return iter(())
 
 
 def _row(instrument: Instrument) -> str:

@@ -246,6 +246,8 @@ class Page:
         if "application/json" not in content:
             return "text", {}, ""
         schema = self.shapes.plain(content["application/json"]["schema"])
+        if schema == {"type": "object"}:
+            return "text", {}, ""  # a file, of one format or another
         if "data" not in schema.get("properties", {}):
             return "bare", schema, ""
         data = self.shapes.plain(schema["properties"]["data"])

@@ -283,7 +283,9 @@ def _timing(on: bool) -> None:
 _driven: Callable[[Parts, Awaitable[object]], Awaitable[object]]
 
 
-def _timed_call(instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[object]:
+def _timed_call(
+    instrument: Scope, app: Application, scope: AsgiScope, receive: Receive, send: Send
+) -> Awaitable[object]:
     return _plain_call(instrument, Stepping(app), scope, receive, send)
 
 

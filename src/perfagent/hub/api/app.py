@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 
 # The modules of this package with a router under PREFIX, in the order of the OpenAPI.
 SUBJECTS = (
-    "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "browsers", "queries", "caches",
-    "deprecations", "memory", "processes", "profiles", "profile_chart", "logs", "metrics", "client_metrics", "live",
-    "findings", "causes", "alerts", "incidents", "maintenance", "thresholds", "rules", "objectives", "optimisations",
-    "trends", "baseline", "compare", "reports", "sources", "audit", "agents", "archives", "channels", "deliveries",
+    "me", "hub", "health", "services", "overview", "dashboard", "endpoints", "traces", "browsers", "queries",
+    "caches", "economics", "deprecations", "memory", "processes", "profiles", "profile_chart", "logs", "metrics",
+    "client_metrics", "live", "findings", "causes", "alerts", "incidents", "maintenance", "thresholds", "rules",
+    "objectives", "optimisations", "trends", "baseline", "compare", "reports", "sources", "audit", "agents",
+    "archives", "channels", "deliveries",
 )  # fmt: skip
 THREADS = 8  # that ask the store; DuckDB answers each with all cores, so more would only wait for each other
 

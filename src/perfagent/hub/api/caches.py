@@ -13,7 +13,6 @@ from perfagent.hub.api.audit import record
 from perfagent.hub.api.calls import bounds, seconds
 from perfagent.hub.api.context import PLAIN, OfService, TheHub
 from perfagent.hub.api.economics import economies, saved_per_day
-from perfagent.hub.api.economics import router as economics
 from perfagent.hub.api.envelope import Answer, Listing, Model, Success, success
 from perfagent.hub.api.errors import Refused, refuses
 from perfagent.hub.api.paging import Paging
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from perfagent.hub.store.store import Store
 
 router = APIRouter(tags=["caches"])
-router.include_router(economics)
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PLAIN)]
 

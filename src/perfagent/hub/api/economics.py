@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perfagent.hub.store.rows import Row
     from perfagent.hub.store.store import Store
 
-router = APIRouter()  # a part of the router of caches
+router = APIRouter(tags=["caches"])
 
 JOINT = "\u2060"  # what agents join the parts of a shape by
 SUMS = (

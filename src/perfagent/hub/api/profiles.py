@@ -178,10 +178,17 @@ FORMATS: dict[str, tuple[str, str]] = {
 }
 
 
+def _file(kind: str) -> dict[str, object]:
+    """The schema of a file in the description of the interface."""
+    if kind == "application/json":
+        return {"schema": {"type": "object"}}
+    return {"schema": {"type": "string"} if kind.startswith("text/") else {"type": "string", "format": "binary"}}
+
+
 @router.get(
     "/profiles/export",
     response_class=Response,
-    responses={200: {"description": "The file.", "content": {kind: {} for kind, _ in FORMATS.values()}}},
+    responses={200: {"description": "The file.", "content": {kind: _file(kind) for kind, _ in FORMATS.values()}}},
 )
 def profile_export(
     hub: TheHub,

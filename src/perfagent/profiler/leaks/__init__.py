@@ -25,10 +25,12 @@ from perfagent.settings.leaks import LeakSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from perfagent.profiler.leaks.window import Window
     from perfagent.settings import Settings
+
+    Observe = Callable[[], Iterator[tuple[float, dict[str, object]]]]
 
 SHARE = 0.004  # of a core that looks may take: where one takes longer, the next one is later
 SLICE = 1_000_000  # ns of CPU time
@@ -56,15 +58,20 @@ def install(settings: Settings) -> None:
     watch.add(leaks.look)
     outbox.commands["references"] = _references
     outbox.reports["leaks"] = leaks.report
+    declare(leaks.blocks, leaks.entries)
+
+
+def declare(blocks: Observe, entries: Observe) -> None:
+    """Registers `perfagent.memory.*`; arguments are what observes each."""
     scope = Scope("perfagent.leaks")
     registry.make(
         scope, GAUGE, "perfagent.memory.blocks", "{block}", "Blocks of memory that Python has given to objects.",
-        callback=leaks.blocks,
+        callback=blocks,
     )  # fmt: skip
     registry.make(
         scope, GAUGE, "perfagent.memory.suspect.entries", "{entry}",
         "Entries of containers, and objects of types, that have grown steadily for a while.",
-        callback=leaks.entries, keys=("perfagent.memory.holder", "perfagent.memory.type"),
+        callback=entries, keys=("perfagent.memory.holder", "perfagent.memory.type"),
     )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from perfagent.runtime.economics.model import Shape
     from perfagent.runtime.pipeline import Payload, Pipeline
 
+    Observe = Callable[[], Iterator[tuple[float, dict[str, object]]]]
+
 EVENT = "perfagent.cache.economics"
 JOINT = "\u2060"
 """What the parts of a shape are joined by: `session:{}` in one piece would be taken for a secret and its value."""
@@ -62,18 +64,7 @@ class Economics(companions.Companion):
         companions.all_of_them.append(self)
         governor.levers.append(governor.Lever("cache keys", governor.DETAIL, HALVINGS, self.lower))
         governor.costs["cache keys"] = self.cost
-        name = f"{settings.current().namespace}.cache"
-        keys = ("cache.name", "cache.system", "perfagent.cache.factor")
-        description = "Share of look-ups that would be hits with `perfagent.cache.factor` times the {} (estimated)."
-        for what in ("ttl", "size"):
-            registry.make(
-                _scope, GAUGE, f"{name}.what_if.{what}.hit_ratio", "1", description.format(what),
-                callback=self._what_if(f"{what}_hits"), keys=keys,
-            )  # fmt: skip
-        registry.make(
-            _scope, GAUGE, f"{name}.saved", "s/s", "Seconds that a cache saves a second (estimated); less than 0 where "
-            "it costs more than it saves.", callback=self._saved, keys=keys[:2],
-        )  # fmt: skip
+        declare(settings.current().namespace, self._what_if, self._saved)
 
     def reset(self) -> None:
         """In a forked child: see Companion."""
@@ -167,7 +158,7 @@ class Economics(companions.Companion):
             return f"{text} #{blake2b(repr(name).encode(), digest_size=4).hexdigest()}"
         return name[:LONGEST_KEY]
 
-    def _what_if(self, curve: str) -> Callable[[], Iterator[tuple[float, dict[str, object]]]]:
+    def _what_if(self, curve: str) -> Observe:
         def observe() -> Iterator[tuple[float, dict[str, object]]]:
             for cache, told in list(self._told.items()):
                 if P + curve in told:
@@ -216,3 +207,19 @@ def _emit(attributes: dict[str, object]) -> None:
     record = log.LogRecord(_scope, moment, moment, INFO, "INFO", "", attributes, None)
     record.event_name = EVENT
     log.emit(record)
+
+
+def declare(namespace: str, what_if: Callable[[str], Observe], saved: Observe) -> None:
+    """Registers `<ns>.cache.saved` and `<ns>.cache.what_if.*`; arguments are what observes each."""
+    name = f"{namespace}.cache"
+    keys = ("cache.name", "cache.system", "perfagent.cache.factor")
+    description = "Share of look-ups that would be hits with `perfagent.cache.factor` times the {} (estimated)."
+    for what in ("ttl", "size"):
+        registry.make(
+            _scope, GAUGE, f"{name}.what_if.{what}.hit_ratio", "1", description.format(what),
+            callback=what_if(f"{what}_hits"), keys=keys,
+        )  # fmt: skip
+    registry.make(
+        _scope, GAUGE, f"{name}.saved", "s/s", "Seconds that a cache saves a second (estimated); less than 0 where "
+        "it costs more than it saves.", callback=saved, keys=keys[:2],
+    )  # fmt: skip
