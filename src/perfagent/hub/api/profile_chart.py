@@ -10,6 +10,7 @@ from pydantic import Field
 from perfagent.hub.api import profiled
 from perfagent.hub.api.context import TheHub, TraceId
 from perfagent.hub.api.envelope import Answer, Model, Success, success
+from perfagent.hub.api.errors import refuses
 from perfagent.hub.api.profile_answers import MS, Function
 from perfagent.hub.api.profile_question import KIND
 from perfagent.hub.flame.stacks import origin
@@ -43,7 +44,7 @@ class Chart(Model):
     moments: list[Moment]
 
 
-@router.get("/profiles/traces/{trace_id}", response_model=Success[Chart])
+@router.get("/profiles/traces/{trace_id}", response_model=Success[Chart], responses=refuses(404))
 def profile_chart(
     hub: TheHub,
     trace_id: TraceId,

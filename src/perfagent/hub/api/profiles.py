@@ -12,6 +12,7 @@ from pydantic import Field
 from perfagent.hub.api import profiled
 from perfagent.hub.api.context import OfService, TheHub
 from perfagent.hub.api.envelope import Answer, Model, Success, success
+from perfagent.hub.api.errors import refuses
 from perfagent.hub.api.profile_answers import MS, Flame, Nodes, Tops, common, function_of, hot, unit_of
 from perfagent.hub.api.profile_question import KIND, Asked, OfProcess, refuse_elsewhere
 from perfagent.hub.api.profiled import MOST_NODES
@@ -58,7 +59,7 @@ class Choices(Model):
     latest: float | None = Field(description="Begin of the last window that has come.", examples=[1789000000.0])
 
 
-@router.get("/profiles", response_model=Success[Choices])
+@router.get("/profiles", response_model=Success[Choices], responses=refuses(404))
 def profiles(
     hub: TheHub,
     within: Within,
@@ -111,7 +112,7 @@ def _labels(rows: Sequence[Row], of: Callable[[Row], str]) -> list[Answer]:
     return [{"value": value, "total": total} for value, total in sorted(sums.items(), key=lambda one: -one[1])[:200]]
 
 
-@router.get("/profiles/tree", response_model=Success[Flame])
+@router.get("/profiles/tree", response_model=Success[Flame], responses=refuses(404))
 def profile_tree(
     hub: TheHub,
     question: Asked,
@@ -149,14 +150,14 @@ MostRows = Annotated[int, Query(description="How many.", ge=1, le=1000)]
 By = Annotated[Literal["self", "total"], Query(description="The order.")]
 
 
-@router.get("/profiles/functions", response_model=Success[Tops])
+@router.get("/profiles/functions", response_model=Success[Tops], responses=refuses(404))
 def profile_functions(question: Asked, most: MostRows = 50, sort: By = "self") -> Answer:
     """The functions that take most, themselves or with what they call."""
     rows = question.rows("functions", most=most, by_total=sort == "total")
     return success({**common(question), "items": [hot(row, question, row["first_line"]) for row in rows]})
 
 
-@router.get("/profiles/lines", response_model=Success[Tops])
+@router.get("/profiles/lines", response_model=Success[Tops], responses=refuses(404))
 def profile_lines(
     question: Asked,
     function: Annotated[
@@ -188,7 +189,8 @@ def _file(kind: str) -> dict[str, object]:
 @router.get(
     "/profiles/export",
     response_class=Response,
-    responses={200: {"description": "The file.", "content": {kind: _file(kind) for kind, _ in FORMATS.values()}}},
+    responses=refuses(404)
+    | {200: {"description": "The file.", "content": {kind: _file(kind) for kind, _ in FORMATS.values()}}},
 )
 def profile_export(
     hub: TheHub,
