@@ -130,7 +130,7 @@ def test_the_figures_are_those_that_were_sent(browser: Browser, hub: ServedHub, 
         visit.open(f"queries/{addresses['query']}", "query")
         assert f"Calls\n{6 * ORDERS}" in visit.text(".figures")
         visit.open("caches")
-        assert visit.row("prices")[4:6] == [str(page_story.HITS), str(page_story.MISSES)]
+        assert visit.row("prices")[5:7] == [str(page_story.HITS), str(page_story.MISSES)]
         told = hub.get("hub")["counts"]
         visit.open("hub")
         assert visit.row("Spans")[3] == f"{told['spans']:,}"

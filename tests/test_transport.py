@@ -190,6 +190,7 @@ def test_addresses_follow_the_specification() -> None:
         "traces": "http://gateway:4318/base/v1/traces",
         "metrics": "http://gateway:4318/base/v1/metrics",
         "logs": "https://logs/own/path",
+        "profiles": "http://gateway:4318/base/v1development/profiles",
     }
     asked = transport.destinations(Settings({"OTEL_TRACES_EXPORTER": "otlp"}))
     assert {signal: destination.url for signal, destination in asked.items()} == {
