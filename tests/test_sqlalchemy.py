@@ -107,6 +107,7 @@ def test_an_engine_whose_driver_is_not_measured_is_measured_by_its_events(
         for mine, theirs in zip(own.below(part), by_driver.below(part), strict=True):
             assert mine.status == theirs.status
             known = {**theirs.attributes}
+            known.pop("db.response.returned_rows", None)  # an engine's events do not tell it
             if driver == "sqlite3":
                 known.pop("db.response.status_code", None)
                 assert mine.attributes.pop("db.namespace").endswith(known.pop("db.namespace"))
