@@ -32,6 +32,8 @@ def install(settings: Settings) -> None:
     for option, module in FEATURES:
         if getattr(settings, option):
             _start(module, settings)
+    if not sys.orig_argv:  # embedded: uWSGI's workers are forked in C, with threads or without, and killed if they wait
+        return
     for option, module in LATER:
         if option == "profiler" and settings.profiler and settings.profiler_at_once:
             _start(module, settings)
