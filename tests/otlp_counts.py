@@ -65,6 +65,8 @@ class Counts:
                 self.points += len(points) - left
                 self.rejected["points"] += left
                 return left
+            if not hasattr(message, "resource_logs"):
+                return 0  # profiles
             records = sum(len(s.log_records) for r in message.resource_logs for s in r.scope_logs)
             left = min(rejected, records)
             self.records += records - left

@@ -86,7 +86,7 @@ def test_doctor_finds_a_wired_program_and_a_listening_receiver(receiver: Receive
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis"}
     found = json.loads(run_program("perfagent", "doctor", sys.executable, "--output", "json", env=env).check(110))
     assert found["agent"] == "runs, lean pipeline"
-    assert found["delivery"] == {"traces": "ok", "metrics": "ok", "logs": "ok"}
+    assert found["delivery"] == {"traces": "ok", "metrics": "ok", "logs": "ok", "profiles": "ok"}
     states = found["instruments"]
     assert states["sqlite3"] == states["fastapi"] == states["flask"] == "measured"
     assert states["redis"].startswith("disabled by")

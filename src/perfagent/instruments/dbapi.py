@@ -130,10 +130,8 @@ class Driver:
                 finally:
                     if token is not None:
                         current.reset(token)
-                if counts:  # 0.06 us
-                    rows = span.rows = getattr(owner, "rowcount", -1)
-                    if rows >= MANY_ROWS:
-                        follow(owner, span)
+                if counts:
+                    _count(owner, span)
                 span.finish(args, options)
                 return result
 
@@ -205,11 +203,24 @@ class Driver:
             if token is not None:
                 restore(current, token)
         if self.counts:
-            span.rows = len(result) if type(result) is list else getattr(owner, "rowcount", -1)
-            if span.rows >= MANY_ROWS and type(result) is not list:
-                follow(owner, span)
+            if type(result) is list:
+                span.rows = len(result)
+            else:
+                _count(owner, span)
         span.finish(args, options)
         return result
+
+
+def _count(cursor: Any, span: QuerySpan) -> None:
+    """Has a span tell how many rows a cursor got, and the cursor how many of them are read; 0.1 us."""
+    try:
+        rows = getattr(cursor, "rowcount", -1)
+        if type(rows) is int:
+            span.rows = rows
+            if rows >= MANY_ROWS:
+                follow(cursor, span)
+    except Exception:
+        guard.failed("rows")
 
 
 def follow(cursor: Any, span: QuerySpan) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    Named = Callable[[], tuple[str, int]]  # a pool's name, and how many it has at most
+
 _NAME = "perfagent.http.client.pool.name"
 http_wait_time = registry.make(
     Scope("perfagent.http"),
@@ -156,21 +158,28 @@ def _refusing(get: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return get(pool, *args, **options)
         except Exception as error:
-            if "exhausted" in str(error):
-                waits = _psycopg2(pool)
-                if waits is not None:
-                    waits.refuse("refused")
+            _refused(pool, error)
             raise
 
     return wrapper
 
 
+def _refused(pool: Any, error: Exception) -> None:
+    try:
+        waits = _psycopg2(pool) if "exhausted" in str(error) else None
+        if waits is not None:
+            waits.refuse("refused")
+    except Exception:
+        guard.failed("pools")
+
+
 # HTTP clients: connections are many, and seldom waited for, so only waits are recorded.
 
 
-def _http(library: str, name: str, most: int, began: int, gave_up: bool = False) -> None:
+def _http(library: str, named: Named, began: int, gave_up: bool = False) -> None:
     try:
         ended = now()
+        name, most = named()
         http_wait_time.of({_NAME: name}).record((ended - began) / 1e9)
         pool = poolwaits.Pool(library, name, most)
         poolwaits.waited(pool, began, ended)
@@ -182,7 +191,7 @@ def _http(library: str, name: str, most: int, began: int, gave_up: bool = False)
 
 def _urllib3_getting(get: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(pool: Any, *args: Any, **options: Any) -> Any:
-        if not pool.block or pool.pool is None or not pool.pool.empty():
+        if not _must_wait(pool):
             return get(pool, *args, **options)
         began = now()
         gave_up = False
@@ -192,9 +201,20 @@ def _urllib3_getting(get: Callable[..., Any]) -> Callable[..., Any]:
             gave_up = type(error).__name__ == "EmptyPoolError"
             raise
         finally:
-            _http("urllib3", f"{pool.host}:{pool.port}", pool.pool.maxsize if pool.pool else 0, began, gave_up)
+            _http("urllib3", _urllib3_server(pool), began, gave_up)
 
     return wrapper
+
+
+def _must_wait(pool: Any) -> bool:
+    try:
+        return bool(pool.block) and pool.pool is not None and bool(pool.pool.empty())
+    except Exception:
+        return False  # whatever it is, it is no pool that we know
+
+
+def _urllib3_server(pool: Any) -> Named:
+    return lambda: (f"{pool.host}:{pool.port}", pool.pool.maxsize if pool.pool else 0)
 
 
 def _urllib3_putting(put: Callable[..., Any]) -> Callable[..., Any]:
@@ -214,7 +234,7 @@ def _urllib3_putting(put: Callable[..., Any]) -> Callable[..., Any]:
 
 def _httpcore(wait: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(request: Any, *args: Any, **options: Any) -> Any:
-        if request.connection is not None:
+        if _is_connected(request):
             return wait(request, *args, **options)
         began, gave_up = now(), False
         try:
@@ -223,14 +243,14 @@ def _httpcore(wait: Callable[..., Any]) -> Callable[..., Any]:
             gave_up = type(error).__name__ == "PoolTimeout"
             raise
         finally:
-            _http("httpx", _origin(request), 0, began, gave_up)
+            _http("httpx", lambda: (_origin(request), 0), began, gave_up)
 
     return wrapper
 
 
 def _httpcore_async(wait: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(request: Any, *args: Any, **options: Any) -> Any:
-        if request.connection is not None:
+        if _is_connected(request):
             return await wait(request, *args, **options)
         began, gave_up = now(), False
         try:
@@ -239,9 +259,16 @@ def _httpcore_async(wait: Callable[..., Any]) -> Callable[..., Any]:
             gave_up = type(error).__name__ == "PoolTimeout"
             raise
         finally:
-            _http("httpx", _origin(request), 0, began, gave_up)
+            _http("httpx", lambda: (_origin(request), 0), began, gave_up)
 
     return wrapper
+
+
+def _is_connected(request: Any) -> bool:
+    try:
+        return request.connection is not None
+    except Exception:
+        return True  # whatever it is, it does not wait
 
 
 def _origin(request: Any) -> str:
@@ -259,7 +286,7 @@ def _aiohttp(wait: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return await wait(connector, key, *args, **options)
         finally:
-            _http("aiohttp", f"{key.host}:{key.port}", connector.limit or connector.limit_per_host, began)
+            _http("aiohttp", lambda: (f"{key.host}:{key.port}", connector.limit or connector.limit_per_host), began)
 
     return wrapper
 

@@ -95,7 +95,8 @@ def drop(signal: str, reason: str, count: int) -> None:
 
     Args:
         signal: "span", "metric", "log" or "sample".
-        reason: why, in one word: queue_full, rejected, encode_error, exit_timeout, spool_full, spool_damaged.
+        reason: why, in one word: queue_full, rejected, unreachable (of profiles),
+            encode_error, exit_timeout, spool_full, spool_damaged.
         count: how many.
     """
     _dropped.append(((signal, reason), count))

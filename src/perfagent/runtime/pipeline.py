@@ -277,6 +277,10 @@ class Pipeline(BackgroundThread):
         try:
             lost = self.transport.send(to, payload.body, timeout)
         except Unavailable as error:
+            if payload.signal in outbox.OPTIONAL:  # perhaps it is this alone that the receiver cannot take
+                if took(payload):
+                    self.lose(payload.signal, "unreachable", payload.count)
+                return True
             self.receivers.leave_alone(to, error, self._kept())
             return False
         except Refused as error:
