@@ -35,6 +35,7 @@ POOLS = 200
 ENOUGH = 250_000_000  # ns that requests wait within a minute, all together, before it is told
 REQUESTS = 3  # that wait
 A_MINUTE = 60.0
+PATIENCE = 5.0  # seconds that the first word of a pool of workers waits for what keeps them
 WRAPPED = 8  # functions around a function that are looked through
 GIVEN = ("function", "func", "fn", "call")  # the names by which libraries hand a function on
 
@@ -206,6 +207,8 @@ def _tell(tally: Tally, now: float) -> bool:
     if (whole < ENOUGH or len(tally.requests) < REQUESTS) and refusals < REQUESTS:
         return False
     pool = tally.pool
+    if pool.library in THREADS and not tally.held and now - tally.since < PATIENCE:
+        return False  # what keeps the workers is known when they have done it
     attributes = {
         **_where(tally),
         "perfagent.pool_wait.library": pool.library,
