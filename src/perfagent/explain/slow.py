@@ -12,6 +12,7 @@ from _thread import allocate_lock
 from collections import deque
 from time import monotonic, sleep
 
+from perfagent.data.indexes.placeholders import bare
 from perfagent.explain import sessions
 from perfagent.explain.node import Plan, UnexplainedError
 from perfagent.runtime import callers, companions, guard, repeats, transactions
@@ -121,7 +122,7 @@ class Slow(companions.Companion):
             return
         if address is None or not self._left or len(self.jobs) >= JOBS or now < self.refused.get(address.key, 0.0):
             return
-        if str(span.database.attributes["db.system.name"]) not in PLANNERS or not _EXPLAINED.match(_bare(text)):
+        if str(span.database.attributes["db.system.name"]) not in PLANNERS or not _EXPLAINED.match(bare(text)):
             return
         self._left -= 1
         while len(self.known) >= MOST:
@@ -167,7 +168,8 @@ class Slow(companions.Companion):
             return {**told, "perfagent.query.plan.failure": f"no connection: {_reason(error)}"}
         try:
             planner = __import__(f"perfagent.explain.{PLANNERS[system]}", fromlist=["Planner"]).Planner(session)
-            return {**told, **_attributes(planner.plan(_bare(text).rstrip("; \n")))}
+            # Without its first comments: some are code for MySQL, which must not come before EXPLAIN.
+            return {**told, **_attributes(planner.plan(bare(text).rstrip("; \n")))}
         except UnexplainedError as error:
             return {**told, "perfagent.query.plan.failure": str(error)}
         except Exception as error:
@@ -232,17 +234,6 @@ def _attributes(plan: Plan) -> dict[str, object]:
             "perfagent.query.plan.index.bytes": advice.size,
         })  # fmt: skip
     return told
-
-
-def _bare(text: str) -> str:
-    """A statement without the comments before it: what MySQL takes for code in one must not come before EXPLAIN."""
-    text = text.lstrip()
-    while text.startswith(("--", "/*")):
-        end = text.find("\n") if text.startswith("--") else text.find("*/")
-        if end < 0:
-            return ""
-        text = text[end + (1 if text.startswith("--") else 2) :].lstrip()
-    return text
 
 
 def _is_of_driver(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfagent.data.indexes.advice import Key
 from perfagent.data.indexes.catalog import column as column_of
-from perfagent.data.indexes.placeholders import parseable
+from perfagent.data.indexes.placeholders import bare, parseable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,17 +63,6 @@ def accesses(text: str, dialect: str, catalog: Catalog) -> list[Access]:
         raise
     except Exception as error:  # the parser raises IndexError and more on odd text
         raise UnreadableError(f"the SQL parser does not know its syntax ({type(error).__name__})") from None
-
-
-def bare(text: str) -> str:
-    """The statement without what comments stand before it."""
-    text = text.lstrip()
-    while text.startswith(("--", "/*")):
-        end = text.find("\n") if text.startswith("--") else text.find("*/")
-        if end < 0:
-            return ""
-        text = text[end + (1 if text.startswith("--") else 2) :].lstrip()
-    return text
 
 
 def _parsed(text: str, dialect: str) -> list[sql.Expression]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfagent.data.indexes import ddl, estimate
-from perfagent.data.indexes.accesses import UnreadableError, bare
+from perfagent.data.indexes.accesses import UnreadableError
 from perfagent.data.indexes.connect import reason
-from perfagent.data.indexes.placeholders import filled
+from perfagent.data.indexes.placeholders import bare, filled
 from perfagent.data.indexes.search import Plan
 
 if TYPE_CHECKING:

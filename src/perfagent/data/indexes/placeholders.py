@@ -1,4 +1,6 @@
-"""Parameters of a statement in whichever style, found without falling for what is in strings and comments."""
+"""Parameters of a statement in whichever style, found without falling for what is in strings and comments; and the
+statement without the comments before it.
+"""
 
 from __future__ import annotations
 
@@ -81,3 +83,14 @@ def positional(sql: str) -> tuple[str, int]:
 def parseable(sql: str) -> str:
     """The statement with `:p` for each parameter, which every dialect of the parser knows."""
     return _TYPED.sub(r"\2", replace(sql, lambda _text, _word: ":p"))
+
+
+def bare(text: str) -> str:
+    """The statement without what comments stand before it."""
+    text = text.lstrip()
+    while text.startswith(("--", "/*")):
+        end = text.find("\n") if text.startswith("--") else text.find("*/")
+        if end < 0:
+            return ""
+        text = text[end + (1 if text.startswith("--") else 2) :].lstrip()
+    return text
