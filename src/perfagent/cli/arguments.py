@@ -44,3 +44,24 @@ def action(
         allow_abbrev=False,
     )
     return found
+
+
+def whole(text: str, low: int, high: int, complaint: str) -> int:
+    """A whole number within bounds, both included, for argparse.
+
+    Args:
+        text: as it was given.
+        low, high: the bounds.
+        complaint: what the text is not, such as "is not from 1 to 100".
+
+    Raises:
+        ArgumentTypeError: it is none, or out of bounds.
+    """
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} {complaint}")
+    return int(text)
+
+
+def process(text: str, more: str = "") -> int:
+    """A process' identity, for argparse; `more` is added to the complaint."""
+    return whole(text, 1, 2**31 - 1, f"is no process id, such as 4711{more}")

@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
-from perfagent.cli import command, compare_shown, figures, output
+from perfagent.cli import arguments, command, compare_shown, figures, output
 from perfagent.cli.output import Column, Mark, Table
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ def _name(text: str) -> str:
 
 
 def _minutes(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 60 <= int(text) <= 43_200:
-        raise ArgumentTypeError(f"{text!r} is not from 60 to 43200 minutes")
-    return int(text)
+    return arguments.whole(text, 60, 43_200, "is not from 60 to 43200 minutes")
 
 
 def _percent(text: str) -> float:

@@ -93,16 +93,12 @@ def seconds(text: str) -> float:
 
 def hours(text: str) -> int:
     """A whole number of hours, up to a year, for argparse."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 8760:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 8760 hours")
-    return int(text)
+    return arguments.whole(text, 1, 8760, "is not from 1 to 8760 hours")
 
 
 def limit(text: str) -> int:
     """How many rows, for argparse."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 1000")
-    return int(text)
+    return arguments.whole(text, 1, 1000, "is not from 1 to 1000")
 
 
 def span(text: str) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfagent.cli import command, comparable, ending, flame_shown, output
+from perfagent.cli import arguments, command, comparable, ending, flame_shown, output
 from perfagent.cli.client import Client, HubError
 from perfagent.cli.flame_fetched import NothingError, fetch
 from perfagent.hub.flame import collapsed, drawing, otlp, pprof, speedscope
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         help="two releases, instances or ranges, as `perfagent compare` has it",
     )
     live = parser.add_argument_group("of a process")
-    live.add_argument("--pid", type=_pid, default=0, metavar="PID", help="look at a process that runs")
+    live.add_argument("--pid", type=arguments.process, default=0, metavar="PID", help="look at a process that runs")
     live.add_argument("--duration", type=command.seconds, default=10.0, metavar="SECONDS", help="for so long (10)")
     live.add_argument("--rate", type=_rate, default=100, metavar="HZ", help="looks a second, 1 to 500 (100)")
     live.add_argument("--native", action="store_true", help="frames of C, C++ and Rust too; needs py-spy")
@@ -127,16 +127,8 @@ def _format(asked: Namespace) -> str:
     raise SystemExit(ending.told(f"{name!r} tells no format: give --output, or one of {', '.join(ENDINGS)}", 2))
 
 
-def _pid(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is no process id, such as 4711")
-    return int(text)
-
-
 def _rate(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 500:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 500 looks a second")
-    return int(text)
+    return arguments.whole(text, 1, 500, "is not from 1 to 500 looks a second")
 
 
 def _guarded(body: Any) -> int:

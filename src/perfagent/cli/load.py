@@ -183,6 +183,4 @@ def _positive(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 10000")
-    return int(text)
+    return arguments.whole(text, 1, 10_000, "is not from 1 to 10000")

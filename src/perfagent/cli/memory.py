@@ -101,9 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _frames(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 100")
-    return int(text)
+    return arguments.whole(text, 1, 100, "is not from 1 to 100")
 
 
 def _run(asked: argparse.Namespace, program: list[str]) -> int:

@@ -98,9 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pid(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is no process id, such as 4711; a command goes after --")
-    return int(text)
+    return arguments.process(text, "; a command goes after --")
 
 
 def _percent(text: str) -> float:
