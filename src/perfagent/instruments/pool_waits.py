@@ -176,32 +176,44 @@ def _refused(pool: Any, error: Exception) -> None:
 # HTTP clients: connections are many, and seldom waited for, so only waits are recorded.
 
 
-def _http(library: str, named: Named, began: int, gave_up: bool = False) -> None:
-    try:
-        ended = now()
-        name, most = named()
-        http_wait_time.of({_NAME: name}).record((ended - began) / 1e9)
-        pool = poolwaits.Pool(library, name, most)
-        poolwaits.waited(pool, began, ended)
-        if gave_up:
-            poolwaits.refused(pool, "timed out")
-    except Exception:
-        guard.failed("pools")
+class Waiting:
+    """Around the wait for a connection of an HTTP client.
+
+    Args:
+        library: whose pool it is.
+        named: tells its name, and how many it has at most; 0 where nobody knows.
+        gave_up: the exception's name where the time to wait was over; "" where there is none.
+    """
+
+    __slots__ = ("_began", "_gave_up", "_library", "_named")
+
+    def __init__(self, library: str, named: Named, gave_up: str = "") -> None:
+        self._library = library
+        self._named = named
+        self._gave_up = gave_up
+
+    def __enter__(self) -> None:
+        self._began = now()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        try:
+            ended = now()
+            name, most = self._named()
+            http_wait_time.of({_NAME: name}).record((ended - self._began) / 1e9)
+            pool = poolwaits.Pool(self._library, name, most)
+            poolwaits.waited(pool, self._began, ended)
+            if kind is not None and kind.__name__ == self._gave_up:
+                poolwaits.refused(pool, "timed out")
+        except Exception:
+            guard.failed("pools")
 
 
 def _urllib3_getting(get: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(pool: Any, *args: Any, **options: Any) -> Any:
         if not _must_wait(pool):
             return get(pool, *args, **options)
-        began = now()
-        gave_up = False
-        try:
+        with Waiting("urllib3", lambda: (f"{pool.host}:{pool.port}", _most(pool)), "EmptyPoolError"):
             return get(pool, *args, **options)
-        except BaseException as error:
-            gave_up = type(error).__name__ == "EmptyPoolError"
-            raise
-        finally:
-            _http("urllib3", _urllib3_server(pool), began, gave_up)
 
     return wrapper
 
@@ -213,8 +225,8 @@ def _must_wait(pool: Any) -> bool:
         return False  # whatever it is, it is no pool that we know
 
 
-def _urllib3_server(pool: Any) -> Named:
-    return lambda: (f"{pool.host}:{pool.port}", pool.pool.maxsize if pool.pool else 0)
+def _most(pool: Any) -> int:
+    return pool.pool.maxsize if pool.pool else 0  # closed meanwhile
 
 
 def _urllib3_putting(put: Callable[..., Any]) -> Callable[..., Any]:
@@ -236,14 +248,8 @@ def _httpcore(wait: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(request: Any, *args: Any, **options: Any) -> Any:
         if _is_connected(request):
             return wait(request, *args, **options)
-        began, gave_up = now(), False
-        try:
+        with Waiting("httpx", lambda: (_origin(request), 0), "PoolTimeout"):
             return wait(request, *args, **options)
-        except BaseException as error:
-            gave_up = type(error).__name__ == "PoolTimeout"
-            raise
-        finally:
-            _http("httpx", lambda: (_origin(request), 0), began, gave_up)
 
     return wrapper
 
@@ -252,14 +258,8 @@ def _httpcore_async(wait: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(request: Any, *args: Any, **options: Any) -> Any:
         if _is_connected(request):
             return await wait(request, *args, **options)
-        began, gave_up = now(), False
-        try:
+        with Waiting("httpx", lambda: (_origin(request), 0), "PoolTimeout"):
             return await wait(request, *args, **options)
-        except BaseException as error:
-            gave_up = type(error).__name__ == "PoolTimeout"
-            raise
-        finally:
-            _http("httpx", lambda: (_origin(request), 0), began, gave_up)
 
     return wrapper
 
@@ -282,11 +282,8 @@ def _aiohttp(wait: Callable[..., Any]) -> Callable[..., Any]:
     """Called only by who has to wait."""
 
     async def wrapper(connector: Any, key: Any, *args: Any, **options: Any) -> Any:
-        began = now()
-        try:
+        with Waiting("aiohttp", lambda: (f"{key.host}:{key.port}", connector.limit or connector.limit_per_host)):
             return await wait(connector, key, *args, **options)
-        finally:
-            _http("aiohttp", lambda: (f"{key.host}:{key.port}", connector.limit or connector.limit_per_host), began)
 
     return wrapper
 

@@ -82,8 +82,7 @@ def waited(pool: Pool, began: int, ended: int) -> None:
 
 def note(pool: Pool, began: int, ended: int, place: Caller | None, span: Span | RemoteContext | None) -> None:
     """Keeps a wait for the background thread; the span is the one that was current."""
-    if tell not in outbox.sources:
-        outbox.sources.insert(0, tell)  # before the one that sends log records
+    _connect()
     _waits.append((pool, began, ended, place, span))
 
 
@@ -101,9 +100,13 @@ def refused(pool: Pool, how: str) -> None:
         pool: which one.
         how: "refused", "timed out" or "discarded", where a connection was thrown away because the pool was full.
     """
-    if tell not in outbox.sources:
-        outbox.sources.insert(0, tell)
+    _connect()
     _refused.append((pool, how, _place(_getframe(1)), current.get()))
+
+
+def _connect() -> None:
+    if tell not in outbox.sources:
+        outbox.sources.insert(0, tell)  # before the one that sends log records
 
 
 def code_of(work: Any, depth: int = WRAPPED) -> CodeType | None:
