@@ -8,6 +8,7 @@ from time import clock_gettime_ns
 
 ZONES = ((0.95, "critical"), (0.85, "red"), (0.75, "orange"), (0.60, "yellow"))
 """From which share of the machine's CPU or memory on a resource zone is entered."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 BACK = 0.05
 """How far below that share it must be until the zone is left, so that what is at a limit does not flap."""
 
@@ -22,10 +23,15 @@ grown = 0
 def resident() -> int:
     """Bytes of physical memory of this process; 0 where the system does not tell. 10 us."""
     try:
-        with open("/proc/self/statm", "rb", 0) as file:
-            return int(file.read(64).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        file = os.open("/proc/self/statm", os.O_RDONLY)  # half the time that `open` takes
+    except OSError:
+        return 0
+    try:
+        return int(os.read(file, 256).split()[1]) * _PAGE
     except (OSError, ValueError, IndexError):
         return 0
+    finally:
+        os.close(file)
 
 
 def thread_time(native: int) -> int | None:

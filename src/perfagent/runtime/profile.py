@@ -15,7 +15,7 @@ import os
 from _thread import get_native_id
 from time import thread_time_ns
 
-from perfagent.runtime import guard, http
+from perfagent.runtime import guard, http, machine
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, registry
 from perfagent.runtime.span import Scope
@@ -267,19 +267,12 @@ def of(span: object) -> Measurement | None:
 
 def resident() -> float:
     """Bytes of physical memory of the process, 15 us; elsewhere than on Linux the most that they have been."""
-    try:
-        file = os.open("/proc/self/statm", os.O_RDONLY)
-    except OSError:
-        from resource import RUSAGE_SELF, getrusage
+    now = machine.resident()
+    if now:
+        return float(now)
+    from resource import RUSAGE_SELF, getrusage
 
-        return float(getrusage(RUSAGE_SELF).ru_maxrss)  # macOS: in bytes
-    try:
-        return float(os.read(file, 256).split()[1]) * _PAGE
-    finally:
-        os.close(file)
-
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+    return float(getrusage(RUSAGE_SELF).ru_maxrss)  # macOS: in bytes
 
 
 class Steps:
