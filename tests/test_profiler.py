@@ -23,13 +23,16 @@ HEAD = """
 import asyncio, os, sys, threading, time
 from perfagent.profiler import sampling
 
-def begin():
-    '''The profiler starts when a program has run for a while; here it need not wait.'''
+def begin(rate=0):
+    '''The profiler starts when a program has run for a while; here it need not wait. It looks at its usual rate, or
+    so often a second: parts of a tenth of a second are hardly longer than what is between two usual looks.'''
     from perfagent import settings
     from perfagent.runtime import outbox
     while outbox.deferred:
         outbox.deferred.pop(0)()
     assert sampling.active is not None
+    if rate:
+        sampling.active.hurry(rate)
 
 def busy(seconds):
     until = time.thread_time() + seconds
@@ -65,7 +68,7 @@ def worker():
         nap(0.1)
         slept.append(time.monotonic() - began)
 slept = []
-begin()
+begin(200)
 threads = [threading.Thread(target=worker, name="worker")]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
@@ -93,7 +96,7 @@ async def works():
         await asyncio.sleep(0.02)
 async def main():
     await asyncio.gather(waits(), works())
-begin()
+begin(200)
 asyncio.run(main())
 """)  # fmt: skip
     assert total(samples, "cpu", "busy", task="works") == pytest.approx(0.6, rel=0.15)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 
+from perfagent.runtime import frames
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import LATE, Inherited, current, lent
 
@@ -116,7 +117,7 @@ def _read(frame: FrameType, read: Read) -> Span | RemoteContext | None:
     An exception in there refers to the frame, so both would stay until the garbage collector comes. It may be taken out
     where nobody traces the frame: a tracer's end makes variables of what is in there.
     """
-    values = frame.f_locals
+    values = frames.read(frame, "f_locals")
     try:
         return read(values)
     finally:

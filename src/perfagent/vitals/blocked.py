@@ -16,10 +16,9 @@ callback.
 
 from __future__ import annotations
 
-from sys import _current_frames
 from time import monotonic, thread_time_ns
 
-from perfagent.runtime import callers, carriers, clock, flight, governor, machine
+from perfagent.runtime import callers, carriers, clock, flight, frames, governor, machine
 from perfagent.runtime.span import CLIENT, Span
 from perfagent.runtime.watch import Look, watch
 from perfagent.vitals import blockers, eventloop, garbage
@@ -103,12 +102,12 @@ class Loops:
         known = {id(pulse) for pulse in pulses}
         for key in [key for key in self._asked if key not in known]:
             del self._asked[key]
-        frames = _current_frames()
+        innermost = frames.of_threads()
         try:
             for pulse in pulses:
-                self._look_at(pulse, frames.get(pulse.thread), now, gap)
+                self._look_at(pulse, innermost.get(pulse.thread), now, gap)
         finally:
-            frames.clear()  # it holds this frame, too, and would live on in a circle
+            innermost.clear()  # it holds this frame, too, and would live on in a circle
         if self._asked:
             self._worked = now
         resting = now - self._worked > AFTER
@@ -122,6 +121,7 @@ class Loops:
             busy = None
         if frame is None:
             return
+        frames.stack(frame)  # all above it is safe to read now
         used = machine.thread_time(pulse.native)
         before, self._used[id(pulse)] = self._used.get(id(pulse)), used
         step = _step(frame)
@@ -313,7 +313,7 @@ def _step(frame: FrameType) -> int:
         bound = eventloop.bounds.get(found.f_code)
         if bound is not None:
             if bound == eventloop.ONE:  # frames follow each other at one address; handles that wait together do not
-                return id(found.f_locals.get("self"))
+                return id(frames.read(found, "f_locals").get("self"))
             return 0 if bound == eventloop.IDLE else below
         below = id(found)
         found = found.f_back

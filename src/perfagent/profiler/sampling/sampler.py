@@ -15,11 +15,11 @@ from __future__ import annotations
 import sys
 from time import monotonic, monotonic_ns, process_time_ns, thread_time_ns, time_ns
 
-from perfagent.profiler.sampling.places import PLAIN
+from perfagent.profiler.sampling.places import AWAIT, LISTEN, LOCK, PLAIN, SLEEP
 from perfagent.profiler.sampling.stacks import Stacks
 from perfagent.profiler.sampling.threads import Interval, Thread
 from perfagent.profiler.sampling.window import Window
-from perfagent.runtime import companions, ids, machine
+from perfagent.runtime import companions, frames, ids, machine
 from perfagent.runtime.companions import allocate_lock, get_ident
 from perfagent.runtime.watch import Look
 
@@ -35,6 +35,8 @@ COMPETING = 0.2  # share of the time that others than the busiest thread are bus
 QUIET, CALM = 100_000, 0.003
 """What is no work since the last full look: so many ns of CPU, and such a share of the time. Timers, wake-ups: uvicorn
 takes 0.0014 of a core while it waits."""
+PAUSES = (SLEEP, LOCK, AWAIT, LISTEN)
+"""What a thread does where it uses no CPU."""
 MOST_THREADS = 64  # of those that ran, that are walked at one look
 
 
@@ -73,6 +75,7 @@ class Sampler:
         self._looking = allocate_lock()
         self._knows_all = False  # whether a thread that is not known is a new one
         self._quiet = 0
+        self._at_rest = False  # whether the last full look saw every thread where it now waits
         self._idle = SLOWEST / 8
         self._second = self._competing = False
         self.window = Window(self._last)
@@ -139,10 +142,12 @@ class Sampler:
         spent = (thread_time_ns() - began) / 1e9
         if looked:
             self.cost += (spent - self.cost) / 16
-            pause = 1 / self.asked if self.asked else max(self.period, self.cost / SHARE) * self.scale
+            pause = max(self.period, self.cost / SHARE) * self.scale
             self._idle = SLOWEST / 8
         else:
             self._idle = pause = min(self._idle * 1.5, SLOWEST)
+        if self.asked:
+            pause = 1 / self.asked
         self._again(max(pause, 0.001) * (0.75 + _random() / 2))
 
     def _again(self, seconds: float) -> None:
@@ -159,7 +164,7 @@ class Sampler:
         now = monotonic_ns()
         elapsed, self._last = now - self._last, now
         self.window.settle()
-        if self._is_quiet() and self.threads:
+        if self._at_rest and self._is_quiet():
             self._quiet += elapsed
             if self.besides is not None:
                 self.besides(self.window, now)
@@ -171,43 +176,39 @@ class Sampler:
         self._full, self._process, self._own = now, process_time_ns(), _ours()
         window.looks += 1
         unix = time_ns() - elapsed
-        moved, still, gone = self._sorted(sys._current_frames())
+        moved, still, gone = self._sorted(frames.of_threads())
         for thread in gone:
             self._still(window, thread, unix - quiet, quiet + (0 if thread.ran else elapsed // 2))
             self._settle(thread)
         for thread in still:
             self._still(window, thread, unix - quiet, elapsed + quiet)
         total = sum(ran for _, _, ran in moved)
+        self._at_rest = total < QUIET + CALM * elapsed
         self._competing = total - max((ran for _, _, ran in moved), default=0) > COMPETING * elapsed
         while moved:
             thread, frame, ran = moved.pop()
             if quiet and thread.seen is not None:
                 self._still(window, thread, unix - quiet, quiet)
-            share = elapsed
-            if elapsed > 1.5e9 * self.period and thread.seen is not None and not thread.ran:
-                # It waited, and was looked at seldom: it went on somewhere in between.
-                share = min(max(ran, elapsed // 2), elapsed)
-                self._still(window, thread, unix, elapsed - share)
-            self._walk(window, thread, frame, Interval(unix + elapsed - share, share, ran, total - ran))
+            self._walk(window, thread, frame, Interval(unix, elapsed, ran, total - ran))
             del frame
         if self.besides is not None:
             self.besides(window, now)
         return True
 
     def _sorted(
-        self, frames: dict[int, FrameType]
+        self, innermost: dict[int, FrameType]
     ) -> tuple[list[tuple[Thread, FrameType, int]], list[Thread], list[Thread]]:
         """Threads that have run since the last look, with their frames and CPU times, those that have not, and those
         that have ended.
         """
         for ident in companions.idents():
-            frames.pop(ident, None)
-        frames.pop(get_ident(), None)
-        gone = [self.threads.pop(ident) for ident in list(self.threads) if ident not in frames]
+            innermost.pop(ident, None)
+        innermost.pop(get_ident(), None)
+        gone = [self.threads.pop(ident) for ident in list(self.threads) if ident not in innermost]
         moved: list[tuple[Thread, FrameType, int]] = []
         still: list[Thread] = []
-        for ident in list(frames):
-            frame = frames.pop(ident)
+        for ident in list(innermost):
+            frame = innermost.pop(ident)
             thread = self.threads.get(ident)
             ran = None if thread is None else thread.run()
             if thread is None or ran is None:  # a new one, with the number of one that has ended, perhaps
@@ -240,6 +241,8 @@ class Sampler:
         stack, span = self.stacks.walk(frame)
         del frame
         kind = stack.places[0].kind if stack.places else PLAIN
+        if thread.seen is not None:
+            interval = self._shared(window, thread, kind, interval)
         state, gil = thread.judge(kind, interval, span is not None)
         link = endpoint = None
         if span is not None:
@@ -257,6 +260,22 @@ class Sampler:
             thread.pending = 0
         if gil:
             window.add(window.gil, seen, gil)
+
+    def _shared(self, window: Window, thread: Thread, kind: int, since: Interval) -> Interval:
+        """What remains for the place where a thread is now, after where it was before has its share of the time."""
+        unix, elapsed, ran, others = since
+        before = 0
+        if thread.ran and kind in PAUSES:  # it ran on, and then began to wait
+            before = min(ran, elapsed)
+            self._still(window, thread, unix, before)
+            self._settle(thread)
+            return Interval(unix + before, elapsed - before, ran - before, others)
+        if not thread.ran and ran and kind not in PAUSES and others < elapsed // 2:  # it waited on, and then ran
+            before = max(elapsed - ran, 0)
+        elif not thread.ran and elapsed > 1.5e9 * self.period:  # it was looked at seldom: it went on in between
+            before = elapsed - min(max(ran, elapsed // 2), elapsed)
+        self._still(window, thread, unix, before)
+        return Interval(unix + before, elapsed - before, ran, others)
 
     def _settle(self, thread: Thread) -> None:
         """CPU time of a thread that was never seen to run is told of where it was seen last."""

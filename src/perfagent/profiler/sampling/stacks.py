@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from perfagent.profiler.sampling.places import Place
-from perfagent.runtime import carriers
+from perfagent.runtime import carriers, frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST_PLACES = 30_000
 MOST_STACKS = 4_000
-FARTHEST = 2_000  # calls that are walked over in search of the request that they belong to
 CUT = "…"
 """The name of what stands for calls that are left out, at the root."""
 OTHERS = "(other stacks)"
@@ -70,38 +69,33 @@ class Stacks:
         if len(self._places) > MOST_PLACES // 2 or len(self._stacks) > MOST_STACKS // 2:
             self.forget()
 
-    def walk(self, frame: FrameType | None) -> tuple[Stack, Span | RemoteContext | None]:
+    def walk(self, innermost: FrameType) -> tuple[Stack, Span | RemoteContext | None]:
         """The stack of a frame, and the span that it works for.
 
         No frame is kept: the caller must not keep this one either.
         """
         known = self._places
         found: list[Place] = []
-        left, farthest = self.depth, FARTHEST
+        calls = frames.stack(innermost)
         span: Span | RemoteContext | None = None
         outermost: FrameType | None = None  # coroutine
         seeking = True
-        while frame is not None and farthest:
+        for frame in calls:
             code, offset = frame.f_code, frame.f_lasti
             key = id(code) | offset << 48
             place = known.get(key)
             if place is None:
                 place = self._place(key, code, offset)
-            if left:
-                left -= 1
-                found.append(place)
-            else:
-                farthest -= 1
+            found.append(place)
             if place.is_coroutine:
                 outermost = frame
             if seeking and place.tells:
                 seeking = False
                 span = carriers.span_of(frame)
-            frame = frame.f_back
         if span is None and outermost is not None and seeking:
             span = _of_task(outermost)
         task = "" if outermost is None else _name(outermost.f_code)
-        return self.of(found, farthest < FARTHEST, task), span
+        return self.of(found[: self.depth], len(found) > self.depth, task), span
 
     def place(self, code: CodeType, offset: int) -> Place:
         """The place of an instruction."""
@@ -136,6 +130,6 @@ def _of_task(outermost: FrameType) -> Span | RemoteContext | None:
     running: Any = getattr(tasks, "_current_tasks", None)
     if running:
         for task in list(running.values()):
-            if getattr(task.get_coro(), "cr_frame", None) is outermost:
+            if frames.read(task.get_coro(), "cr_frame") is outermost:
                 return carriers.context_of(task)
     return None

@@ -9,7 +9,7 @@ import sys
 from itertools import islice
 from time import monotonic_ns, thread_time_ns, time_ns
 
-from perfagent.runtime import carriers, ids
+from perfagent.runtime import carriers, frames, ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Tasks:
 def _step(coroutine: Any) -> tuple[FrameType | None, Any]:
     """The frame of a coroutine or generator that waits, and what it waits for."""
     for frame, awaited in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
-        found = getattr(coroutine, frame, None)
+        found = frames.read(coroutine, frame)
         if found is not None:
             return found, getattr(coroutine, awaited, None)
     return None, None

@@ -11,7 +11,7 @@ import os
 import sys
 from time import monotonic
 
-from perfagent.runtime import callers, flight, governor, http, machine
+from perfagent.runtime import callers, flight, frames, governor, http, machine
 from perfagent.runtime.clock import now
 from perfagent.runtime.span import CLIENT
 from perfagent.runtime.timeparts import waits
@@ -89,8 +89,9 @@ class Looks:
 
     def _frame(self, thread: int) -> FrameType | None:
         if self._frames is None:
-            self._frames = sys._current_frames()
-        return self._frames.get(thread)
+            self._frames = frames.of_threads()
+        frame = self._frames.get(thread)
+        return frame and frames.stack(frame)[0]  # all above it is safe to read now
 
     def _thread(self, parts: Parts, thread: int, moment: int, began: int, cpu_before: int) -> None:
         """Looks at what works for a request in a thread since `began`, when its CPU clock said `cpu_before`."""

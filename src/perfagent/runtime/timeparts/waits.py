@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from perfagent.runtime import callers
+from perfagent.runtime import callers, frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def of_task(steps: Any) -> tuple[str | None, Caller | None]:
         if code is not None:
             name, function = code.co_filename, code.co_name
             pool = pool or (bool(ends) and name.endswith(ends))
-            frame = getattr(steps, "cr_frame", None)
+            frame = frames.read(steps, "cr_frame")
             if frame is not None and callers.whose(name) == callers.OWN:
                 place = code, frame.f_lasti
         following = getattr(steps, "cr_await", None) or getattr(steps, "gi_yieldfrom", None)
