@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock, get_ident, get_native_id
 from time import monotonic
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -14,10 +13,8 @@ if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable
 
-FORK_WAIT = 0.05  # s that a fork waits at most for a thread that is busy
 
-
-class Ticker(companions.Companion):
+class Ticker(companions.Worker):
     """Calls `action` every so often, from a thread of its own that is made by `start`.
 
     Args:
@@ -29,37 +26,13 @@ class Ticker(companions.Companion):
         self.interval = interval
         self.action = action
         self._wanted = False
-        self._halted = False
-        self.reset()
-
-    def reset(self) -> None:
-        """In a forked child: the thread is the parent's."""
-        self._wake = allocate_lock()
-        self._wake.acquire()
-        self._done = allocate_lock()
-        self._switch = allocate_lock()
-        self._running = False
-        self._thread = self._native = 0
+        super().__init__()
 
     def start(self) -> None:
         """Starts the thread unless it runs; ends with `close`."""
         self._wanted = True
         _join(self)
-        self._start()
-
-    def _start(self) -> None:
-        with self._switch:
-            if self._running or self._halted or not self._wanted:
-                return
-            self._running = True
-            wake, done = self._wake, allocate_lock()
-            self._done = done
-            done.acquire()
-        try:
-            companions.start_thread(self._run, wake, done)
-        except RuntimeError:  # no thread to be had
-            self._running = False
-            raise
+        self._begin()
 
     def close(self, timeout: float = 1.0) -> None:
         """Ends the thread; waits for a call that is under way, unless this is that call.
@@ -73,16 +46,11 @@ class Ticker(companions.Companion):
             companions.all_of_them.remove(self)
         _alone.discard(self)
 
-    def halt(self) -> int:
-        """Before a fork; see Companion."""
-        self._halted = True
-        return self._native if self._end(FORK_WAIT) else 0
-
     def resume(self) -> None:
         """After a fork; see Companion."""
         self._halted = False
         try:
-            self._start()
+            self._begin()
         except RuntimeError:
             guard.failed("monitor")
 
@@ -90,37 +58,18 @@ class Ticker(companions.Companion):
         """At the end of the process."""
         self._wanted = False
 
-    def _end(self, timeout: float) -> bool:
-        """Tells the thread to end; whether it has."""
-        if not self._running:
-            return False
-        try:
-            self._wake.release()
-        except RuntimeError:  # it is awake
-            pass
-        if get_ident() == self._thread:
-            return False
-        done = self._done
-        ended = done.acquire(timeout=timeout)
-        if ended:
-            done.release()
-        return ended
+    def _is_wanted(self) -> bool:
+        return self._wanted
 
-    def _run(self, wake: LockType, done: LockType) -> None:
-        self._thread, self._native = get_ident(), get_native_id()
+    def _work(self, wake: LockType) -> None:
         due = monotonic() + self.interval
-        try:
-            while True:
-                wake.acquire(timeout=max(due - monotonic(), 0))
-                with self._switch:
-                    if self._halted or not self._wanted:
-                        self._running = False
-                        return
-                if monotonic() >= due:
-                    due = max(due + self.interval, monotonic())
-                    self._act()
-        finally:
-            done.release()
+        while True:
+            wake.acquire(timeout=max(due - monotonic(), 0))
+            if self._is_over():
+                return
+            if monotonic() >= due:
+                due = max(due + self.interval, monotonic())
+                self._act()
 
     def _act(self) -> None:
         try:

@@ -17,6 +17,7 @@ from time import monotonic, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
     from typing import Any
 
@@ -39,6 +40,97 @@ class Companion:
 
     def stop(self) -> None:
         """At the end of the process, when everything is sent."""
+
+
+class Worker(Companion):
+    """A companion with a thread of its own, which sleeps on a lock between two pieces of work.
+
+    A subclass has `_work`, what the thread does, and `_is_wanted`.
+    """
+
+    def __init__(self) -> None:
+        self._halted = False
+        self.reset()
+
+    def reset(self) -> None:
+        """In a forked child: the thread is the parent's."""
+        self._wake = allocate_lock()
+        self._wake.acquire()
+        self._done = allocate_lock()
+        self._switch = allocate_lock()  # around the thread's decision to end
+        self._running = False
+        self.thread = self._native = 0
+        """Python's and the kernel's number of the thread."""
+
+    def _is_wanted(self) -> bool:
+        """Whether there is to be a thread."""
+        raise NotImplementedError
+
+    def _work(self, wake: LockType) -> None:
+        """What the thread does until `_is_over`; it sleeps by acquiring `wake`."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        """Starts the thread unless it runs, a fork is under way, or it is not wanted.
+
+        Raises:
+            RuntimeError: there is no thread to be had.
+        """
+        with self._switch:
+            if self._running or self._halted or not self._is_wanted():
+                return
+            self._running = True
+            wake, done = self._wake, allocate_lock()
+            self._done = done
+            done.acquire()
+        try:
+            start_thread(self._run, wake, done)
+        except RuntimeError:
+            self._running = False
+            raise
+
+    def _is_over(self) -> bool:
+        """Whether the thread is to end; then it counts as ended from here on, for who starts the next one."""
+        with self._switch:
+            over = self._halted or not self._is_wanted()
+            if over:
+                self._running = False
+            return over
+
+    def _nudge(self) -> None:
+        """Wakes the thread up."""
+        try:
+            self._wake.release()
+        except RuntimeError:  # it is awake
+            pass
+
+    def _end(self, timeout: float) -> bool:
+        """Has the thread look whether it is to end; returns whether it has ended by now, unless this is it."""
+        if not self._running:
+            return False
+        self._nudge()
+        if get_ident() == self.thread:
+            return False
+        done = self._done
+        ended = done.acquire(timeout=timeout)
+        if ended:
+            done.release()
+        return ended
+
+    def halt(self) -> int:
+        """Before a fork; see Companion."""
+        self._halted = True
+        return self._native if self._end(GONE_WAIT) else 0
+
+    def _run(self, wake: LockType, done: LockType) -> None:
+        self.thread, self._native = get_ident(), get_native_id()
+        try:
+            self._work(wake)
+        finally:
+            with self._switch:  # where PERFAGENT_STRICT lets a failure through, whoever comes next starts it anew
+                if self._done is done:
+                    self._running = False
+            done.release()
 
 
 all_of_them: list[Companion] = []

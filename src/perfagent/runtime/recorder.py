@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock, get_native_id
+from _thread import allocate_lock
 from collections import deque
 from time import monotonic, time_ns
 
@@ -38,7 +38,7 @@ PATH_AT = 8 + 8 + 16 + 8 + 8
 PATH_LENGTH = 96
 
 
-class Recorder(companions.Companion):
+class Recorder(companions.Worker):
     """The file of this process, and the thread that looks after it.
 
     Args:
@@ -51,11 +51,11 @@ class Recorder(companions.Companion):
         self.say = say
         self.place = ""
         self.exit_status: int | None = None
-        self._halted = False
-        self.reset()
+        super().__init__()
 
     def reset(self) -> None:
         """In a forked child: a file of its own, made with its first request."""
+        super().reset()
         self.path = ""
         self.view: mmap | None = None
         self.spans: list[Span | None] = [None] * layout.SLOTS
@@ -65,12 +65,7 @@ class Recorder(companions.Companion):
         self._searched = 0.0
         self._kills = -1
         self._noted: dict[int, bytes] = {}
-        self._wake = allocate_lock()
-        self._wake.acquire()
-        self._done = allocate_lock()
         self._opening = allocate_lock()
-        self._running = False
-        self._thread = 0
         flight.running[:] = [None] * layout.SLOTS
         flight.begin = self._first
 
@@ -80,21 +75,13 @@ class Recorder(companions.Companion):
         """Starts the thread unless it runs; without one there is no recorder."""
         if self not in companions.all_of_them:
             companions.all_of_them.append(self)
-        if self._running or self._halted or flight.begin is None:
-            return
-        self._running = True
-        wake, done = self._wake, allocate_lock()
-        self._done = done
-        done.acquire()
         try:
-            companions.start_thread(self._run, wake, done)
+            self._begin()
         except RuntimeError:
-            self._running, flight.begin = False, None
+            flight.begin = None
 
-    def halt(self) -> int:
-        """Before a fork; see Companion."""
-        self._halted = True
-        return self._thread if self._end() else 0
+    def _is_wanted(self) -> bool:
+        return flight.begin is not None
 
     def resume(self) -> None:
         """After a fork; see Companion."""
@@ -104,8 +91,7 @@ class Recorder(companions.Companion):
     def stop(self) -> None:
         """At the end of the process: the file goes, unless `os._exit` left requests behind."""
         flight.begin = None
-        self._halted = True
-        self._end()
+        self.halt()
         if self.exit_status is not None and self.view is not None and any(self.spans):
             self._tell_end(self.exit_status, layout.BY_ITSELF)
         elif self.path:
@@ -129,33 +115,15 @@ class Recorder(companions.Companion):
         if self.view is not None:
             self._tell_end(0, layout.LEFT if by_another else layout.UNKNOWN)
 
-    def _end(self) -> bool:
-        if not self._running:
-            return False
-        try:
-            self._wake.release()
-        except RuntimeError:  # it is awake
-            pass
-        done = self._done
-        if not done.acquire(timeout=companions.GONE_WAIT):
-            return False
-        done.release()
-        return True
-
-    def _run(self, wake: LockType, done: LockType) -> None:
-        self._thread = get_native_id()
-        try:
-            while not self._halted:
-                wake.acquire(timeout=LOOK if len(self.free) < layout.SLOTS or not self.path else IDLE)
-                if self._halted:
-                    break
-                try:
-                    self._look()
-                except Exception:
-                    guard.failed("flight recorder")
-        finally:
-            self._running = False
-            done.release()
+    def _work(self, wake: LockType) -> None:
+        while not self._halted:
+            wake.acquire(timeout=LOOK if len(self.free) < layout.SLOTS or not self.path else IDLE)
+            if self._halted:
+                break
+            try:
+                self._look()
+            except Exception:
+                guard.failed("flight recorder")
 
     # Its file.
 

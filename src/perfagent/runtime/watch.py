@@ -9,7 +9,6 @@ from __future__ import annotations
 from time import monotonic, thread_time_ns
 
 from perfagent.runtime import companions, guard
-from perfagent.runtime.companions import allocate_lock, get_ident, get_native_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,24 +43,12 @@ class Look:
         """CPU time that it has taken, ns."""
 
 
-class Watch(companions.Companion):
+class Watch(companions.Worker):
     """The thread; `watch` is the one of this process."""
 
     def __init__(self) -> None:
         self.looks: list[Look] = []
-        self._halted = False
-        self.reset()
-
-    def reset(self) -> None:
-        """In a forked child: the thread is the parent's."""
-        self._wake = allocate_lock()
-        self._wake.acquire()
-        self._done = allocate_lock()
-        self._switch = allocate_lock()
-        self._running = False
-        self.thread = 0
-        """Its identity, so that no look tells of itself."""
-        self._native = 0
+        super().__init__()
 
     def add(self, look: Look) -> None:
         """Does a look from now on."""
@@ -78,29 +65,10 @@ class Watch(companions.Companion):
 
     def start(self) -> None:
         """Starts the thread unless it runs."""
-        with self._switch:
-            if self._running or self._halted or not self.looks:
-                return
-            self._running = True
-            wake, done = self._wake, allocate_lock()
-            self._done = done
-            done.acquire()
         try:
-            companions.start_thread(self._run, wake, done)
-        except RuntimeError:  # no thread to be had
-            self._running = False
-
-    def halt(self) -> int:
-        """Before a fork; see Companion."""
-        self._halted = True
-        if not self._running:
-            return 0
-        self._nudge()
-        done = self._done
-        if not done.acquire(timeout=companions.GONE_WAIT):
-            return 0
-        done.release()
-        return self._native
+            self._begin()
+        except RuntimeError:  # no thread to be had: nobody looks
+            pass
 
     def resume(self) -> None:
         """After a fork; see Companion."""
@@ -111,32 +79,20 @@ class Watch(companions.Companion):
         """At the end of the process; see Companion."""
         self.halt()
 
-    def _nudge(self) -> None:
-        try:
-            self._wake.release()
-        except RuntimeError:  # it is awake
-            pass
+    def _is_wanted(self) -> bool:
+        return bool(self.looks)
 
-    def _run(self, wake: LockType, done: LockType) -> None:
-        self.thread, self._native = get_ident(), get_native_id()
-        try:
-            while True:
-                due = min((look.due for look in self.looks), default=0.0)
-                wake.acquire(timeout=min(max(due - monotonic(), 0.0), LONGEST))
-                with self._switch:
-                    if self._halted or not self.looks:
-                        self._running = False
-                        return
-                for look in self.looks:
-                    if monotonic() + min(look.interval * EARLY, EARLIEST) >= look.due:
-                        self._do(look)
-                        if self._halted:
-                            break
-        finally:
-            with self._switch:  # where PERFAGENT_STRICT lets a look's failure through, whoever comes next starts it
-                if self._done is done:
-                    self._running = False
-            done.release()
+    def _work(self, wake: LockType) -> None:
+        while True:
+            due = min((look.due for look in self.looks), default=0.0)
+            wake.acquire(timeout=min(max(due - monotonic(), 0.0), LONGEST))
+            if self._is_over():
+                return
+            for look in self.looks:
+                if monotonic() + min(look.interval * EARLY, EARLIEST) >= look.due:
+                    self._do(look)
+                    if self._halted:
+                        break
 
     def _do(self, look: Look) -> None:
         began = thread_time_ns()
