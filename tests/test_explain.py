@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 APP = Path(__file__).parent / "apps" / "slow_statements.py"
 PLAN = "perfagent.query.plan"
-ON = {"PERFAGENT_EXPLAIN": "on", "PERFAGENT_EXPLAIN_THRESHOLD": "10", "PERFAGENT_EXPLAIN_PER_MINUTE": "20"}
+ON = {"PERFAGENT_EXPLAIN": "on", "PERFAGENT_EXPLAIN_THRESHOLD": "0.5", "PERFAGENT_EXPLAIN_PER_MINUTE": "20"}
 DRIVERS = ["psycopg", "psycopg2", "asyncpg", "sqlalchemy", "pymysql", "mysqlclient", "sqlite3"]
 
 
@@ -73,7 +73,7 @@ def filled(hypopg_url: str, mysql_server: MysqlServer, tmp_path_factory: pytest.
 
 
 def explained(receiver: Receiver, run_program: RunProgram, driver: str, seconds: float, **env: str) -> dict[str, Any]:
-    """What the program says at its end, with plans asked for of everything that takes 10 ms."""
+    """What the program says at its end, with plans asked for of everything that takes half a millisecond."""
     env = {**ON, **env}
     command = ("perfagent", "run", sys.executable, str(APP), driver, str(seconds))
     said: dict[str, Any] = json.loads(run_program(*command, env=agent_env(receiver, **env)).check(60))
