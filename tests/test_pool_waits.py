@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfagent.runtime import ids, poolwaits
+from perfagent.runtime.context import RemoteContext
 from tests.agent import agent_env
 from tests.browser import NARROW, WIDE, Visit
 from tests.mongodb import running_mongodb
@@ -90,3 +92,27 @@ def test_who_gets_no_connection_is_counted(
 def _run(part: str, receiver: Receiver, run_program: RunProgram, **env: str) -> str:
     env = agent_env(receiver, OTEL_BSP_SCHEDULE_DELAY="5000", **env)  # so all of it is told at once, at the end
     return run_program("perfagent", "run", sys.executable, str(APP), part, env=env).check(60)
+
+
+def test_of_many_waits_only_the_latest_are_kept_and_the_sums_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, float]] = []
+
+    def refused(kind: str, subject: str, text: str, attributes: dict[str, Any], span: object) -> bool:
+        told.append((attributes["perfagent.pool_wait.requests"], attributes["perfagent.pool_wait.seconds"]))
+        return False  # told within this minute already
+
+    monkeypatch.setattr(poolwaits, "_tallies", {})
+    monkeypatch.setattr(poolwaits, "_connect", lambda: None)
+    monkeypatch.setattr(poolwaits, "notice", refused)
+    pool, wait = poolwaits.Pool("sqlalchemy", "orders", 5), 2_000_000
+    for _ in range(12):
+        for number in range(1000):
+            request = RemoteContext(ids.trace_id(), ids.span_id(), 1)
+            for began in (number * wait, number * wait + wait // 2):  # at the same time, in part
+                poolwaits.note(pool, began, began + wait, None, request)
+        poolwaits.tell(None)  # type: ignore[arg-type]
+    (tally,) = poolwaits._tallies.values()
+    assert sum(map(len, tally.requests.values())) <= poolwaits.KEPT
+    requests, seconds = told[-1]
+    assert requests == pytest.approx(12_000, rel=0.01)
+    assert seconds == pytest.approx(12_000 * 0.003, rel=0.01)

@@ -34,6 +34,7 @@ MOST = 10_000  # waits between two looks of the background thread
 POOLS = 200
 ENOUGH = 250_000_000  # ns that requests wait within a minute, all together, before it is told
 REQUESTS = 3  # that wait
+KEPT = 1000  # waits of a pool until requests are added up: who waits again after that counts as another one
 A_MINUTE = 60.0
 PATIENCE = 5.0  # seconds that the first word of a pool of workers waits for what keeps them
 WRAPPED = 8  # functions around a function that are looked through
@@ -143,14 +144,17 @@ def _place(frame: FrameType | None) -> Caller | None:
 class Tally:
     """What was waited for one pool since it was told last."""
 
-    __slots__ = ("endpoint", "held", "longest", "past", "places", "pool", "refused", "requests", "since", "span")
+    __slots__ = (
+        "held", "kept", "longest", "over", "past", "places", "pool", "refused", "requests", "since", "span",
+    )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.since = monotonic()
-        self.requests: dict[object, list[tuple[int, int]]] = {}
-        """When each waited, by its trace."""
-        self.past = 0
+        self.requests: dict[bytes, list[tuple[int, int]]] = {}
+        """When each waited, by its trace; of those that were not added up yet."""
+        self.kept = self.over = self.past = 0
+        """Waits that `requests` has; how many requests were added up before, and what these waited."""
         self.longest = 0
         self.span: Any = None
         """That waited longest."""
@@ -158,13 +162,28 @@ class Tally:
         self.held: dict[CodeType, int] = {}
         self.refused: dict[str, int] = {}
 
+    def add(self, began: int, ended: int, trace: bytes) -> None:
+        """A request has waited."""
+        if self.kept >= KEPT:
+            self.over, self.past = self.sums()
+            self.requests.clear()
+            self.kept = 0
+        self.kept += 1
+        self.requests.setdefault(trace, []).append((began, ended))
+
+    def sums(self) -> tuple[int, int]:
+        """How many requests have waited, and how long."""
+        from perfagent.runtime.timeparts.parts import union
+
+        return self.over + len(self.requests), self.past + sum(map(union, self.requests.values()))
+
 
 def tell(pipeline: Pipeline) -> list[Payload]:
     """Adds up the waits since the last time and tells of pools that many wait for; a source with nothing to send."""
     while _waits:
         pool, began, ended, place, span = _waits.popleft()
         tally = _tally(pool)
-        tally.requests.setdefault(b"" if span is None else span.trace_id, []).append((began, ended))
+        tally.add(began, ended, b"" if span is None else span.trace_id)
         if place is not None:
             key = place[0], place[1]
             tally.places[key] = tally.places.get(key, 0) + ended - began
@@ -203,11 +222,10 @@ def _tally(pool: Pool) -> Tally:
 def _tell(tally: Tally, now: float) -> bool:
     """Tells of a pool where that is worth it; returns whether it did."""
     from perfagent.runtime.repeats import endpoint
-    from perfagent.runtime.timeparts.parts import union
 
-    whole = sum(map(union, tally.requests.values()))
+    requests, whole = tally.sums()
     refusals = sum(tally.refused.values())
-    if (whole < ENOUGH or len(tally.requests) < REQUESTS) and refusals < REQUESTS:
+    if (whole < ENOUGH or requests < REQUESTS) and refusals < REQUESTS:
         return False
     pool = tally.pool
     if pool.library in THREADS and not tally.held and now - tally.since < PATIENCE:
@@ -217,7 +235,7 @@ def _tell(tally: Tally, now: float) -> bool:
         "perfagent.pool_wait.library": pool.library,
         "perfagent.pool_wait.pool": pool.name,
         "perfagent.pool_wait.size": pool.most,
-        "perfagent.pool_wait.requests": len(tally.requests),
+        "perfagent.pool_wait.requests": requests,
         "perfagent.pool_wait.seconds": whole / 1e9,
         "perfagent.pool_wait.longest": tally.longest / 1e9,
         "perfagent.pool_wait.window": max(now - tally.since, 10.0),
@@ -226,7 +244,7 @@ def _tell(tally: Tally, now: float) -> bool:
     span = tally.span
     if hasattr(span, "entry"):
         attributes |= endpoint(span)
-    text = f"{len(tally.requests)} requests waited {whole / 1e9:.2f} s for the pool {pool.name} of {pool.library}"
+    text = f"{requests} requests waited {whole / 1e9:.2f} s for the pool {pool.name} of {pool.library}"
     return notice("pool_wait", f"{pool.library} {pool.name}", text, attributes, span)
 
 
