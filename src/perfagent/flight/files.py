@@ -10,7 +10,7 @@ from perfagent.flight import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from mmap import mmap
 
     from perfagent.settings import Settings
@@ -157,14 +157,16 @@ def _writes(path: str, silent: float = SILENT) -> bool:
         return False
 
 
-def dead(place: str) -> Iterator[str]:
-    """The files of the dead that nobody alive is about to tell of."""
+def dead(place: str, but: Container[str] = ()) -> Iterator[str]:
+    """The files of the dead that nobody alive is about to tell of, without those `but`."""
     try:
         names = os.listdir(place)
     except OSError:
         return
     for each in names:
         path = os.path.join(place, each)
+        if path in but:
+            continue
         who, ending, claimant = each.partition(ENDING)
         try:
             if ending and not _is_alive(who, path) and not (claimant and _is_alive(claimant[1:], "")):

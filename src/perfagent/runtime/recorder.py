@@ -1,6 +1,6 @@
-"""Has the file of requests under way and answered last, and looks after it in a thread of its own.
+"""Has the file of requests under way and answered last, and looks after it from the watching thread.
 
-The thread adds the route and the query that runs to what takes longer, and tells of processes of this service that have
+Its looks add the route and the query that runs to what takes longer, and tell of processes of this service that have
 died.
 """
 
@@ -13,12 +13,12 @@ from collections import deque
 from time import monotonic, time_ns
 
 from perfagent.flight import death, files, layout
-from perfagent.runtime import clock, companions, flight, guard, machine, resource
+from perfagent.runtime import clock, companions, flight, machine, resource
 from perfagent.runtime.clock import now
+from perfagent.runtime.watch import Look, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _thread import LockType
     from collections.abc import Callable
     from mmap import mmap
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LOOK = 0.2  # seconds between two looks at what is under way; what takes longer is told with its query
 IDLE = 1.0  # seconds between two, while nothing is
 SEARCH = 2.0  # seconds between two looks for the dead
+SEARCHES = 100  # after which the files of other services are read again
 COUNT_KILLS = 5  # looks
 LONG = 200_000_000  # ns
 _probe = [object()]
@@ -38,8 +39,8 @@ PATH_AT = 8 + 8 + 16 + 8 + 8
 PATH_LENGTH = 96
 
 
-class Recorder(companions.Worker):
-    """The file of this process, and the thread that looks after it.
+class Recorder(companions.Companion):
+    """The file of this process, and what looks after it.
 
     Args:
         settings: where, and who this is.
@@ -51,11 +52,11 @@ class Recorder(companions.Worker):
         self.say = say
         self.place = ""
         self.exit_status: int | None = None
-        super().__init__()
+        self.look = Look("flight recorder", LOOK, self._look)
+        self.reset()
 
     def reset(self) -> None:
         """In a forked child: a file of its own, made with its first request."""
-        super().reset()
         self.path = ""
         self.view: mmap | None = None
         self.spans: list[Span | None] = [None] * layout.SLOTS
@@ -63,35 +64,25 @@ class Recorder(companions.Worker):
         self.missed = 0
         self._looks = 0
         self._searched = 0.0
+        self._searches = 0
+        self._passed_over: set[str] = set()
         self._kills = -1
         self._noted: dict[int, bytes] = {}
         self._opening = allocate_lock()
         flight.running[:] = [None] * layout.SLOTS
         flight.begin = self._first
 
-    # Its thread.
-
     def start(self) -> None:
-        """Starts the thread unless it runs; without one there is no recorder."""
-        if self not in companions.all_of_them:
-            companions.all_of_them.append(self)
-        try:
-            self._begin()
-        except RuntimeError:
+        """Has the file looked after; without a thread that does there is no recorder."""
+        watch.add(self.look)  # which ends before the file goes
+        companions.all_of_them.append(self)
+        if not watch.runs:
             flight.begin = None
-
-    def _is_wanted(self) -> bool:
-        return flight.begin is not None
-
-    def resume(self) -> None:
-        """After a fork; see Companion."""
-        self._halted = False
-        self.start()
 
     def stop(self) -> None:
         """At the end of the process: the file goes, unless `os._exit` left requests behind."""
         flight.begin = None
-        self.halt()
+        watch.remove(self.look)
         if self.exit_status is not None and self.view is not None and any(self.spans):
             self._tell_end(self.exit_status, layout.BY_ITSELF)
         elif self.path:
@@ -114,16 +105,6 @@ class Recorder(companions.Worker):
         """Around `os.exec*`: what the file says is over with the program, and goes on where the call fails."""
         if self.view is not None:
             self._tell_end(0, layout.LEFT if by_another else layout.UNKNOWN)
-
-    def _work(self, wake: LockType) -> None:
-        while not self._halted:
-            wake.acquire(timeout=LOOK if len(self.free) < layout.SLOTS or not self.path else IDLE)
-            if self._halted:
-                break
-            try:
-                self._look()
-            except Exception:
-                guard.failed("flight recorder")
 
     # Its file.
 
@@ -151,7 +132,9 @@ class Recorder(companions.Worker):
             return
         self.view, self.path = view, path
         self._oom = death.kills_file()
-        head = layout.text({**self._about(), "oom": self._oom})
+        about = self._about()
+        self._service = about["service"]
+        head = layout.text({**about, "oom": self._oom})
         view[layout.TEXT_AT : layout.TEXT_AT + len(head)] = head
         self._tell_vitals()
         view[: len(layout.MAGIC)] = layout.MAGIC
@@ -195,9 +178,18 @@ class Recorder(companions.Worker):
             if flight.begin == self._first:
                 self._open()
         if self.view is None:
-            self._halted = True  # there is no place for a file; nothing to look after
+            watch.remove(self.look)  # there is no place for a file; nothing to look after
             return
         self._tell_vitals()
+        busy = len(self.free) < layout.SLOTS
+        self.look.interval = LOOK if busy else IDLE
+        if busy:
+            self._look_at_requests()
+        if monotonic() >= self._searched + SEARCH:
+            self._searched = monotonic()
+            self._search()
+
+    def _look_at_requests(self) -> None:
         moment = now()
         for slot in range(layout.SLOTS):
             references = sys.getrefcount(self.spans[slot])
@@ -209,9 +201,6 @@ class Recorder(companions.Worker):
                 flight.end(slot, span, 0)
             elif moment - span.started >= LONG:
                 self._note(slot, span)
-        if monotonic() >= self._searched + SEARCH:
-            self._searched = monotonic()
-            self._search()
 
     def _note(self, slot: int, span: Span) -> None:
         if self.view is None:
@@ -239,12 +228,17 @@ class Recorder(companions.Worker):
 
     def _search(self) -> None:
         """Tells of the dead of this service, and clears away what nobody will."""
-        own = str(resource.attributes(self.settings)["service.name"])
-        for path in files.dead(self.place):
+        if not self._searches % SEARCHES:
+            self._passed_over = {self.path}
+        self._searches += 1
+        for path in files.dead(self.place, self._passed_over):
             found = death.read(path)
-            if found is None or (found.about.get("service") != own and files.is_forgotten(path)):
+            is_own = found is not None and found.about.get("service") == self._service
+            if found is None or (not is_own and files.is_forgotten(path)):
                 files.remove(path)
-            elif found.about.get("service") == own:
+            elif not is_own:
+                self._passed_over.add(path)
+            else:
                 mine = files.claim(path)
                 if mine:
                     tell(found)

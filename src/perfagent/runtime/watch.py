@@ -19,8 +19,9 @@ LONGEST = 60.0  # seconds that it sleeps at most
 EARLY, EARLIEST = 0.2, 0.01
 """What part of its interval, and how many seconds at most, a look may come before its time where the thread is awake
 already: to sleep and to wake up costs as much as most looks."""
-SELDOM, GRID = 0.1, 0.05
-"""From which interval on looks fall on multiples of so many seconds, for the same reason."""
+GRIDS = ((0.5, 0.5), (0.1, 0.05))
+"""From which interval on looks fall on multiples of so many seconds, for the same reason: a process that rests is woken
+up twice a second for all of them."""
 
 
 class Look:
@@ -63,6 +64,11 @@ class Watch(companions.Worker):
         self.looks = [one for one in self.looks if one is not look]
         self._nudge()
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is a thread."""
+        return self._running
+
     def start(self) -> None:
         """Starts the thread unless it runs."""
         try:
@@ -102,7 +108,8 @@ class Watch(companions.Worker):
             guard.failed(look.name)
         look.cost += thread_time_ns() - began
         due = max(look.due + look.interval, monotonic())
-        look.due = due - due % GRID if look.interval >= SELDOM else due
+        grid = next((grid for least, grid in GRIDS if look.interval >= least), 0.0)
+        look.due = due - due % grid if grid else due
 
 
 watch = Watch()

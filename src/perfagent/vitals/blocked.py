@@ -9,7 +9,7 @@ told for certain, one below `threshold - INTERVAL / 2` never, and what lies betw
 evenly. Time in which the kernel let the thread wait for a processor is not counted.
 
 A look of a thread that has slept costs 20 to 40 us of CPU time, 100 with a hundred threads, and there are 20 a second:
-0.1 % of a processor. Where no look has found a loop at work for AFTER seconds there are five a second, and the first
+0.1 % of a processor. Where no look has found a loop at work for AFTER seconds there are two a second, and the first
 block is told for certain from `threshold + RESTING` on. A loop that is at work when a look comes pays 6 us for the
 callback.
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.05  # seconds between two looks
 CLOSE = 0.02  # while a loop has not come to what it was handed
-RESTING, AFTER = 0.2, 5.0
+RESTING, AFTER = 0.5, 5.0
 """Seconds between two looks where for so long none has found a loop at work, and nobody has asked it for anything."""
 GONE = 5.0  # seconds without a loop, after which nobody looks any more
 PLACES = 64  # lines that one block is told apart by

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.timeparts.loops import LoopTime
 
 SLOW = 10_000_000  # ns; what has taken so long is looked at
-OFTEN, SELDOM, REST = 0.01, 0.02, 0.2  # seconds between two looks: at slow requests; while there are any; else
+OFTEN, SELDOM, REST = 0.01, 0.02, 0.5  # seconds between two looks: at slow requests; while there are any; else
 CALM = 5.0  # seconds without a request until it rests
 MOST = 16  # requests that are looked at in one look
 WORTH = 1_000_000  # ns of waiting between two looks that are worth a look at what for
