@@ -1,6 +1,6 @@
 """The flight recorder, as a request meets it: it writes its slot of a file in memory as it begins and as it ends.
 
-Both take 1.2 us. The file survives the process; `recorder` has it, and what is looked at in a thread of its own.
+Both take 1.2 us. The file survives the process; `recorder` has it, which the watching thread looks after.
 """
 
 from __future__ import annotations
