@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
         os.abort()
     elif path == "/exit":
         os._exit(3)
+    elif path == "/hoard":
+        hoard = []
+        while True:
+            hoard.append(b"x" * 2_000_000)
+            time.sleep(0.01)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 
