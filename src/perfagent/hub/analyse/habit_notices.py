@@ -17,10 +17,12 @@ TIMEOUTS = {
     "aiohttp": "timeout=aiohttp.ClientTimeout(total=10), of the ClientSession or of the call",
     "urllib.request": "urlopen(…, timeout=10)",
     "http.client": "HTTPConnection(…, timeout=10)",
-    "redis": "Redis(…, socket_timeout=2, socket_connect_timeout=1)",
+    "redis": "Redis(…, socket_timeout=2, socket_connect_timeout=1); Celery's broker takes them as "
+    "broker_transport_options={'socket_timeout': 2}",
     "psycopg2": "connect(…, connect_timeout=3), and statement_timeout in the options",
     "pymysql": "connect(…, connect_timeout=3, read_timeout=30, write_timeout=30)",
     "grpc": "stub.Method(request, timeout=5)",
+    "celery": "result.get(timeout=10), and time_limit of the task",
     "smtplib": "SMTP(…, timeout=10)",
     "socket": "create_connection(address, timeout=10)",
 }

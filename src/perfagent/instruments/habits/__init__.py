@@ -39,6 +39,7 @@ WAITED_FOR: tuple[tuple[str, str, str, str], ...] = (
     ("pymysql", "connections", "of_pymysql", "pymysql"),
     ("grpc._channel", "timeouts", "of_grpc", "grpc_client"),
     ("grpc.aio._call", "timeouts", "of_grpc_aio", "grpc_client"),
+    ("celery.result", "timeouts", "of_celery", "celery"),
     ("requests", "sessions", "of_requests", "requests"),
     ("httpx", "sessions", "of_httpx", "httpx"),
     ("aiohttp", "sessions", "of_aiohttp", "aiohttp-client"),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KIND = "missing_timeout"
 FIVE_MINUTES = 300
+NO_DEADLINE = "calls without a deadline"
+RESULT = "waits for a result without a time-out"
 
 
 def missing(what: str, frame: FrameType | None, does: str = "asks without a time-out", after: float = 0.0) -> None:
@@ -129,17 +131,27 @@ def of_urllib(habit: Instrument, module: ModuleType) -> None:
 
 
 def of_grpc(habit: Instrument, module: ModuleType) -> None:
-    """Calls with one answer, of threads."""
+    """Calls with one answer, of threads, and waits for one; who reads a stream may mean to do so for ever."""
 
     def looking(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(callable_: Any, request: Any, *args: Any, **options: Any) -> Any:
             if (args[0] if args else options.get("timeout")) is None:
-                missing("grpc", _getframe(1), "calls without a deadline")
+                missing("grpc", _getframe(1), NO_DEADLINE)
             return call(callable_, request, *args, **options)
 
         return wrapper
 
+    def waiting(result: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(call: Any, timeout: float | None = None) -> Any:
+            if timeout is None and call._deadline is None and call._state.code is None:
+                missing("grpc", _getframe(1), "waits without a time-out for a call without a deadline")
+            return result(call, timeout)
+
+        return wrapper
+
     habit.replace(module._UnaryUnaryMultiCallable, "_blocking", looking)
+    habit.replace(module._StreamUnaryMultiCallable, "_blocking", looking)
+    habit.replace(module._MultiThreadedRendezvous, "result", waiting)
 
 
 def of_grpc_aio(habit: Instrument, module: ModuleType) -> None:
@@ -148,12 +160,30 @@ def of_grpc_aio(habit: Instrument, module: ModuleType) -> None:
     def looking(init: Callable[..., None]) -> Callable[..., None]:
         def wrapper(call: Any, request: Any, deadline: Any, *args: Any, **options: Any) -> None:
             if deadline is None:
-                missing("grpc", _getframe(1), "calls without a deadline")
+                missing("grpc", _getframe(1), NO_DEADLINE)
             init(call, request, deadline, *args, **options)
 
         return wrapper
 
     habit.replace(module.UnaryUnaryCall, "__init__", looking)
+    habit.replace(module.StreamUnaryCall, "__init__", looking)
+
+
+def of_celery(habit: Instrument, module: ModuleType) -> None:
+    """Waits for the results of tasks; one that has come already is not waited for."""
+
+    def looking(get: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(result: Any, timeout: float | None = None, *args: Any, **options: Any) -> Any:
+            if timeout is None and not all(
+                getattr(one, "_cache", None) for one in getattr(result, "results", (result,))
+            ):
+                missing("celery", _getframe(1), RESULT)
+            return get(result, timeout, *args, **options)
+
+        return wrapper
+
+    habit.replace(module.AsyncResult, "get", looking)
+    habit.replace(module.ResultSet, "get", looking)
 
 
 def _no_default() -> bool:
