@@ -1,4 +1,4 @@
-"""The kernel kills a process that takes more memory than its control group may have: who did it, and at what, is told."""
+"""A process that takes more memory than its control group may have is killed: who did it, and at what, is told."""
 
 from __future__ import annotations
 
