@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from random import Random
 from textwrap import dedent
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfagent.profiler.leaks.growth import NEEDED, Growth
+from perfagent.profiler.leaks.requests import Requests
 from tests.agent import agent_env
 
 if TYPE_CHECKING:
@@ -168,6 +170,96 @@ def test_a_million_objects_are_not_asked_for_at_once_and_a_slice_is_short(run_te
     )
     full, longest = map(float, program.stdout.split())
     assert longest < full / 4, "the program is stopped for far less than by the garbage collector"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("made", "asked"),
+    [
+        ("[Slotted() for _ in range(600_000)]", "census.take(set(), True), census.take(set(), True)"),
+        ("off(), [[] for _ in range(1_000_000)]", "instances('app.Order', 16)"),
+        ("filled(lru_cache(10_000_000)(lambda number: (number,)))", "walked()"),
+        ("{'all': filled(defaultdict(list).__getitem__)}", "objects.sampled(held, 'dict')"),
+    ],
+    ids=["small-objects", "no-collector", "large-lru-cache", "large-subclass"],
+)
+def test_what_is_large_stops_the_program_for_far_less_than_its_collection(
+    run_text: RunText, made: str, asked: str
+) -> None:
+    program = run_text(
+        f"""
+        import gc, time
+        from collections import defaultdict
+        from functools import lru_cache
+        from perfagent.profiler.leaks import objects, walk
+        from perfagent.profiler.leaks.census import Census, instances
+
+        class Slotted:
+            __slots__ = ("value",)
+
+        def off():
+            gc.collect()
+            gc.disable()
+
+        def filled(function):
+            for number in range(600_000):
+                function(number)
+            return getattr(function, "__self__", function)
+
+        def walked():
+            walking = walk.Walk(lambda node, kind, length: None, (["__main__"], 1), least=32)
+            while walking.advance(lambda: True):
+                pass
+
+        census = Census()
+        held = {made}
+        if gc.isenabled():
+            gc.collect()
+        if {asked!r}.startswith("census"):
+            census.objects()  # finds out how small they are
+        began = time.thread_time()
+        {asked}
+        took = time.thread_time() - began
+        began = time.thread_time()
+        gc.collect()
+        print(time.thread_time() - began, took)
+        """,
+        bare=True,
+    )
+    full, took = map(float, program.stdout.split())
+    assert took < full / 2
+
+
+def test_nobody_counts_objects_where_nobody_knows_how_many_there_are(run_text: RunText) -> None:
+    program = run_text(
+        """
+        from perfagent.profiler.leaks.census import Census
+        print(Census().objects() is None)
+        """,
+        bare=True,
+        PYTHONMALLOC="malloc",
+    )
+    assert program.stdout == "True\n"
+
+
+def test_a_look_at_requests_may_end_in_the_middle_of_one() -> None:
+    class Ending(Requests):
+        """The watching thread ends it right after a request has asked for the container."""
+
+        @property  # type: ignore[override]
+        def container(self) -> list[int] | None:
+            return self.held.pop()
+
+        @container.setter
+        def container(self, value: list[int]) -> None:
+            self.held = [None, value]
+
+    span: Any = SimpleNamespace(method="GET", route="/orders")
+    looks = Ending([1, 2], list.__len__)
+    looks._began(span)
+    looks.held = [None, [1, 2, 3]]
+    looks._ends(span)
+    assert looks.alone == {"GET /orders": [1]}
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """How many objects of each type there are, and large containers that no module holds: where few enough objects live.
 
-`gc.get_objects` stops the program for 15 ns an object. Where that would be too long, it is not called: what grows is
-then found by its container alone.
+`gc.get_objects` stops the program for 15 ns an object. Where that would be too long, it is not called, nor where nobody
+knows how many there are (PYTHONMALLOC=malloc): what grows is then found by its container alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-LONGEST = 0.005  # seconds that the program may be stopped
-FIRST_RATE = 15e-9  # seconds an object, before that was measured here
-BLOCKS = 3  # memory blocks an object that the collector tracks, at least
+LONGEST = 0.002  # seconds that the program may be stopped
+FIRST_RATE = 5e-9  # seconds a block of memory, three an object, before that was measured here
+MANY = 20_000  # objects from which on that is measured
+MOST_YOUNG = 50_000  # objects that are looked at for those that were made lately
 SLICE = 2000
 LARGE = 1000  # entries of a container that is looked for though no module holds it
 GROWABLE = ("dict", "list", "set", "deque", "bytearray")
@@ -37,7 +38,8 @@ class Census:
 
     def objects(self) -> list[Any] | None:
         """The objects that have lived for a while; None where there are too many to ask."""
-        if sys.getallocatedblocks() / BLOCKS * self.rate > LONGEST:
+        blocks = sys.getallocatedblocks()
+        if not blocks or blocks * self.rate > LONGEST:
             self.rate = max(self.rate * 0.95, FIRST_RATE)  # it may have been a busy moment
             return None
         began = thread_time()
@@ -48,8 +50,8 @@ class Census:
             found += gc.get_objects(generation=generation)
         took = thread_time() - began
         self.pause = max(self.pause, took)
-        if len(found) > 50_000:
-            self.rate = min(max(self.rate / 2, took / len(found)), 10 * FIRST_RATE)
+        if len(found) > MANY:
+            self.rate = min(max(self.rate / 2, took / blocks), 10 * FIRST_RATE)
         return found
 
     def take(self, visited: set[int], complete: bool) -> tuple[dict[str, int], list[tuple[int, str, int]]] | None:
@@ -83,13 +85,23 @@ class Census:
 def instances(name: str, most: int) -> list[Any]:
     """Objects of a type that were made lately."""
     found = []
-    for generation in (0, 1):
+    for generation in _young():
         for one in gc.get_objects(generation=generation):
             if objects.type_name(type(one)) == name:
                 found.append(one)
                 if len(found) >= most:
                     return found
     return found
+
+
+def _young() -> list[int]:
+    """The generations of the collector's that have few objects: without a collector the first one has them all.
+
+    From Python 3.14 on the second one has half of the old ones.
+    """
+    thresholds, counts = gc.get_threshold(), gc.get_count()
+    sizes = [counts[0]] if sys.version_info >= (3, 14) else [counts[0], counts[1] * max(thresholds[0], 1)]
+    return [generation for generation, size in enumerate(sizes) if size <= MOST_YOUNG]
 
 
 def local_name(found: object) -> str:

@@ -11,6 +11,7 @@ import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import SourceFileLoader
 from collections import Counter, deque
+from functools import lru_cache
 from itertools import islice
 from types import (
     BuiltinFunctionType,
@@ -134,7 +135,7 @@ def inside(found: object) -> list[Any]:
     if container is not None:
         return newest(found, container[0], EDGE) + (newest_keys(found, EDGE) if container[0] == "dict" else [])
     kinds = (type, FunctionType, ModuleType)
-    return [one for one in gc.get_referents(found)[:CHILDREN] if not issubclass(type(one), kinds)][: 2 * EDGE]
+    return [one for one in _referents(found, type(found))[:CHILDREN] if not issubclass(type(one), kinds)][: 2 * EDGE]
 
 
 def limit_of(found: object, holders: Iterable[object]) -> int | None:
@@ -160,7 +161,7 @@ def attributes(found: object) -> dict[str, Any]:
     if not kind.__flags__ & _HEAP_TYPE:
         return stored
     for base in _bases(kind):
-        for name, member in _contents(base).items():
+        for name, member in list(_contents(base).items()):  # an import may add to them in another thread
             if type(member) is MemberDescriptorType:
                 try:
                     stored[name] = member.__get__(found)
@@ -193,7 +194,7 @@ def sizes(found: object) -> int:
             if kind is FunctionType:  # its globals are its module's
                 inner: Collection[Any] = one.__closure__ or ()
             else:
-                inner = gc.get_referents(one) if kind not in PLAIN or len(one) <= CHILDREN else ()
+                inner = _referents(one, kind) if not _is_large(one, kind) else ()
             for each in inner:
                 if id(each) not in known and type(each) not in shared and not issubclass(type(each), type):
                     known.add(id(each))
@@ -242,7 +243,25 @@ def followed(found: object, kind: type, whole: bool) -> Collection[Any]:
         return (function.__closure__, function.__defaults__, function.__kwdefaults__)
     if issubclass(kind, type):
         return _contents(found).values()  # type: ignore[no-any-return]
-    return gc.get_referents(found)[:MOST_REFERENTS]
+    return _referents(found, kind)[:MOST_REFERENTS]
+
+
+def _is_large(found: object, kind: type) -> bool:
+    container = container_kind(kind)
+    return container is not None and container[1](found) > CHILDREN
+
+
+def _referents(found: Any, kind: type) -> list[Any]:
+    """What an object refers to; nothing of a large `lru_cache` with a limit, which would tell all that it holds."""
+    if kind is _LRU_CACHE:
+        info = _cache_info(found)
+        if info.maxsize is not None and info.currsize > MOST_REFERENTS:
+            return []
+    return gc.get_referents(found)
+
+
+_LRU_CACHE: Any = type(lru_cache(_is_large))
+_cache_info = _LRU_CACHE.cache_info
 
 
 def is_made(kind: type) -> bool:

@@ -94,30 +94,33 @@ class Requests:
         self.open.clear()
 
     def _began(self, span: ServerSpan) -> None:
-        if self.container is not None and self.seen < MOST and len(self.open) < MOST_OPEN:
-            self.open[id(span)] = (self.length(self.container), self.overlap.enter())
+        container = self.container  # the watching thread may end this at any moment
+        if container is not None and self.seen < MOST and len(self.open) < MOST_OPEN:
+            self.open[id(span)] = (self.length(container), self.overlap.enter())
 
     def _ends(self, span: ServerSpan) -> None:
-        began = self.open.pop(id(span), None)
-        if began is None or self.container is None:
+        began, container = self.open.pop(id(span), None), self.container
+        if began is None or container is None:
             return
         shared = self.overlap.leave(began[1])
         method = span.method if span.method in http.METHODS else "_OTHER"
         figures = self.shared if shared else self.alone
         name = f"{method} {span.route}" if span.route else method
         if name in figures or len(figures) < 200:
-            figures.setdefault(name, []).append(self.length(self.container) - began[0])
+            figures.setdefault(name, []).append(self.length(container) - began[0])
         self.seen += 1
 
     def knows(self) -> bool:
         """Whether there is nothing more to learn."""
-        return self.seen >= MOST or any(len(values) >= ENOUGH and _is_sure(values) for values in self.alone.values())
+        return self.seen >= MOST or any(
+            len(values) >= ENOUGH and _is_sure(values) for values in list(self.alone.values())
+        )
 
     def shares(self) -> list[Share]:
         """What requests leave behind by endpoint, where that is sure; the most first."""
         found = [
             Share(name, sum(values) / len(values), len(values), True)
-            for name, values in self.alone.items()
+            for name, values in list(self.alone.items())
             if len(values) >= LEAST and _is_sure(values)
         ]
         if not found:
@@ -127,11 +130,11 @@ class Requests:
     def _most_likely(self) -> list[Share]:
         means = {
             name: sum(values) / len(values)
-            for name, values in self.shared.items()
+            for name, values in list(self.shared.items())
             if len(values) >= LEAST and _is_sure(values)
         }
         first = max(means, key=lambda name: means[name], default=None)
-        others = [sum(values) / len(values) for name, values in self.shared.items() if name != first]
+        others = [sum(values) / len(values) for name, values in list(self.shared.items()) if name != first]
         if first is None or any(means[first] < FAR * other for other in others):
             return []
         return [Share(first, means[first], len(self.shared[first]), False)]
