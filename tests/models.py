@@ -33,7 +33,7 @@ class Models(BaseHTTPRequestHandler):
                 self._json(503, {"error": {"message": "busy", "type": "overloaded_error"}})
                 return
         if asked["model"] == "missing":
-            self._json(404, {"error": {"message": f"no model '{ANSWER}'", "type": "not_found_error"}})
+            self._json(404, {"error": {"message": f"no model '{self.server.answer}'", "type": "not_found_error"}})
             return
         streamed = "_stream" if asked.get("stream") else ""
         name = path.rpartition("/")[2] if path.endswith(("responses", "messages", "embeddings")) else "chat"
@@ -44,7 +44,7 @@ class Models(BaseHTTPRequestHandler):
             self._json(200, answer)
 
     def _chat(self, asked: dict[str, Any]) -> dict[str, Any]:
-        message = {"role": "assistant", "content": ANSWER}
+        message = {"role": "assistant", "content": self.server.answer}
         return {
             "id": "chat-1", "object": "chat.completion", "created": 1, "model": "parrot-2026",
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
@@ -57,7 +57,8 @@ class Models(BaseHTTPRequestHandler):
     def _chat_stream(self, asked: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         head = {"id": "chat-2", "object": "chat.completion.chunk", "created": 1, "model": "parrot-2026"}
         pieces = [
-            {"index": 0, "delta": {"content": word}, "finish_reason": None} for word in (ANSWER, " more", " still")
+            {"index": 0, "delta": {"content": word}, "finish_reason": None}
+            for word in (self.server.answer, " more", " still")
         ]
         pieces.append({"index": 0, "delta": {}, "finish_reason": "length"})
         events: list[dict[str, Any]] = [{**head, "choices": [piece]} for piece in pieces]
@@ -68,7 +69,7 @@ class Models(BaseHTTPRequestHandler):
         return [("", event) for event in events]
 
     def _responses(self, asked: dict[str, Any]) -> dict[str, Any]:
-        content = [{"type": "output_text", "text": ANSWER, "annotations": []}]
+        content = [{"type": "output_text", "text": self.server.answer, "annotations": []}]
         return {
             "id": "resp-1", "object": "response", "created_at": 1, "model": "parrot-2026", "status": "completed",
             "output": [{"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": content}],
@@ -95,7 +96,7 @@ class Models(BaseHTTPRequestHandler):
     def _messages(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {
             "id": "msg-1", "type": "message", "role": "assistant", "model": "parrot-2026",
-            "content": [{"type": "text", "text": ANSWER}], "stop_reason": "end_turn", "stop_sequence": None,
+            "content": [{"type": "text", "text": self.server.answer}], "stop_reason": "end_turn", "stop_sequence": None,
             "usage": {
                 "input_tokens": 10, "output_tokens": 6, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2,
             },
@@ -113,7 +114,7 @@ class Models(BaseHTTPRequestHandler):
         events = [
             {"type": "message_start", "message": begun},
             {"type": "content_block_start", "index": 0, "content_block": block},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ANSWER}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": self.server.answer}},
             {"type": "content_block_stop", "index": 0},
             {"type": "message_delta", "delta": end, "usage": {"output_tokens": 5}},
             {"type": "message_stop"},
@@ -148,10 +149,15 @@ class Models(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[str]:
-    """A running server; its address."""
+def serving(answer: str = ANSWER) -> Iterator[str]:
+    """A running server; its address.
+
+    Args:
+        answer: what its models say, and what its errors quote.
+    """
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Models)
     server.tries = 0
+    server.answer = answer
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -1,31 +1,24 @@
-"""Secrets stay where they are: a canary in every place that an instrument can see, and none in anything that leaves.
-
-What is searched is bytes: as they are, percent-encoded (a canary is letters and digits alone, so that is the same), in
-base64 at each of its three offsets, and in hexadecimal.
-"""
+"""Secrets stay where they are: a canary in every place that an instrument can see, and none in anything that leaves."""
 
 from __future__ import annotations
 
 import base64
 import gzip
 import json
-import re
 import signal
-import sys
 import time
 import urllib.request
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import matrices
+from tests import canaries as secrets
 from tests.agent import agent_env
+from tests.canaries import CANARIES, check, files, left
 from tests.program import find_free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from pathlib import Path
 
     from tests.conftest import RunProgram
     from tests.hubs import Home
@@ -34,49 +27,6 @@ if TYPE_CHECKING:
     from tests.servers import MysqlServer
 
 pytestmark = pytest.mark.slow
-
-APP = Path(__file__).parent / "apps" / "canary_calls.py"
-PLACES = sorted(set(re.findall(r"""canary\(["']([^"']+)["']\)""", APP.read_text())))
-PLACES += ["command line", "header for the receiver"]
-CANARIES = {place: f"zqx{number:03}canary{number * 7919 % 9973:04}xqz" for number, place in enumerate(PLACES)}
-
-
-def shapes(secret: str) -> list[bytes]:
-    """Every form in which a secret may be found."""
-    raw = secret.encode()
-    in_base64 = []
-    for before in range(3):
-        text = base64.b64encode(b"\0" * before + raw)
-        in_base64.append(text[4 if before else 0 : len(text) // 4 * 4 - 4])  # what its neighbours do not change
-    return [raw, raw.upper(), raw[::-1], raw.hex().encode(), raw.hex().upper().encode(), *in_base64]
-
-
-def left(content: bytes) -> list[str]:
-    """The places whose canaries are in there."""
-    for unpack in (gzip.decompress, zlib.decompress):
-        try:
-            content += unpack(content)
-        except Exception:  # most is not packed
-            continue
-    return [place for place, secret in CANARIES.items() if any(shape in content for shape in shapes(secret))]
-
-
-def check(what: str, contents: Iterable[bytes]) -> None:
-    """Asserts that nothing of it holds a canary."""
-    found: dict[str, bytes] = {}
-    size = 0
-    for content in contents:
-        size += len(content)
-        for place in left(content):
-            at = content.find(CANARIES[place].encode())
-            found.setdefault(place, content[max(at - 300, 0) : at + 60])
-    assert size > 0, f"nothing was searched in {what}"
-    assert not found, f"in {what}: {found}"
-    matrices.record("secrets", what, canaries=len(CANARIES), bytes=size, left=0)
-
-
-def files(folder: Path) -> Iterable[bytes]:
-    return (path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture
@@ -87,17 +37,8 @@ def canaries(
     release = tmp_path / "release"
 
     def start(**env: str) -> tuple[Program, Path]:
-        told = {
-            "canaries": CANARIES, "port": find_free_port(), "dead_port": find_free_port(), "postgres": postgres_url,
-            "mysql": mysql_server._asdict(), "redis": redis_url, "waits": str(release),
-        }  # fmt: skip
-        (tmp_path / "told.json").write_text(json.dumps(told))
-        program = run_program(
-            "perfagent", "run", sys.executable, str(APP), str(tmp_path / "told.json"),
-            f"--password={CANARIES['command line']}", env=env,
-        )  # fmt: skip
-        program.wait_for_output("done", timeout=60)
-        return program, release
+        told = {"postgres": postgres_url, "mysql": mysql_server._asdict(), "redis": redis_url}
+        return secrets.start(run_program, tmp_path, "canary_calls", told, env), release
 
     return start
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import os
 import sqlite3
-import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -28,22 +24,12 @@ from celery import Celery
 from fastapi import FastAPI, Request, Response
 from opentelemetry import baggage, context
 
+from tests.apps.canary import TOLD, canary, failing, wait_for_release
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
-TOLD = json.loads(Path(sys.argv[1]).read_text())
-RAISED = Exception  # what the calls below end with does not matter
 log = logging.getLogger("canaries")
-
-
-def canary(place: str) -> str:
-    return str(TOLD["canaries"][place])
-
-
-@contextlib.contextmanager
-def failing() -> Iterator[None]:
-    with contextlib.suppress(RAISED):
-        yield
 
 
 def served() -> FastAPI:
@@ -208,10 +194,7 @@ def main() -> None:
             await client.get(url)
 
     asyncio.run(context_of_its_own(ask))
-    if TOLD["waits"]:
-        print("done", flush=True)
-        while not Path(TOLD["waits"]).exists():
-            time.sleep(0.05)
+    wait_for_release()
     server.should_exit = True
     thread.join()
 
