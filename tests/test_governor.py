@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from perfagent.runtime import governor, machine
-from perfagent.runtime.governor import DETAIL, RATE, SAMPLING, Governor, Lever
+from perfagent.runtime.governor import DETAIL, RATE, SAMPLING, Governor, Lever, Pace
 
 if TYPE_CHECKING:
     from tests.conftest import RunText
@@ -143,11 +144,16 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     return found
 
 
-def governed(*shares: float) -> None:
-    """A governor with a ceiling of 1 % decides after looks that found so much."""
+def governor_of_one_percent() -> Governor:
     one = Governor.__new__(Governor)
     one.ceiling, one.factor, one.zone, one.share = 0.01, 1.0, "green", 0.0
-    one._above = one._below = 0
+    one._pace = Pace()
+    return one
+
+
+def governed(*shares: float) -> None:
+    """A governor with a ceiling of 1 % decides after looks that found so much."""
+    one = governor_of_one_percent()
     for share in shares:
         one.share = share
         one._decide(share / 0.01)
@@ -171,3 +177,87 @@ def test_steps_are_taken_back_in_the_other_order_where_there_is_room(steps: Step
 def test_nothing_is_taken_back_right_below_the_ceiling(steps: Steps) -> None:
     governed(*[0.02] * 2, *[0.009] * 50)
     assert steps.taken == [("rate", 1)]
+
+
+MINUTE = 12  # looks
+
+
+class Process:
+    """An agent whose features take a share of a core each, which is halved by each step of their levers.
+
+    Args:
+        kept: what no lever lowers.
+        rate, detail, traces: what those of each order take.
+        seed: of the noise, a tenth of everything.
+    """
+
+    def __init__(self, kept: float, rate: float, detail: float, traces: float, seed: int) -> None:
+        self.kept = kept
+        self.takes = {RATE: rate, DETAIL: detail, SAMPLING: traces}
+        self.load = 1.0
+        self.moves: list[int] = []
+        self.above = 0
+        self.noise = Random(seed)
+        self.levers = [Lever(f"lever {order}", order, 3, lambda step: "less") for order in self.takes]
+
+    def run(self, one: Governor, looks: int) -> None:
+        """So many looks go by; notes at which ones a lever was moved."""
+        for look in range(looks):
+            before = [lever.step for lever in self.levers]
+            shares = (share / 2**lever.step for lever, share in zip(self.levers, self.takes.values(), strict=True))
+            taken = self.load * (self.kept + sum(shares)) * self.noise.uniform(0.9, 1.1)
+            self.above += taken > one.ceiling
+            one.share = taken
+            one._decide(taken / one.ceiling)
+            if [lever.step for lever in self.levers] != before:
+                self.moves.append(look)
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        (0.0, 0.0115, 0.0, 0.0),  # one step is more than what there is too much
+        (0.002, 0.009, 0.0, 0.0),
+        (0.001, 0.004, 0.004, 0.004),
+        (0.0, 0.0, 0.0, 0.025),
+        (0.0, 0.03, 0.01, 0.001),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_what_there_is_room_for_and_stays_there(
+    shares: tuple[float, float, float, float], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(*shares, seed=seed)
+    monkeypatch.setattr(governor, "levers", process.levers)
+    monkeypatch.setattr(governor.notices, "notice", lambda *_: True)
+    one = governor_of_one_percent()
+    process.run(one, 30 * MINUTE)
+    process.moves, process.above = [], 0
+    process.run(one, 60 * MINUTE)
+    assert len(process.moves) <= 2 * 6, "it tries every ten minutes at most whether there is room"
+    assert process.above <= 3 * 6, "for three looks each"
+    process.load = 0.05
+    process.run(one, 30 * MINUTE)
+    assert not any(lever.step for lever in process.levers), "everything is as before once there is room"
+
+
+def test_where_giving_up_does_not_help_everything_is_given_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(0.02, 0.001, 0.001, 0.001, seed=1)
+    monkeypatch.setattr(governor, "levers", process.levers)
+    monkeypatch.setattr(governor.notices, "notice", lambda *_: True)
+    process.run(governor_of_one_percent(), 60 * MINUTE)
+    assert len(process.moves) == sum(lever.steps for lever in process.levers) == 9
+
+
+def test_who_is_busy_every_other_five_minutes_gets_everything_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(0.001, 0.012, 0.0, 0.0, seed=1)
+    monkeypatch.setattr(governor, "levers", process.levers)
+    monkeypatch.setattr(governor.notices, "notice", lambda *_: True)
+    one = governor_of_one_percent()
+    for _ in range(10):
+        process.load, process.above = 1.0, 0
+        process.run(one, 5 * MINUTE)
+        assert any(lever.step for lever in process.levers)
+        process.load = 0.1
+        process.run(one, 5 * MINUTE)
+        assert not any(lever.step for lever in process.levers)

@@ -8,7 +8,8 @@ that the agent takes.
 Where that is above the ceiling for two looks in a row, levers are lowered one step at a time: how often the profiler
 looks, then detail, then which traces are sent. A trace is left out by its identity, as a sampler would, so that what is
 kept says how many it stands for and every figure stays right; spans that failed are sent always. Where there is room
-again, the steps are taken back, the last one first. In the upper resource zones of the machine the ceiling is lower:
+again, the steps are taken back, the last one first; one that must be given up again at once is tried ever less often,
+so that nothing goes back and forth. In the upper resource zones of the machine the ceiling is lower:
 there whatever the agent takes is missed most.
 """
 
@@ -32,7 +33,7 @@ RATE, DETAIL, SAMPLING = 1, 2, 3
 """In which order levers are lowered: the rate of looking, then detail, then which traces are sent."""
 EVERY = 5.0  # seconds between two looks
 PATIENCE = 2  # looks above the ceiling until something is given up
-EASE = 6  # looks with room until something is taken back
+EASE, LONGEST_EASE = 6, 120  # looks with room until something is taken back: 30 s, and 10 min where that was in vain
 ROOM = 0.6  # of the ceiling: a step that is taken back costs about what is left, and must not be given up at once
 HALVINGS = 6  # steps of sampling: from all traces to one in 64
 MEASURE = 12  # looks between two measurements of what a span costs
@@ -143,8 +144,8 @@ class Governor:
         self._spans = (outbox.taken, outbox.requests)
         self._extra = {name: read() for name, read in costs.items()}
         self._at = monotonic()
-        self._above = self._below = self._looks = 0
-        self._unit = 0
+        self._pace = Pace()
+        self._looks = self._unit = 0
 
     def look(self) -> None:
         """Measures what was taken since the last look, and gives up or takes back a step."""
@@ -166,18 +167,15 @@ class Governor:
         self._decide(self.share / (self.ceiling * self.factor))
 
     def _decide(self, filled: float) -> None:
-        self._above = self._above + 1 if filled > 1 else 0
-        self._below = self._below + 1 if filled < ROOM else 0
-        if self._above >= PATIENCE:
-            self._above = 0
+        by = self._pace.after(filled)
+        if by > 0:
             lever = next((one for one in sorted(levers, key=lambda one: one.order) if one.step < one.steps), None)
-            if lever is not None:
-                self._move(lever, 1)
-        elif self._below >= EASE:
-            self._below = 0
+        elif by:
             lever = next((one for one in sorted(levers, key=lambda one: -one.order) if one.step), None)
-            if lever is not None:
-                self._move(lever, -1)
+        else:
+            return
+        if lever is not None:
+            self._move(lever, by)
 
     def _move(self, lever: Lever, by: int) -> None:
         lever.move(by)
@@ -237,6 +235,37 @@ class Governor:
             "memory_bytes": memory(),
             "given_up": {lever.name: lever.means for lever in levers if lever.step},
         }
+
+
+class Pace:
+    """When a step is given up, and when one is taken back."""
+
+    def __init__(self) -> None:
+        self._above = self._below = 0
+        self._held = LONGEST_EASE
+        """Looks since a step was taken back."""
+        self._ease = EASE
+
+    def after(self, filled: float) -> int:
+        """Whether a look means that something is given up, 1, or taken back, -1.
+
+        Args:
+            filled: what part of the ceiling was taken.
+        """
+        self._held += 1
+        self._above = self._above + 1 if filled > 1 else 0
+        self._below = self._below + 1 if filled < ROOM else 0
+        if self._above >= PATIENCE:
+            if self._held <= EASE:  # there was no room for what was taken back
+                self._ease = min(2 * self._ease, LONGEST_EASE)
+            self._above, self._held = 0, LONGEST_EASE
+            return 1
+        if self._held == EASE + 1:  # there was
+            self._ease = EASE
+        if self._below >= self._ease:
+            self._below = self._held = 0
+            return -1
+        return 0
 
 
 def _steps() -> Iterator[tuple[float, dict[str, object]]]:
