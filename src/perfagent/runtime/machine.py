@@ -49,6 +49,20 @@ def thread_time(native: int) -> int | None:
         return None
 
 
+def core_wait(native: int) -> int:
+    """ns for which a thread of this process wanted to run and had no core; 0 where the system does not tell. 10 us."""
+    try:
+        file = os.open(f"/proc/self/task/{native}/schedstat", os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        return int(os.read(file, 64).split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    finally:
+        os.close(file)
+
+
 class Load:
     """The machine's resource zone, from one look to the next."""
 

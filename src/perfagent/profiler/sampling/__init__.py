@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
+from perfagent.profiler.sampling import unseen
 from perfagent.profiler.sampling.sampler import Sampler
 from perfagent.runtime import companions, governor, outbox
 from perfagent.runtime.watch import watch
@@ -105,7 +106,7 @@ _interval = _Interval()
 def _has_news() -> bool:
     """Whether anything was seen to run: where a program only waited nobody asks."""
     one = _stopped or active
-    return one is not None and bool(one.window.cpu)
+    return one is not None and (bool(one.window.cpu) or one.unseen.owed > unseen.LEAST)
 
 
 def _take(pipeline: Pipeline) -> list[Payload]:

@@ -31,7 +31,7 @@ def encode(resource: bytes, window: Window, now: int, period: float) -> tuple[by
     window.settle()
     tables = Encoder()
     duration, every = max(now - window.began, 1), int(period * 1e9)
-    wall = window.wall.values()
+    wall = [*window.wall.values(), *window.late.values()]
     kinds: tuple[tuple[str, Iterable[Seen], bool], ...] = (
         ("wall", wall, True),
         ("cpu", window.cpu.values(), False),
@@ -61,15 +61,16 @@ class Encoder:
 
     def samples(self, all_seen: Iterable[Seen], with_times: bool) -> list[bytes]:
         """Encoded samples: what was seen at several instructions of one line is one."""
-        grouped: dict[tuple[int, tuple[int, ...], int], list[Seen]] = {}
+        grouped: dict[tuple[int, tuple[int, ...], int, bool], list[Seen]] = {}
         for seen in all_seen:
             link = 0 if seen.link is None else self.dictionary.link(*seen.link)
-            grouped.setdefault((self._stack(seen.stack), self._attributes(seen), link), []).append(seen)
+            timed = with_times and bool(seen.times)
+            grouped.setdefault((self._stack(seen.stack), self._attributes(seen), link, timed), []).append(seen)
         samples = []
-        for (stack, attributes, link), group in grouped.items():
+        for (stack, attributes, link, timed), group in grouped.items():
             values = [value for seen in group for value in seen.values]
-            times = [time for seen in group for time in seen.times] if with_times else []
-            samples.append(profiles.sample(stack, attributes, link, values if with_times else (sum(values),), times))
+            times = [time for seen in group for time in seen.times] if timed else []
+            samples.append(profiles.sample(stack, attributes, link, values if timed else (sum(values),), times))
         return samples
 
     def _attributes(self, seen: Seen) -> tuple[int, ...]:
@@ -82,7 +83,7 @@ class Encoder:
             found.append(attribute("perfagent.state", seen.state))
         if seen.endpoint is not None and seen.endpoint.name:
             found.append(attribute("perfagent.endpoint", seen.endpoint.name))
-        if seen.stack.task and seen.stack.task != OTHERS:
+        if seen.stack.task and seen.stack.places:
             found.append(attribute("perfagent.task", seen.stack.task))
         return tuple(found)
 
@@ -93,7 +94,8 @@ class Encoder:
             if stack.cut:
                 locations.append(self.dictionary.location(CUT, "", 0, 0))
             if not locations:
-                locations.append(self.dictionary.location(OTHERS, "", 0, 0))
+                name = OTHERS if stack.places else stack.task
+                locations.append(self.dictionary.location(name, "", 0, 0))
             found = self._stacks[stack] = self.dictionary.stack(tuple(locations))
         return found
 

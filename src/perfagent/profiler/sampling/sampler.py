@@ -15,9 +15,11 @@ from __future__ import annotations
 import sys
 from time import monotonic, monotonic_ns, process_time_ns, thread_time_ns, time_ns
 
-from perfagent.profiler.sampling.places import AWAIT, LISTEN, LOCK, PLAIN, SLEEP
+from perfagent.profiler.sampling import shares
+from perfagent.profiler.sampling.places import PLAIN
 from perfagent.profiler.sampling.stacks import Stacks
 from perfagent.profiler.sampling.threads import Interval, Thread
+from perfagent.profiler.sampling.unseen import Unseen
 from perfagent.profiler.sampling.window import Window
 from perfagent.runtime import companions, frames, ids, machine
 from perfagent.runtime.companions import allocate_lock, get_ident
@@ -28,15 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-SLOWEST = 0.25  # seconds between two looks while nothing runs
+SLOWEST = 0.5  # seconds between two looks while nothing runs
 SHARE = 0.004  # of a core, that looks may take: as much again goes into what they make others wait
 SHORT, PYTHONS = 1e-4, 5e-3  # seconds between two switches: ours, and Python's own
 COMPETING = 0.2  # share of the time that others than the busiest thread are busy
-QUIET, CALM = 100_000, 0.003
+QUIET, CALM = 100_000, 0.004
 """What is no work since the last full look: so many ns of CPU, and such a share of the time. Timers, wake-ups: uvicorn
-takes 0.0014 of a core while it waits."""
-PAUSES = (SLEEP, LOCK, AWAIT, LISTEN)
-"""What a thread does where it uses no CPU."""
+takes 0.0014 to 0.0028 of a core while it waits."""
 MOST_THREADS = 64  # of those that ran, that are walked at one look
 
 
@@ -73,10 +73,11 @@ class Sampler:
         self._last = self._full = monotonic_ns()
         self._process, self._own = process_time_ns(), _ours()
         self._looking = allocate_lock()
+        self.unseen = Unseen()
         self._knows_all = False  # whether a thread that is not known is a new one
         self._quiet = 0
         self._at_rest = False  # whether the last full look saw every thread where it now waits
-        self._idle = SLOWEST / 8
+        self._idle = self.period
         self._second = self._competing = False
         self.window = Window(self._last)
 
@@ -89,8 +90,9 @@ class Sampler:
             began = time_ns() - (monotonic_ns() - self._last) - quiet
             for thread in self.threads.values():
                 if quiet:
-                    self._still(self.window, thread, began, quiet)
-                self._settle(thread)
+                    shares.still(self.window, thread, began, quiet)
+                shares.settle(self.window, thread)
+            self.unseen.close(self.window)
             taken, self.window = self.window, Window(monotonic_ns())
             taken.lost += self.stacks.lost
             self.stacks.close_window()
@@ -143,12 +145,13 @@ class Sampler:
         if looked:
             self.cost += (spent - self.cost) / 16
             pause = max(self.period, self.cost / SHARE) * self.scale
-            self._idle = SLOWEST / 8
+            self._idle = self.period
         else:
             self._idle = pause = min(self._idle * 1.5, SLOWEST)
         if self.asked:
             pause = 1 / self.asked
-        self._again(max(pause, 0.001) * (0.75 + _random() / 2))
+        # At rest it comes with other looks: nothing runs that a steady beat could miss.
+        self._again(pause if pause == SLOWEST else max(pause, 0.001) * (0.75 + _random() / 2))
 
     def _again(self, seconds: float) -> None:
         self.look.due = monotonic()
@@ -176,20 +179,25 @@ class Sampler:
         self._full, self._process, self._own = now, process_time_ns(), _ours()
         window.looks += 1
         unix = time_ns() - elapsed
-        moved, still, gone = self._sorted(frames.of_threads())
+        knew_all = self._knows_all
+        moved, still, gone, total = self._sorted(frames.of_threads())
+        if knew_all:
+            self.unseen.passed(window, total, elapsed + quiet)
+            self.unseen.claim([thread for thread in gone if thread.ran and thread.seen is not None])
+        else:
+            self.unseen.begin()
         for thread in gone:
-            self._still(window, thread, unix - quiet, quiet + (0 if thread.ran else elapsed // 2))
-            self._settle(thread)
+            shares.still(window, thread, unix - quiet, quiet + elapsed // 2)
+            shares.settle(window, thread)
         for thread in still:
-            self._still(window, thread, unix - quiet, elapsed + quiet)
-        total = sum(ran for _, _, ran in moved)
+            shares.still(window, thread, unix - quiet, elapsed + quiet)
         self._at_rest = total < QUIET + CALM * elapsed
         self._competing = total - max((ran for _, _, ran in moved), default=0) > COMPETING * elapsed
         while moved:
             thread, frame, ran = moved.pop()
             if quiet and thread.seen is not None:
-                self._still(window, thread, unix - quiet, quiet)
-            self._walk(window, thread, frame, Interval(unix, elapsed, ran, total - ran))
+                shares.still(window, thread, unix - quiet, quiet)
+            self._walk(window, thread, frame, Interval(unix, elapsed, thread.busy(ran, elapsed), total - ran))
             del frame
         if self.besides is not None:
             self.besides(window, now)
@@ -197,9 +205,9 @@ class Sampler:
 
     def _sorted(
         self, innermost: dict[int, FrameType]
-    ) -> tuple[list[tuple[Thread, FrameType, int]], list[Thread], list[Thread]]:
-        """Threads that have run since the last look, with their frames and CPU times, those that have not, and those
-        that have ended.
+    ) -> tuple[list[tuple[Thread, FrameType, int]], list[Thread], list[Thread], int]:
+        """Threads that have run since the last look, with their frames and CPU times, those that have not, those that
+        have ended, and the CPU time of all, ns.
         """
         for ident in companions.idents():
             innermost.pop(ident, None)
@@ -207,6 +215,7 @@ class Sampler:
         gone = [self.threads.pop(ident) for ident in list(self.threads) if ident not in innermost]
         moved: list[tuple[Thread, FrameType, int]] = []
         still: list[Thread] = []
+        total = 0
         for ident in list(innermost):
             frame = innermost.pop(ident)
             thread = self.threads.get(ident)
@@ -216,6 +225,7 @@ class Sampler:
                     gone.append(thread)
                 thread = self.threads[ident] = Thread(ident, self._knows_all)
                 ran = thread.run() or 0
+            total += ran
             if thread.seen is not None and thread.native and not ran and not thread.ran:
                 still.append(thread)
             elif len(moved) < MOST_THREADS:
@@ -223,65 +233,33 @@ class Sampler:
             else:
                 self.window.lost += 1
         self._knows_all = True
-        return moved, still, gone
-
-    def _still(self, window: Window, thread: Thread, unix: int, elapsed: int) -> None:
-        """A thread is where it was seen."""
-        seen = thread.seen
-        if seen is None or elapsed <= 0:
-            return
-        if thread.window is window:
-            seen.values[-1] += elapsed
-            return
-        thread.window = window
-        observed = window.observe(seen.stack, seen.thread, seen.state, seen.link, seen.endpoint, unix, elapsed)
-        thread.seen = observed
+        return moved, still, gone, total
 
     def _walk(self, window: Window, thread: Thread, frame: FrameType, interval: Interval) -> None:
         stack, span = self.stacks.walk(frame)
         del frame
         kind = stack.places[0].kind if stack.places else PLAIN
-        if thread.seen is not None:
-            interval = self._shared(window, thread, kind, interval)
-        state, gil = thread.judge(kind, interval, span is not None)
         link = endpoint = None
         if span is not None:
             if span.flags & 1:
                 link = (span.trace_id, span.span_id)
             endpoint = window.endpoint(span)
-        thread.window = window
-        seen = thread.seen = window.observe(
-            stack, thread.label, state, link, endpoint, interval.unix, interval.elapsed
-        )  # fmt: skip
-        if seen is None or not thread.ran:
+        state, gil = thread.judge(stack, kind, interval, span is not None)
+        runs = state in ("running", "gil")
+        seldom = interval.elapsed > 1.5e9 * self.period
+        began, elapsed = shares.here(window, thread, interval, runs, gil, link, seldom)
+        seen = window.observe(stack, thread.label, state, link, endpoint, began, elapsed)
+        thread.is_at(seen, window, runs)
+        if seen is None or not runs:
             return
         if thread.pending:
             window.add(window.cpu, seen, thread.pending)
             thread.pending = 0
+        if thread.unplaced:
+            window.add(window.late, seen, thread.unplaced, state)
+            thread.unplaced = 0
         if gil:
             window.add(window.gil, seen, gil)
-
-    def _shared(self, window: Window, thread: Thread, kind: int, since: Interval) -> Interval:
-        """What remains for the place where a thread is now, after where it was before has its share of the time."""
-        unix, elapsed, ran, others = since
-        before = 0
-        if thread.ran and kind in PAUSES:  # it ran on, and then began to wait
-            before = min(ran, elapsed)
-            self._still(window, thread, unix, before)
-            self._settle(thread)
-            return Interval(unix + before, elapsed - before, ran - before, others)
-        if not thread.ran and ran and kind not in PAUSES and others < elapsed // 2:  # it waited on, and then ran
-            before = max(elapsed - ran, 0)
-        elif not thread.ran and elapsed > 1.5e9 * self.period:  # it was looked at seldom: it went on in between
-            before = elapsed - min(max(ran, elapsed // 2), elapsed)
-        self._still(window, thread, unix, before)
-        return Interval(unix + before, elapsed - before, ran, others)
-
-    def _settle(self, thread: Thread) -> None:
-        """CPU time of a thread that was never seen to run is told of where it was seen last."""
-        if thread.pending and thread.seen is not None:
-            self.window.add(self.window.cpu, thread.seen, thread.pending)
-            thread.pending = 0
 
 
 def _is_alone() -> bool:

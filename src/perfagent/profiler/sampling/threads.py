@@ -11,6 +11,7 @@ from perfagent.runtime import machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from perfagent.profiler.sampling.stacks import Stack
     from perfagent.profiler.sampling.window import Seen, Window
 
 STATES = {SLEEP: "sleep", LOCK: "lock", NETWORK: "network", DRIVER: "network"}
@@ -19,12 +20,13 @@ STATES = {SLEEP: "sleep", LOCK: "lock", NETWORK: "network", DRIVER: "network"}
 class Interval(NamedTuple):
     """The time between two looks at a thread, all in ns.
 
-    `unix` is its beginning, `ran` the CPU time that the thread has used, `others` what all other threads have.
+    `unix` is its beginning, `busy` the CPU time that the thread has used and the time for which it waited for a core,
+    `others` the CPU time that all other threads have used.
     """
 
     unix: int
     elapsed: int
-    ran: int
+    busy: int
     others: int
 
 
@@ -36,17 +38,32 @@ class Thread:
         is_new: whether it has begun since the last look: then all that it has used was used since.
     """
 
-    __slots__ = ("cpu", "ident", "label", "native", "pending", "ran", "seen", "window")
+    __slots__ = (
+        "cpu", "delay", "doubt", "ident", "is_new", "label", "native", "pending", "ran", "running", "running_in",
+        "seen", "unplaced", "waiting", "window",
+    )  # fmt: skip
 
     def __init__(self, ident: int, is_new: bool) -> None:
         self.ident = ident
+        self.is_new = is_new
         self._name()
-        self.cpu = 0 if is_new or not self.native else machine.thread_time(self.native) or 0
+        known = self.native and not is_new
+        self.cpu = machine.thread_time(self.native) or 0 if known else 0
+        self.delay = machine.core_wait(self.native) if known else 0
         self.seen: Seen | None = None
         self.window: Window | None = None
         """That `seen` is of."""
+        self.running: Seen | None = None
+        """Where it was seen to run last, in the window `running_in`."""
+        self.running_in: Window | None = None
+        self.waiting: Seen | None = None
+        """Where it was seen to wait last."""
+        self.doubt = 0.0
+        """How many looks should have seen it there since."""
         self.pending = 0
         """CPU time, ns, that is not told of yet: the thread was seen to wait."""
+        self.unplaced = 0
+        """The same of wall time."""
         self.ran = False
         """Whether it was seen to run Python, or to want to."""
 
@@ -63,43 +80,68 @@ class Thread:
         self.pending += ran
         return ran
 
+    def busy(self, ran: int, elapsed: int) -> int:
+        """ns that it ran, or wanted to and had no core: of these `ran` is known, out of `elapsed`."""
+        if not self.native or ran > 0.95 * elapsed:
+            return ran
+        delay = machine.core_wait(self.native)
+        waited, self.delay = delay - self.delay, delay
+        return ran + max(waited, 0)
+
+    def is_at(self, seen: Seen | None, window: Window, runs: bool) -> None:
+        """Notes where it was seen."""
+        self.seen, self.window, self.ran = seen, window, runs and seen is not None
+        if runs:
+            self.running, self.running_in = seen, window
+        else:
+            self.waiting, self.doubt = seen, 0.0
+
     def _name(self) -> None:
         name, self.native = _named(self.ident)
         self.label = (name, self.native or self.ident)
 
-    def judge(self, kind: int, interval: Interval, for_request: bool) -> tuple[str, int]:
+    def judge(self, stack: Stack, kind: int, interval: Interval, for_request: bool) -> tuple[str, int]:
         """Its state, and for how many ns it was kept from the interpreter, about.
 
-        Who was seen to run Python twice, and has used less CPU than time has passed, was kept from it in between: by
-        the interpreter's lock as far as others have run, and else by who else is on the machine. A wait in a function
-        in C that began and ended in between counts as that, too.
+        Who was seen to run Python twice, and was busy for less time than has passed, was kept from it in between: by
+        the interpreter's lock as far as others have run. A wait that began and ended in between counts as that, too.
 
         Args:
+            stack: where it is.
             kind: what the innermost instruction does.
             interval: since the last look.
             for_request: whether it works for a span.
         """
-        elapsed, ran = interval.elapsed, interval.ran
-        wanted = kind in (PLAIN, CALL) and bool(self.native) and (self.ran or not ran)
-        gil = min(max(elapsed - ran, 0), interval.others) if wanted else 0
+        elapsed, busy = interval.elapsed, interval.busy
+        wanted = kind in (PLAIN, CALL) and bool(self.native) and (self.ran or not busy)
+        gil = min(max(elapsed - busy, 0), interval.others) if wanted else 0
         state = STATES.get(kind, "")
-        if ran > elapsed * (0.5 if kind == DRIVER else 0.9):
+        if busy > elapsed * (0.5 if kind == DRIVER else 0.9):
             state = "running"
         elif kind == AWAIT:
             state = "lock" if for_request else "waiting"
         elif kind == LISTEN:
             state = "network" if for_request else "waiting"
-        elif kind == CALL and not ran and self.native:
+        elif kind == CALL and self.native and self._stays(stack, busy, elapsed, gil):
             state = "waiting"
         elif not state:
             state = "gil" if gil > elapsed / 2 else "running"
-        self.ran = state in ("running", "gil")
-        return state, gil
+        return state, gil if state in ("running", "gil") else 0
+
+    def _stays(self, stack: Stack, busy: int, elapsed: int, gil: int) -> bool:
+        """Whether it waits in a function in C whose name does not tell: it uses nothing, or is there again and again
+        and uses hardly anything.
+        """
+        return not busy or (
+            self.seen is not None and self.seen.stack is stack and busy < elapsed / 10 and gil < elapsed / 2
+        )
 
 
 def _named(ident: int) -> tuple[str, int]:
     """Name of a thread, and the kernel's number; 0 where nobody knows it."""
     threading = sys.modules.get("threading")
+    if not hasattr(threading, "_main_thread"):  # a thread of the program imports it just now
+        threading = None
     thread = None if threading is None else threading._active.get(ident)
     if threading is None or thread is None:
         return ("MainThread", os.getpid()) if ident == machine.main_thread else (f"thread {ident}", 0)

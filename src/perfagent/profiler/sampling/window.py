@@ -85,6 +85,8 @@ class Window:
         self.wall: dict[object, Seen] = {}
         self.cpu: dict[object, Seen] = {}
         self.gil: dict[object, Seen] = {}
+        self.late: dict[object, Seen] = {}
+        """Wall time of which it is not known when it was."""
         self.lost = 0
         """Samples that found no room."""
         self.looks = 0
@@ -134,14 +136,14 @@ class Window:
             seen.values[-1] += value
         return seen
 
-    def add(self, kind: dict[object, Seen], seen: Seen, value: int) -> None:
-        """Adds ns of CPU time, or of waiting for the interpreter, to where a stack was seen."""
-        key = (seen.stack, seen.thread, seen.link, seen.endpoint)
+    def add(self, kind: dict[object, Seen], seen: Seen, value: int, state: str = "") -> None:
+        """Adds ns of CPU time, of waiting for the interpreter, or of a state, to where a stack was seen."""
+        key = (seen.stack, seen.thread, state, seen.link, seen.endpoint)
         own = kind.get(key)
         if own is None:
             if len(kind) >= MOST:
                 self.lost += 1
                 return
-            own = kind[key] = Seen(seen.stack, seen.thread, "", seen.link, seen.endpoint)
+            own = kind[key] = Seen(seen.stack, seen.thread, state, seen.link, seen.endpoint)
             own.values.append(0)
         own.values[0] += value

@@ -1,0 +1,127 @@
+"""CPU time of threads that nobody saw: what the process has used, less what every known thread has.
+
+A server that starts a thread for each request has most of its CPU time in threads that live for less than the time
+between two looks; it is told of where those of them were that were seen to run and had ended at the next look: the more
+a place takes, the more often one of them is seen there. What nobody was seen for has a name of its own, and so have
+threads that `threading` did not start: libraries' own, which go on and are found in /proc. 15 us a look, and as much
+again where much of the time is not accounted for. Only Linux tells what single threads use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import process_time_ns
+
+from perfagent.profiler.sampling.stacks import Stack
+from perfagent.profiler.sampling.window import Seen
+from perfagent.runtime import companions, machine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from perfagent.profiler.sampling.threads import Thread
+    from perfagent.profiler.sampling.window import Window
+
+ENDED = "(threads that have ended)"
+FOREIGN = "(threads of libraries)"
+LEAST, SHARE = 2_000_000, 0.02
+"""What is worth asking for: so many ns, and such a share of the time. The kernel adds up what a process has used by the
+timer's tick, 4 ms or less."""
+TASKS = "/proc/self/task"
+
+
+class Unseen:
+    """What has been used and is nobody's yet, in ns; below 0 for a moment where the kernel's sum lags behind."""
+
+    def __init__(self) -> None:
+        self.owed = 0
+        self._process = 0
+        self._ours: dict[int, int] = {}
+        self._foreign: dict[int, int] = {}
+        self._claimed: list[Thread] = []
+        self._tells = machine.thread_time(os.getpid()) is not None
+
+    def begin(self) -> None:
+        """What has been used up to now is of no interest."""
+        self._process, self.owed = process_time_ns(), 0
+        self._own()
+        if self._tells:
+            self._foreign = {native: machine.thread_time(native) or 0 for native in _strangers()}
+
+    def passed(self, window: Window, ran: int, elapsed: int) -> None:
+        """Notes what the process has used since this was called last.
+
+        Args:
+            window: where what belongs to nobody is told.
+            ran: what all known threads have, ns.
+            elapsed: ns since then.
+        """
+        if not self._tells:
+            return
+        process = process_time_ns()
+        more = process - self._process - ran - self._own()
+        self._process = process
+        self.owed += more
+        if more > LEAST + SHARE * elapsed:
+            self._ask(window)
+
+    def claim(self, ended: list[Thread]) -> None:
+        """Gives it to threads that were seen to run, and have ended."""
+        if ended and self.owed > 0:
+            share, self.owed = self.owed // len(ended), 0
+            for thread in ended:
+                thread.pending += share
+            self._claimed = ended
+
+    def close(self, window: Window) -> None:
+        """Tells what is left, where that is more than the kernel may be wrong by; the last that ended may have it."""
+        if self.owed > LEAST:
+            seen = [thread.seen for thread in self._claimed if thread.seen is not None]
+            for one in seen:
+                window.add(window.cpu, one, self.owed // len(seen))
+            if not seen:
+                _tell(window, ENDED, self.owed)
+            self.owed = 0
+        self._claimed = []
+
+    def _own(self) -> int:
+        """What our own threads have used since this was asked last; around a fork they are others."""
+        before = self._ours
+        self._ours = {native: machine.thread_time(native) or 0 for native in companions.native_ids()}
+        return sum(max(cpu - before.get(native, 0), 0) for native, cpu in self._ours.items())
+
+    def _ask(self, window: Window) -> None:
+        """Finds threads that `threading` does not know: who was there once only was about to begin, or to end."""
+        found: dict[int, int] = {}
+        for native in _strangers():
+            cpu = machine.thread_time(native)
+            if cpu is None:
+                continue
+            before = self._foreign.get(native)
+            if before is None or cpu < before:
+                found[native] = 0
+                continue
+            found[native] = cpu
+            if cpu > before:
+                self.owed -= cpu - before
+                _tell(window, FOREIGN, cpu - before)
+        self._foreign = found
+
+
+def _tell(window: Window, name: str, value: int) -> None:
+    window.add(window.cpu, Seen(_STACKS[name], ("", 0), "", None, None), value)
+
+
+def _strangers() -> list[int]:
+    """The kernel's numbers of threads that are neither ours nor known to `threading`."""
+    known = {os.getpid(), *companions.native_ids()}
+    threading = sys.modules.get("threading")
+    if hasattr(threading, "_main_thread"):  # else a thread of the program imports it just now
+        known.update(getattr(thread, "_native_id", 0) or 0 for thread in list(threading._active.values()))
+    try:
+        return [native for native in map(int, os.listdir(TASKS)) if native not in known]
+    except OSError:
+        return []
+
+
+_STACKS = {name: Stack((), task=name) for name in (ENDED, FOREIGN)}
