@@ -178,3 +178,16 @@ def test_an_engine_takes_all_the_options_that_it_takes_without_us(run_text: RunT
         assert (engine.get_execution_options()["a"], engine.logging_name, engine.hide_parameters) == (1, "x", True)
         """
     )
+
+
+def test_an_engine_whose_pool_is_a_tests_mock_is_made_as_without_us(run_text: RunText) -> None:
+    run_text(
+        """
+        from unittest.mock import Mock
+
+        from sqlalchemy.engine import Engine
+
+        pool = Mock()
+        assert Engine(pool, Mock(), Mock()).pool is pool
+        """
+    )

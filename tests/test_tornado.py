@@ -16,6 +16,8 @@ from tests.web import Web
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.conftest import RunText
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
@@ -197,3 +199,31 @@ def test_every_request_of_a_kept_connection_had_one_span(server: Web) -> None:
     server.receiver.wait_until_quiet(0.3)
     assert len(server.spans_of("/items/20")) == 20
     assert len({span.trace_id for span in spans}) == 20
+
+
+def test_a_handlers_class_that_nobody_has_any_more_is_gone_with_its_application(run_text: RunText) -> None:
+    run_text(
+        """
+        import asyncio, gc, weakref
+        from tornado import httpclient, httpserver, testing, web
+
+        async def serve():
+            class Handler(web.RequestHandler):
+                def get(self):
+                    self.write("ok")
+
+            listening, port = testing.bind_unused_port()
+            server = httpserver.HTTPServer(web.Application([("/", Handler)]))
+            server.add_socket(listening)
+            client = httpclient.AsyncHTTPClient()
+            await client.fetch(f"http://127.0.0.1:{port}/")
+            client.close()
+            server.stop()
+            await server.close_all_connections()
+            return weakref.ref(Handler)
+
+        handler = asyncio.run(serve())
+        gc.collect()  # once: nothing of ours is in the way of the cycle that any class is
+        assert handler() is None
+        """
+    )

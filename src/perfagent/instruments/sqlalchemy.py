@@ -183,8 +183,8 @@ def _code(error: BaseException) -> str:
 
 
 def _is_pool(pool: Any) -> bool:
-    """Whether it is not one that keeps nothing, or one connection for good."""
-    return hasattr(pool, "checkedin") and hasattr(pool, "checkedout")
+    """Whether it is not one that keeps nothing, or one connection for good, or a test's mock."""
+    return hasattr(pool, "checkedin") and hasattr(pool, "checkedout") and isinstance(pool.size(), int)
 
 
 def _figures(engine: Any) -> pools.Figures | None:

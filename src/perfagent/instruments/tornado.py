@@ -6,7 +6,7 @@ to `HTTPServer`) is left alone. A request pays 8 us for it, of 380 that it takes
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from perfagent.instruments import urls
 from perfagent.instruments.base import Instrument
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.context import RemoteContext
     from perfagent.runtime.span import Scope, Span
 
-    Routes = dict[type, list[tuple[Pattern[str], str]]]
+    Routes = dict[ref[type], list[tuple[Pattern[str], str]]]  # a handler's class ends with its application
 
 SWITCHED = 101  # a websocket: its handshake is answered, and its request goes on
 _routes: WeakKeyDictionary[Any, Routes] = WeakKeyDictionary()
@@ -201,7 +201,7 @@ def route_of(handler: Any) -> str:
     routes = _routes.get(application)
     if routes is None:
         routes = _routes[application] = _patterns(application)
-    found = routes.get(kind)
+    found = routes.get(ref(kind))
     if found is None:
         return ""
     if len(found) == 1:
@@ -215,7 +215,7 @@ def _patterns(application: Any) -> Routes:
     for rule in _rules(application.default_router):
         pattern = getattr(rule.matcher, "regex", None)
         if pattern is not None and isinstance(rule.target, type):
-            found.setdefault(rule.target, []).append((pattern, template(pattern.pattern)))
+            found.setdefault(ref(rule.target), []).append((pattern, template(pattern.pattern)))
     return found
 
 
