@@ -32,13 +32,19 @@ def install(settings: Settings) -> None:
     for option, module in FEATURES:
         if getattr(settings, option):
             _start(module, settings)
-    if not sys.orig_argv:  # embedded: uWSGI's workers are forked in C, with threads or without, and killed if they wait
+    if not sys.orig_argv and not _is_uwsgi():  # embedded in a program that nobody has tried these in
         return
     for option, module in LATER:
         if option == "profiler" and settings.profiler and settings.profiler_at_once:
             _start(module, settings)
         elif getattr(settings, option):
             outbox.deferred.append(_starting(module, settings))
+
+
+def _is_uwsgi() -> bool:
+    from perfagent.launch import uwsgi
+
+    return uwsgi.is_here()
 
 
 def _starting(module: str, settings: Settings) -> Callable[[], None]:

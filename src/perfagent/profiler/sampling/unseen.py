@@ -19,6 +19,8 @@ from perfagent.runtime import companions, machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from perfagent.profiler.sampling.threads import Thread
     from perfagent.profiler.sampling.window import Window
 
@@ -115,8 +117,8 @@ def _tell(window: Window, name: str, value: int) -> None:
 def _strangers() -> list[int]:
     """The kernel's numbers of threads that are neither ours nor known to `threading`."""
     known = {os.getpid(), *companions.native_ids()}
-    threading = sys.modules.get("threading")
-    if hasattr(threading, "_main_thread"):  # else a thread of the program imports it just now
+    threading: Any = sys.modules.get("threading")
+    if threading is not None and hasattr(threading, "_main_thread"):  # else somebody imports it just now
         known.update(getattr(thread, "_native_id", 0) or 0 for thread in list(threading._active.values()))
     try:
         return [native for native in map(int, os.listdir(TASKS)) if native not in known]

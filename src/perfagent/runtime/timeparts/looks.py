@@ -163,8 +163,10 @@ def _add(parts: Parts, kind: str | None, time: int, place: Caller | None) -> Non
 def _native(thread: int) -> int:
     """The kernel's number of a thread; 0 where nobody knows."""
     threading = sys.modules.get("threading")
-    known = None if threading is None else threading._active.get(thread)
-    if known is None or threading is None:
+    if threading is None or not hasattr(threading, "_main_thread"):  # it is being imported just now
+        return 0
+    known = threading._active.get(thread)
+    if known is None:
         return 0
     if known is threading.main_thread():  # what it says of itself is its parent's in a forked process
         return os.getpid() if sys.platform == "linux" else 0
