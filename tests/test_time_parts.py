@@ -33,6 +33,8 @@ SERVERS = {
     "uvicorn asyncio": ("uvicorn", "--loop", "asyncio", "--port", "{port}", "tests.apps.timed_asgi:app"),
     "uvicorn uvloop": ("uvicorn", "--loop", "uvloop", "--port", "{port}", "tests.apps.timed_asgi:app"),
     "aiohttp": ("python", "-m", "tests.apps.timed_aiohttp", "{port}"),
+    "tornado": ("python", "-m", "tests.apps.timed_tornado", "{port}"),
+    "sanic": ("python", "-m", "tests.apps.timed_sanic", "{port}"),
 }  # fmt: skip
 WSGI = {
     "computing": "cpu", "collecting": "gc", "sleeping": "sleep", "locked": "lock", "pooled": "pool",
@@ -44,7 +46,8 @@ ASGI = {
     "resting": "sleep", "waiting": "lock", "fetching": "network",
 }  # fmt: skip
 AIOHTTP = {"piece/computing": "cpu", "piece/collecting": "gc", "piece/sleeping": "sleep", "resting": "sleep"}
-WORK = {"uvicorn": ASGI, "aiohttp": AIOHTTP}
+WORK = {"uvicorn": ASGI, "aiohttp": AIOHTTP, "tornado": AIOHTTP, "sanic": AIOHTTP}
+TURNS = ("uvicorn", "tornado", "sanic")
 WITHIN = 0.1
 TRIES = 8
 
@@ -147,7 +150,7 @@ def test_each_way_to_spend_time_is_told_within_a_tenth(served: Served) -> None:
 
 @pytest.mark.slow
 def test_requests_side_by_side_are_told_apart(served: Served) -> None:
-    on_loop = "uvicorn" in served.service
+    on_loop = served.service.startswith(TURNS)
     alone = "piece/computing" if served.service == "aiohttp" else "computing"
     path, cpu = ("turns", 100.0) if on_loop else (alone, 200.0)
     with ThreadPoolExecutor(4) as pool:

@@ -31,13 +31,7 @@ class AiohttpServer(Instrument):
         self.replace(module.RequestHandler, "handle_error", _failing)
 
     def _handling(self, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        scope, plain = self.scope, handle
-
-        def switch(on: bool) -> None:
-            nonlocal handle
-            handle = _driving(plain) if on else plain
-
-        http.when_timed(switch)
+        scope = self.scope
 
         @carries
         async def _handle_request(connection: Any, request: Any, *args: Any, **options: Any) -> Any:
@@ -52,7 +46,7 @@ class AiohttpServer(Instrument):
             token = current.set(span)
             inner = baggage.set(carried) if carried else None
             try:
-                outcome = await handle(connection, request, *args, **options)
+                outcome = await answering.perform(handle, connection, request, *args, **options)
                 _answered(span, outcome)
                 return outcome
             except BaseException as error:  # a handler that is cancelled: the client has gone
@@ -66,18 +60,6 @@ class AiohttpServer(Instrument):
                 span.finish()
 
         return _handle_request
-
-
-def _driving(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """What answers a request, timed step by step."""
-    from perfagent.runtime.timeparts.loops import driven
-
-    def driving(*args: Any, **options: Any) -> Awaitable[Any]:
-        span, steps = current.get(), handle(*args, **options)
-        parts = getattr(span, "parts", None)
-        return steps if parts is None else driven(parts, steps)
-
-    return driving
 
 
 def open_span(scope: Scope, request: Any) -> tuple[ServerSpan, str] | None:

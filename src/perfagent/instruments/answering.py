@@ -1,4 +1,6 @@
-"""The request that is being answered, for frameworks that name its route and make a response of its exception."""
+"""The request that is being answered, for frameworks that name its route and make a response of its exception, or do
+its work on an event loop.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from perfagent.runtime.http import ServerSpan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from perfagent.runtime.context import RemoteContext
@@ -20,6 +23,33 @@ class AnsweringSpan(ServerSpan):
 
     __slots__ = ()
     stepped = True
+
+
+def _plainly(work: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Awaitable[Any]:
+    return work(*args, **options)
+
+
+perform = _plainly
+"""Calls the coroutine function that does the current span's work; while requests are timed by parts, its steps are."""
+
+
+def _timing(on: bool) -> None:
+    global perform
+    perform = _stepping() if on else _plainly
+
+
+def _stepping() -> Callable[..., Awaitable[Any]]:
+    from perfagent.runtime.timeparts.loops import driven
+
+    def stepping(work: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Awaitable[Any]:
+        span, steps = current.get(), work(*args, **options)
+        parts = getattr(span, "parts", None)
+        return steps if parts is None else driven(parts, steps)
+
+    return stepping
+
+
+http.when_timed(_timing)
 
 
 def entry() -> ServerSpan | None:

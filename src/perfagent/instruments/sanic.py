@@ -76,7 +76,7 @@ def _handling(scope: Scope, protocol: Any, handle: Handler) -> Handler:
         token = current.set(span)
         inner = baggage.set(carried) if carried else None
         try:
-            return await handle(request)
+            await answering.perform(handle, request)
         except BaseException as error:  # a handler that is cancelled: the client has gone, or it took too long
             span.fail(error)
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary, ref
 
-from perfagent.instruments import urls
+from perfagent.instruments import answering, urls
 from perfagent.instruments.base import Instrument
 from perfagent.runtime import guard, http, propagation
 from perfagent.runtime.carriers import carries
@@ -65,7 +65,7 @@ class Tornado(Instrument):
             token = current.set(span)
             inner = baggage.set(carried) if carried else None
             try:
-                return await execute(handler, transforms, *args, **kwargs)
+                await answering.perform(execute, handler, transforms, *args, **kwargs)
             except BaseException as error:  # cancelled: nobody will finish the response
                 span.fail(error)
                 span.finish()
@@ -84,6 +84,7 @@ class TornadoSpan(ServerSpan):
 
     __slots__ = ("left",)
     left: bool
+    stepped = True
 
 
 def open_span(scope: Scope, handler: Any) -> tuple[TornadoSpan, str] | None:
