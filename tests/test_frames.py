@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from perfagent.runtime import frames
 
 PROGRAM = """
@@ -85,3 +87,19 @@ def test_what_is_not_a_frame_s_is_read_as_ever() -> None:
     assert frames.read(steps, "cr_frame") is steps.cr_frame
     steps.close()
     assert frames.read(steps, "cr_frame") is None
+
+
+def test_no_frames_are_told_of_where_threads_do_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interpreters:
+        @staticmethod
+        def list_all() -> list[int]:
+            return [0, 1]
+
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+    assert frames.of_threads()
+    monkeypatch.setitem(sys.modules, "_interpreters", Interpreters)
+    assert frames.of_threads() == {}
+    monkeypatch.delitem(sys.modules, "_interpreters")
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    assert frames.of_threads() == {}

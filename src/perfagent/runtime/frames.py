@@ -3,8 +3,9 @@
 CPython 3.11 makes the object for a frame when somebody asks for it. Making one may start the garbage collector, whose
 callbacks and finalizers let other threads go on: the frame ends while it is being made an object of, and the process
 dies. So there they are made by one call of a function in C, with the collector off. Later versions collect between two
-instructions of Python only, and earlier ones have an object for every frame. Without the interpreter's lock nobody can
-look at a thread that runs: there no frames are told of.
+instructions of Python only, and earlier ones have an object for every frame. Threads that do not wait for our
+interpreter's lock, in a build without one or in another interpreter, go on while they are looked at: there no frames
+are told of.
 """
 
 from __future__ import annotations
@@ -29,11 +30,19 @@ _IN_C = type(type(sys._getframe()).f_locals)
 _MAKES_OBJECTS = sys.version_info[:2] == (3, 11)
 
 
+def can_be_read() -> bool:
+    """Whether all threads of Python stand still while we look."""
+    if sys.version_info < (3, 12):
+        return True
+    if sys.version_info >= (3, 13) and not sys._is_gil_enabled():
+        return False
+    interpreters = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
+    return interpreters is None or len(interpreters.list_all()) == 1
+
+
 def of_threads() -> dict[int, FrameType]:
-    """The innermost frame of each thread, by its number; whoever goes on from there asks for its `stack`."""
-    if not getattr(sys, "_is_gil_enabled", bool(1).__bool__)():
-        return {}
-    return _undisturbed(sys._current_frames)
+    """The innermost frame of each thread, by its number, or none; whoever goes on from there asks for its `stack`."""
+    return _undisturbed(sys._current_frames) if can_be_read() else {}
 
 
 def stack(frame: FrameType, most: int = FARTHEST) -> list[FrameType]:
