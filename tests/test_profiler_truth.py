@@ -29,7 +29,7 @@ def dear(seconds):
 def cheap(seconds):
     busy(seconds / 4)
 used = []
-begin()
+begin(100)
 began = time.process_time()
 while len(used) < 500:
     for part in (dear, cheap):

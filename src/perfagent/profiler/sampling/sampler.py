@@ -183,10 +183,10 @@ class Sampler:
         moved, still, gone, total = self._sorted(frames.of_threads())
         if knew_all:
             self.unseen.passed(window, total, elapsed + quiet)
-            self.unseen.claim([thread for thread in gone if thread.ran and thread.seen is not None])
         else:
             self.unseen.begin()
         for thread in gone:
+            self.unseen.claim(thread)
             shares.still(window, thread, unix - quiet, quiet + elapsed // 2)
             shares.settle(window, thread)
         for thread in still:

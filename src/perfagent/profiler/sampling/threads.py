@@ -39,8 +39,8 @@ class Thread:
     """
 
     __slots__ = (
-        "cpu", "delay", "doubt", "ident", "is_new", "label", "native", "pending", "ran", "running", "running_in",
-        "seen", "unplaced", "waiting", "window",
+        "cpu", "delay", "doubt", "ident", "is_new", "label", "native", "pending", "ran", "rate", "running",
+        "running_in", "seen", "unplaced", "waiting", "window",
     )  # fmt: skip
 
     def __init__(self, ident: int, is_new: bool) -> None:
@@ -64,6 +64,8 @@ class Thread:
         """CPU time, ns, that is not told of yet: the thread was seen to wait."""
         self.unplaced = 0
         """The same of wall time."""
+        self.rate = 1.0
+        """What share of the time for which it wanted a core it had one."""
         self.ran = False
         """Whether it was seen to run Python, or to want to."""
 
@@ -83,10 +85,12 @@ class Thread:
     def busy(self, ran: int, elapsed: int) -> int:
         """ns that it ran, or wanted to and had no core: of these `ran` is known, out of `elapsed`."""
         if not self.native or ran > 0.95 * elapsed:
+            self.rate = 1.0
             return ran
         delay = machine.core_wait(self.native)
-        waited, self.delay = delay - self.delay, delay
-        return ran + max(waited, 0)
+        waited, self.delay = max(delay - self.delay, 0), delay
+        self.rate = ran / (ran + waited) if ran else 0.0
+        return ran + waited
 
     def is_at(self, seen: Seen | None, window: Window, runs: bool) -> None:
         """Notes where it was seen."""

@@ -29,6 +29,7 @@ FOREIGN = "(threads of libraries)"
 LEAST, SHARE = 2_000_000, 0.02
 """What is worth asking for: so many ns, and such a share of the time. The kernel adds up what a process has used by the
 timer's tick, 4 ms or less."""
+MOST = 10_000  # threads of a window that are noted
 TASKS = "/proc/self/task"
 
 
@@ -40,7 +41,7 @@ class Unseen:
         self._process = 0
         self._ours: dict[int, int] = {}
         self._foreign: dict[int, int] = {}
-        self._claimed: list[Thread] = []
+        self._claims: list[tuple[Seen, float]] = []
         self._tells = machine.thread_time(os.getpid()) is not None
 
     def begin(self) -> None:
@@ -67,24 +68,24 @@ class Unseen:
         if more > LEAST + SHARE * elapsed:
             self._ask(window)
 
-    def claim(self, ended: list[Thread]) -> None:
-        """Gives it to threads that were seen to run, and have ended."""
-        if ended and self.owed > 0:
-            share, self.owed = self.owed // len(ended), 0
-            for thread in ended:
-                thread.pending += share
-            self._claimed = ended
+    def claim(self, thread: Thread) -> None:
+        """Notes where a thread that has ended was seen to run: it counts by the share of that time that it had a core."""
+        seen = thread.running
+        if thread.ran and seen is not None and len(self._claims) < MOST:
+            self._claims.append((seen, thread.rate))
 
     def close(self, window: Window) -> None:
-        """Tells what is left, where that is more than the kernel may be wrong by; the last that ended may have it."""
-        if self.owed > LEAST:
-            seen = [thread.seen for thread in self._claimed if thread.seen is not None]
-            for one in seen:
-                window.add(window.cpu, one, self.owed // len(seen))
-            if not seen:
-                _tell(window, ENDED, self.owed)
-            self.owed = 0
-        self._claimed = []
+        """Tells whose it is, where it is more than the kernel may be wrong by."""
+        claims, self._claims = self._claims, []
+        if self.owed <= LEAST:
+            return
+        whole = sum(weight for _, weight in claims)
+        for seen, weight in claims:
+            if whole:
+                window.add(window.cpu, seen, int(self.owed * weight / whole))
+        if not whole:
+            _tell(window, ENDED, self.owed)
+        self.owed = 0
 
     def _own(self) -> int:
         """What our own threads have used since this was asked last; around a fork they are others."""
