@@ -271,3 +271,15 @@ def test_the_sdk_pipeline_has_the_instrumentors_of_what_the_lean_one_measures() 
     differently = {"kafka": "kafka-python", "grpc_client": "grpc", "grpc_server": "grpc", "openai": "openai-v2"}
     measured = {differently.get(name, name.replace("_", "-")) for name, _module, _awaited in contrib.INSTRUMENTS}
     assert {"grpc", "flask", "pika"} <= measured & PUBLISHED <= listed
+
+
+def test_what_the_sdk_pipeline_brings_is_of_one_release_so_that_pip_finds_it_at_once() -> None:
+    extra = re.search(r"^sdk = \[\n(.*?)^\]", PYPROJECT.read_text(), re.DOTALL | re.MULTILINE)
+    assert extra is not None
+    floors = dict(re.findall(r'"(opentelemetry-[a-z0-9-]+)>=([^",]+)"', extra[1]))
+    own = {"opentelemetry-instrumentation-openai-v2", "opentelemetry-sdk", "opentelemetry-exporter-otlp"}
+    assert len({version for name, version in floors.items() if name not in own}) == 1
+    core, contrib_version = floors["opentelemetry-sdk"], floors["opentelemetry-distro"]
+    assert core == floors["opentelemetry-exporter-otlp"]
+    minor = int(core.split(".")[1])
+    assert contrib_version.split("b")[0] == f"0.{minor + 21}"
