@@ -417,7 +417,7 @@ def test_the_page_shows_what_happens(receiver: Receiver, run_program: RunProgram
 def test_the_doctor_tells_of_a_folder_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("PERFAGENT_SPOOL_DIR", str(tmp_path / "file" / "spool"))
-    (step,) = doctor.Examination(Settings(), "python")._spool()
+    (step,) = doctor.Examination(Settings(), ["python"])._spool()
     assert (step.ok, step.found) == (False, f"{tmp_path}/file/spool: Not a directory")
     assert step.remedy
 

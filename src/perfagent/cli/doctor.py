@@ -6,10 +6,11 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perfagent.cli import background
+from perfagent.cli import background, interpreter
 from perfagent.hub import lock, spawn
 from perfagent.launch import environment, hub
 from perfagent.runtime import outbox
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROBE = (
     "import json, sys; sys.path.append({package!r}); from perfagent.launch import probe; "
-    "print('\\x1e' + json.dumps(probe.report({sends})))"
+    "print('\\x1e' + json.dumps(probe.report({sends}, {imports})))"
 )
 SERVICE = "perfagent.doctor"  # what the probe's span is filed under
-PATIENCE = 10.0  # seconds for a span to be found in the store
+PATIENCE = 10.0  # seconds for a span to be taken, and to be found in the store
+BOOTS = 30.0  # seconds for one to be taken by a hub that has just been started, on a busy machine
 
 
 class Step(NamedTuple):
@@ -47,13 +49,32 @@ def main(words: list[str]) -> int:
     """Checks each step and prints what it found; returns 0 where a program would be measured and heard, else 1."""
     parser = argparse.ArgumentParser(
         prog="perfagent doctor",
+        usage="perfagent doctor [-h] [--output {table,json}] [--import-all] [PYTHON | COMMAND [ARGUMENT …]]",
         description="Checks that a program would be measured here, and what it measures be kept: its interpreter, its "
         "libraries, where it sends to, the receiver, and a span on all of that way.",
+        allow_abbrev=False,
     )
-    parser.add_argument("python", nargs="?", default="python", help="the program's interpreter (default: python)")
+    parser.add_argument(
+        "command",
+        nargs="*",
+        help="the program's interpreter, its environment's folder, or the command that starts it, which is not run "
+        "(default: python)",
+    )
     parser.add_argument("--output", choices=("table", "json"), default="table")
-    asked = parser.parse_args(words)
-    examination = Examination(Settings(), asked.python)
+    parser.add_argument(
+        "--import-all",
+        action="store_true",
+        help="import each library and try to measure it; else its version tells, where that is known",
+    )
+    asked, rest = parser.parse_known_args(words)
+    if rest and (not asked.command or words.index(rest[0]) < words.index(asked.command[0])):
+        parser.error(f"{rest[0]} is no option of the doctor's; options of the program come after its command")
+    try:
+        python = interpreter.of([*asked.command, *rest])
+    except interpreter.UnknownError as error:
+        print(f"perfagent: {error}", file=sys.stderr)
+        return 2
+    examination = Examination(Settings(), python, asked.import_all)
     examination.run()
     if asked.output == "json":
         steps = [step._asdict() for step in examination.steps]
@@ -68,12 +89,14 @@ class Examination:
 
     Args:
         settings: those of the program.
-        python: its interpreter.
+        python: its interpreter, with its options.
+        imports_all: whether each library is imported, and each patch tried.
     """
 
-    def __init__(self, settings: Settings, python: str) -> None:
+    def __init__(self, settings: Settings, python: list[str], imports_all: bool = False) -> None:
         self.settings = settings
         self.python = python
+        self.imports_all = imports_all
         self.steps: list[Step] = []
         self.report: dict[str, Any] = {}
         self.delivery: dict[str, str] = {}
@@ -94,7 +117,8 @@ class Examination:
             environ |= {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
         environ |= {"OTEL_SERVICE_NAME": SERVICE, "OTEL_TRACES_SAMPLER": "always_on", "PERFAGENT_QUIET": "true"}
         environ.pop("PERFAGENT_SPOOL_DIR", None)  # a span that only asks whether it arrives is not worth keeping
-        self.report = _probe(self.python, environ, sends=self.found is not None)
+        patience = 0.0 if self.found is None else BOOTS if self.found.is_new else PATIENCE
+        self.report = _probe(self.python, environ, patience, self.imports_all)
         self.steps += [self._interpreter(), self._agent(), self._libraries(), self._sampling(), *destination]
         self.delivery = _delivery(self.settings)
         self.steps.append(self._receiver())
@@ -270,11 +294,11 @@ _REMEDIES = {
 }
 
 
-def _probe(python: str, environ: dict[str, str], sends: bool) -> dict[str, Any]:
+def _probe(python: list[str], environ: dict[str, str], sends: float, imports: bool) -> dict[str, Any]:
     """What the interpreter says of itself when it is started under the agent."""
     try:
         done = subprocess.run(  # noqa: S603 - the interpreter that the user names
-            [python, "-c", PROBE.format(package=PACKAGE, sends=sends)],
+            [*python, "-c", PROBE.format(package=PACKAGE, sends=sends, imports=imports)],
             env=environ,
             capture_output=True,
             text=True,
@@ -282,11 +306,11 @@ def _probe(python: str, environ: dict[str, str], sends: bool) -> dict[str, Any]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {"agent": f"off: {python} cannot be run ({error})", "instruments": {}}
+        return {"agent": f"off: {python[0]} cannot be run ({error})", "instruments": {}}
     _noise, mark, answer = done.stdout.rpartition("\x1e")
     if not mark:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        return {"agent": f"off: {python} ended with {done.returncode}: {last}", "instruments": {}}
+        return {"agent": f"off: {python[0]} ended with {done.returncode}: {last}", "instruments": {}}
     report: dict[str, Any] = json.loads(answer)
     return report
 

@@ -43,6 +43,12 @@ def states() -> dict[str, str]:
     return ours | dict(sorted(contrib.states.items()))
 
 
+def waits(name: str, modules: tuple[str, ...]) -> bool:
+    """Whether an instrument would be loaded by the import of one of its library's modules."""
+    callbacks = [callback for module in modules for callback in hook.finder.waiting.get(module, ())]
+    return any(isinstance(callback, _Loader) and callback.name == name for callback in callbacks)
+
+
 def uninstall() -> None:
     """Puts every library back as it was."""
     hook.remove()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from time import time
+from time import monotonic, sleep, time
 
 SPAN = "perfagent doctor"
-PATIENCE = 10.0  # seconds for the span to be taken; a hub that has just been started boots meanwhile
 
 
-def report(sends: bool = False) -> dict[str, object]:
-    """Imports every library that an instrument waits for, where it is installed, and tells what became of it.
+def report(sends: float = 0.0, imports_all: bool = False) -> dict[str, object]:
+    """Tells what becomes of every library that an instrument waits for.
 
     Args:
-        sends: whether to send a span too, through the pipeline that the program would have.
+        sends: seconds to wait for a span to be taken that is sent through the pipeline that the program would have; 0
+            to send none.
+        imports_all: whether to import each library, and try each patch.
 
     Returns:
         `python` and `prefix`; `agent`, whether the agent runs in this process, or why not; `instruments`: a dict from
@@ -23,34 +24,19 @@ def report(sends: bool = False) -> dict[str, object]:
         it; or None.
     """
     from perfagent import settings
-    from perfagent.instruments import contrib, load, registry
-    from perfagent.launch import choice, start
+    from perfagent.instruments import contrib
+    from perfagent.launch import choice, libraries, start
 
     options = settings.current()
     disabled = {name.lower() for name in options.disabled_instruments}
-    states = {}
-    for name, _module, waits_for in registry.INSTRUMENTS:
-        if name in disabled or "*" in disabled:
-            states[name] = "disabled by OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
-        elif not any(_imports(module) for module in waits_for):
-            states[name] = "not installed"
-        else:
-            instrument = load.loaded.get(name)
-            states[name] = "waits" if instrument is None else instrument.reason or "measured"
-    for folder in contrib.found():
-        if folder in states or folder in contrib.ours():
-            continue
-        for module in contrib.IMPORTED.get(folder, (folder,)):
-            _imports(module)
-    for name, state in contrib.states.items():
-        states[name] = f"{states[name]}; {state}" if name in states else state
+    states = libraries.states(disabled, imports_all)
     return {
         "python": ".".join(map(str, sys.version_info[:3])),
         "prefix": sys.prefix,
         "agent": _agent(start.pipeline is not None, options.disabled, choice.pipeline(options)),
         "instruments": states,
         "left_alone": contrib.left_alone(),
-        "span": _send(choice.pipeline(options)) if sends else None,
+        "span": _send(choice.pipeline(options), sends) if sends else None,
         "problems": options.problems,
     }
 
@@ -61,15 +47,7 @@ def _agent(running: bool, disabled: bool, pipeline: str) -> str:
     return "off: OTEL_SDK_DISABLED is set" if disabled else "off: our sitecustomize did not run (python -I, -E or -S?)"
 
 
-def _imports(module: str) -> bool:
-    try:
-        __import__(module)
-    except Exception:  # a library may fail in any way when it is imported
-        return module in sys.modules
-    return True
-
-
-def _send(pipeline: str) -> dict[str, object]:
+def _send(pipeline: str, patience: float) -> dict[str, object]:
     """Sends one span as the program would."""
     if pipeline == "sdk":
         from opentelemetry import trace
@@ -78,7 +56,7 @@ def _send(pipeline: str) -> dict[str, object]:
         made = provider.get_tracer("perfagent.doctor").start_span(SPAN)
         made.end()
         ended = time()
-        taken = provider.force_flush(int(PATIENCE * 1000))
+        taken = provider.force_flush(int(patience * 1000))
         return {"trace_id": f"{made.get_span_context().trace_id:032x}", "ended": ended, "sent": bool(taken)}
     from perfagent.launch import start
     from perfagent.runtime import span
@@ -86,6 +64,11 @@ def _send(pipeline: str) -> dict[str, object]:
     own = span.Span(span.Scope("perfagent.doctor"), SPAN, span.INTERNAL, None)
     own.finish()
     ended = time()
-    running = start.pipeline
-    taken = running is not None and running.flush(PATIENCE) and running.sent.get("traces", 0) > 0
+    running, until = start.pipeline, monotonic() + patience
+    taken = False
+    while running is not None and not taken and (remaining := until - monotonic()) > 0:
+        running.receivers.forgive()  # a hub that has just been started boots, and answers at the second try
+        taken = running.flush(remaining) and running.sent.get("traces", 0) > 0
+        if not taken:
+            sleep(0.1)
     return {"trace_id": own.trace_id.hex(), "ended": ended, "sent": taken}
