@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import grpc
 import httpx
 import pytest
 
@@ -35,6 +36,8 @@ SERVERS = {
     "aiohttp": ("python", "-m", "tests.apps.timed_aiohttp", "{port}"),
     "tornado": ("python", "-m", "tests.apps.timed_tornado", "{port}"),
     "sanic": ("python", "-m", "tests.apps.timed_sanic", "{port}"),
+    "grpc threads": ("python", "-m", "tests.apps.timed_grpc", "threads", "{port}"),
+    "grpc loop": ("python", "-m", "tests.apps.timed_grpc", "loop", "{port}"),
 }  # fmt: skip
 WSGI = {
     "computing": "cpu", "collecting": "gc", "sleeping": "sleep", "locked": "lock", "pooled": "pool",
@@ -46,8 +49,17 @@ ASGI = {
     "resting": "sleep", "waiting": "lock", "fetching": "network",
 }  # fmt: skip
 AIOHTTP = {"piece/computing": "cpu", "piece/collecting": "gc", "piece/sleeping": "sleep", "resting": "sleep"}
+GRPC = {
+    "grpc threads": {
+        "computing": "cpu", "collecting": "gc", "sleeping": "sleep", "locked": "lock", "calling": "network",
+    },
+    "grpc loop": {
+        "piece-computing": "cpu", "piece-sleeping": "sleep", "thread-computing": "cpu", "thread-locked": "lock",
+        "resting": "sleep",
+    },
+}  # fmt: skip
 WORK = {"uvicorn": ASGI, "aiohttp": AIOHTTP, "tornado": AIOHTTP, "sanic": AIOHTTP}
-TURNS = ("uvicorn", "tornado", "sanic")
+TURNS = ("uvicorn", "tornado", "sanic", "grpc loop")
 WITHIN = 0.1
 TRIES = 8
 
@@ -69,10 +81,13 @@ class Served:
     def ask(self, path: str) -> tuple[float, dict[str, Any]]:
         """Asks for something; returns how long that took by its own clock, ms, and its server span in the hub."""
         trace = os.urandom(16).hex()
-        header = {"traceparent": f"00-{trace}-{os.urandom(8).hex()}-01"}
-        response = httpx.get(f"{self.url}/{path}", headers=header, timeout=30)
+        return float(self.answer(path, f"00-{trace}-{os.urandom(8).hex()}-01")), self.span(trace)
+
+    def answer(self, path: str, traceparent: str) -> str:
+        """What it answers."""
+        response = httpx.get(f"{self.url}/{path}", headers={"traceparent": traceparent}, timeout=30)
         assert response.status_code == 200, response.text
-        return float(response.text), self.span(trace)
+        return response.text
 
     def span(self, trace: str) -> dict[str, Any]:
         """The server span of a trace, once the hub has it."""
@@ -85,6 +100,16 @@ class Served:
                     return found[0]
             assert time.monotonic() < deadline, f"no trace {trace}: {answer.text}"
             time.sleep(0.05)
+
+
+class ServedCalls(Served):
+    """A gRPC server under the agent; arguments as of `Served`."""
+
+    def answer(self, path: str, traceparent: str) -> str:
+        """What the method of that name answers."""
+        with grpc.insecure_channel(self.url.removeprefix("http://")) as channel:
+            call = channel.unary_unary(f"/shop.Timed/{path}")
+            return bytes(call(b"", timeout=30, metadata=(("traceparent", traceparent),))).decode()
 
 
 @contextmanager
@@ -102,8 +127,8 @@ def serving(name: str, folder: Path, hub: ServedHub) -> Iterator[Served]:
     program = Program(("perfagent", "run", *(one.format(port=port) for one in SERVERS[name])), folder, env)
     try:
         program.wait_for_port(port)
-        served = Served(f"http://127.0.0.1:{port}", hub, name)
-        warm = "sleeping" if "gunicorn" in name else "resting"
+        served = (ServedCalls if "grpc" in name else Served)(f"http://127.0.0.1:{port}", hub, name)
+        warm = "sleeping" if "gunicorn" in name or name == "grpc threads" else "resting"
         deadline = time.monotonic() + 30
         while "cpu" not in served.ask(warm)[1]["time"]:
             assert time.monotonic() < deadline, program.stderr
@@ -136,7 +161,7 @@ def adds_up(one: dict[str, Any]) -> bool:
 @pytest.mark.slow
 def test_each_way_to_spend_time_is_told_within_a_tenth(served: Served) -> None:
     missed = {}
-    for path, part in WORK.get(served.service.split()[0], WSGI).items():
+    for path, part in (GRPC.get(served.service) or WORK.get(served.service.split()[0], WSGI)).items():
         for _ in range(TRIES):  # on a busy machine, who looks from outside may come late
             took, one = served.ask(path)
             assert adds_up(one), one
@@ -158,6 +183,8 @@ def test_requests_side_by_side_are_told_apart(served: Served) -> None:
     for one in answers:
         assert adds_up(one), one
         assert one["time"]["cpu"] == pytest.approx(cpu, rel=0.15), one["time"]
+    if served.service == "grpc threads":  # it has two
+        assert max(one["time"].get("pool", 0) for one in answers) >= 150
     if on_loop:  # each had to wait while others computed; in all, three times what they did
         longest = max(answers, key=lambda one: float(one["duration_ms"]))
         assert longest["time"]["loop"] >= 100, longest["time"]

@@ -10,6 +10,7 @@ import inspect
 from asyncio import CancelledError
 from contextvars import Context, copy_context
 
+from perfagent.instruments import answering, grpc_server
 from perfagent.instruments.grpc_server import enter, given_up, open_span
 from perfagent.runtime import guard
 from perfagent.runtime.carriers import carries
@@ -125,7 +126,7 @@ def _coroutine(behaviour: Any, begin: Begin) -> Any:
     async def wrapper(request: Any, context: Any) -> Any:
         span = begin(context)
         try:
-            return await behaviour(request, context)
+            return await answering.perform(behaviour, request, context)
         except BaseException as error:
             _judge(span, context, error)
             raise
@@ -160,7 +161,7 @@ def _function_in_thread(behaviour: Any, begin: Begin) -> Any:
         within, told = copy_context(), Told(context)
         span = begin(context, within)
         try:
-            return within.run(behaviour, request, told)
+            return grpc_server.in_thread(span, within.run, behaviour, request, told)
         except BaseException as error:
             _judge(span, told, error)
             raise

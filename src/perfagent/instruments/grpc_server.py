@@ -3,6 +3,9 @@
 With threads it begins when the call has arrived, so the wait for a free thread counts, and ends when the status has
 been sent: a stream's after its last message. With asyncio it is the time in the program's handler and its
 interceptors. A call of a method that nobody serves has a span, too, without its name.
+
+Where a call's time went is told for what a thread does for it, and for coroutines; not for asynchronous generators,
+which mostly wait until their caller has taken a message.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import sys
 from time import time
 
 from perfagent.instruments.base import Instrument
-from perfagent.runtime import guard, propagation
+from perfagent.runtime import guard, http, propagation
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.rpc import RpcSpan
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
     from typing import Any
+
+    from perfagent.runtime.timeparts.parts import Parts
 
 ON_THE_WAY = 0.1  # seconds that a call may have taken to arrive
 _scope: Scope
@@ -44,6 +49,8 @@ class GrpcServer(Instrument):
             self.replace(module.Server, "__init__", grpc_aio_server.serving(self.scope, module))
             return
         self.replace(module, "_handle_with_method_handler", _beginning)
+        self.replace(module, "_unary_response_in_pool", _working)
+        self.replace(module, "_stream_response_in_pool", _working)
         self.replace(module, "_abort", _aborting)
         self.replace(module, "_reject_rpc", _rejecting)
 
@@ -51,6 +58,52 @@ class GrpcServer(Instrument):
         import grpc
 
         return self.out_of_range(getattr(grpc, "__version__", ""))
+
+
+class CallSpan(RpcSpan):
+    """A call that is answered."""
+
+    __slots__ = ("parts", "slot")
+    parts: Parts  # while they are timed by parts
+    stepped = True
+    """Its work is done in another thread than it arrives in, or on an event loop."""
+
+    def __init__(self, scope: Scope, kind: int, parent: Any, method: bytes | str, target: bytes | str) -> None:
+        super().__init__(scope, kind, parent, method, target)
+        self.slot = -1
+
+
+def _plainly(span: Any, work: Callable[..., Any], *args: Any) -> Any:
+    return work(*args)
+
+
+in_thread = _plainly
+"""Calls what this thread does for a call that has a span, or None; while calls are timed by parts, that is."""
+
+
+def _timing(on: bool) -> None:
+    global in_thread
+    if not on:
+        in_thread = _plainly
+        return
+    from perfagent.runtime import timeparts
+    from perfagent.runtime.timeparts import loops
+
+    def timed(span: Any, work: Callable[..., Any], *args: Any) -> Any:
+        parts = getattr(span, "parts", None)
+        if parts is None or parts.closed:
+            return work(*args)
+        began = now()
+        parts.cpu = 0  # known from now on
+        if began - parts.began > loops.SLOW_POOL:
+            parts.pools = [(parts.began, began)]
+        return loops.in_thread(parts, began, work, *args)
+
+    timeparts.measure(CallSpan)
+    in_thread = timed
+
+
+http.when_timed(_timing)
 
 
 class Ending:
@@ -90,6 +143,15 @@ def _beginning(handle: Callable[..., Any]) -> Callable[..., Any]:
         except Exception:
             guard.failed("grpc_server")
         return handle(rpc_event, state, *args)
+
+    return wrapper
+
+
+def _working(work: Callable[..., Any]) -> Callable[..., Any]:
+    """What a thread of the pool does for a call."""
+
+    def wrapper(rpc_event: Any, state: Any, *args: Any) -> Any:
+        return in_thread(getattr(state, "perfagent_span", None), work, rpc_event, state, *args)
 
     return wrapper
 
@@ -135,7 +197,7 @@ def _rejecting(reject: Callable[..., Any]) -> Callable[..., Any]:
 
 def open_span(scope: Scope, method: bytes | str, metadata: Iterable[Any]) -> RpcSpan:
     """The span of a call that has just arrived, child of the caller's where its metadata tells of one."""
-    return RpcSpan(scope, SERVER, propagation.extract(look_up(metadata)), method, "")
+    return CallSpan(scope, SERVER, propagation.extract(look_up(metadata)), method, "")
 
 
 def given_up(span: RpcSpan, left: float | None) -> str:

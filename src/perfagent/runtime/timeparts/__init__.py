@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from perfagent.settings import Settings
 
 installed = False
+measured: list[type] = []
+"""The kinds of spans that are."""
 
 
 def install(settings: Settings) -> None:
@@ -45,7 +47,7 @@ def install(settings: Settings) -> None:
 
         profile.switch(False, settings.namespace)
     for kind in (ServerSpan, messaging.ProcessSpan):
-        _replace(kind)
+        measure(kind)
     if profiled:
         profile.switch(True, settings.namespace)
     gc.callbacks.append(_pauses())
@@ -60,8 +62,11 @@ def _forget() -> None:
     active.clear()
 
 
-def _replace(kind: Any) -> None:
-    """Puts what times a span into its class."""
+def measure(kind: Any) -> None:
+    """Puts what times a span into its class, once; it has the attributes `entry`, `parts`, `slot` and `stepped`."""
+    if kind in measured:
+        return
+    measured.append(kind)
     init, finish, encode_around = kind.__init__, kind.finish, kind.encode_around
 
     def __init__(span: Any, *args: Any) -> None:  # noqa: N807

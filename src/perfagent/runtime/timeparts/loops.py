@@ -233,24 +233,31 @@ def elsewhere(parts: Parts, function: Callable[..., Any], pool: Pool) -> Callabl
                 parts.pools = []
             parts.pools.append((asked, began))
             poolwaits.note(pool, asked, began, None, span)
-        piece = Parts()
-        piece.began, piece.slot = began, parts.slot
-        thread = piece.thread = get_ident()
-        piece.since = thread_time_ns()
-        in_threads[thread] = piece
         try:
-            return function(*args, **options)
+            return in_thread(parts, began, function, *args, **options)
         finally:
-            piece.cpu = thread_time_ns() - piece.since
             duration = now() - began
             if duration > SLOW_POOL:
                 poolwaits.held(pool, function, duration)
-            in_threads.pop(thread, None)
-            if parts.pieces is None:
-                parts.pieces = []
-            parts.pieces.append(piece)
 
     return timed
+
+
+def in_thread(parts: Parts, began: int, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Calls what this thread does for a request, from `began` on; 1 us."""
+    piece = Parts()
+    piece.began, piece.slot = began, parts.slot
+    thread = piece.thread = get_ident()
+    piece.since = thread_time_ns()
+    in_threads[thread] = piece
+    try:
+        return function(*args, **options)
+    finally:
+        piece.cpu = thread_time_ns() - piece.since
+        in_threads.pop(thread, None)
+        if parts.pieces is None:
+            parts.pieces = []
+        parts.pieces.append(piece)
 
 
 def of_current(entry: Any) -> Parts | None:
