@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 from perfagent.hub.access import Access, secret
 from perfagent.hub.store.store import Store
 
-from . import hubs
+from . import day_of_profiles, hubs
 from .day import Day
 
 API_BUDGET = 200  # ms, each answer
@@ -68,10 +68,12 @@ def fill(directory: Path, spans: int) -> Day:
     for batch in day.batches():
         store.append([batch])
         print(f"\rfilling: {day.made:,} of about {spans:,} spans", end="", file=sys.stderr, flush=True)
+    rows = day_of_profiles.fill({one.id: one for one in day.shops}, store)
     store.close()
     size = (directory / "hub.duckdb").stat().st_size
     print(file=sys.stderr)
     print(f"{day.made:,} spans of {day.requests:,} requests: {size / 1e6:.0f} MB, {size / day.made:.0f} bytes a span,")
+    print(f"with {rows:,} rows of profiles")
     print(f"made and stored in {time.perf_counter() - started:.0f} s")
     return day
 
@@ -122,6 +124,8 @@ def _paths(address: str, token: str) -> list[str]:
         *(f"metrics/query?{urlencode({**day, **asked})}" for asked in METRICS),
         *(f"{name}{whole}" for name in ("insights", "trends", "sources")),
         *(f"compare?{urlencode(sides)}" for sides in COMPARED),
+        *(f"profiles/{name}{whole}" for name in ("tree", "functions", "lines")),
+        f"profiles{whole}",
         *("dashboard?hours=24", "insights", "recommendations", "causes", "correlations", "trends", "hub"),
         *("alerts?hours=24", "incidents", "baselines", "objectives", "sources", "maintenance", "rules"),
         *("overview", "endpoints", "traces"),  # of the last hour

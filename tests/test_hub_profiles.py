@@ -344,6 +344,21 @@ def test_roll_ups_hold_what_samples_did(hub: ServedHub) -> None:
     assert hub.hub.store.rows("store/progress")[0]["hours"] > 0
 
 
+def test_a_day_is_read_by_its_whole_hours_and_holds_what_its_minutes_did(hub: ServedHub) -> None:
+    for ago, ms in ((86_400 + 180, 1), (86_400 - 180, 2), (43_200, 4), (300, 8)):
+        post(hub, Profiles(ago=ago).add([SERVE, VIEW], ms * MS).encode())
+    before = nodes(hub.get("profiles/tree", from_="-24h"))
+    assert before["serve"] == (14.0, 0.0)
+    Upkeep(hub.hub.store, hub.settings).once(time.time())
+    assert nodes(hub.get("profiles/tree", from_="-24h")) == before
+    assert hub.get("profiles", from_="-24h")["types"][0]["total"] == 14.0
+    now = time.time()
+    hub.hub.store.cursor().execute(
+        "DELETE FROM profile_minutes WHERE minute > ? AND minute < ?", [int(now - 46_800), int(now - 39_600)]
+    )
+    assert nodes(hub.get("profiles/tree", from_="-24h")) == before  # these minutes are not asked for
+
+
 def test_what_is_old_is_forgotten_with_its_stacks(hub: ServedHub) -> None:
     post(hub, shop().encode())
     later = time.time() + 400 * 86_400

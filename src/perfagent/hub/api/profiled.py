@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import floor
+from math import ceil, floor
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 RAW_SECONDS = 2 * HOUR
 """Up to which samples are read as they came; the minutes of longer ranges are a tenth of that."""
+BY_HOUR = 12 * HOUR
+"""From which on whole hours are read in place of their minutes, where one side alone is asked for: half the time."""
 MOST_NODES = 5_000
 MOST_STACKS = 50_000
 NOTHING: dict[str, Any] = {
-    "raw_begin": 0, "raw_end": 0, "minute_begin": 0, "minute_end": 0, "hour_begin": 0, "hour_end": 0,
+    "raw_begin": 0, "raw_end": 0, "head_begin": 0, "head_end": 0,
+    "minute_begin": 0, "minute_end": 0, "hour_begin": 0, "hour_end": 0,
 }  # fmt: skip
 
 
@@ -93,8 +96,10 @@ class Question:
         longest = max(side.within.seconds for side in sides)
         traced = wanted.trace_id is not None
         self.raw = traced or (longest <= RAW_SECONDS and begin > time() - retention)
-        self.parameters = {**wanted.parameters(), **spans(store, begin, end, self.raw)}
-        step = 1 if self.raw else HOUR if self.parameters["hour_end"] > self.parameters["hour_begin"] else 60
+        by_hour = before is None and longest >= BY_HOUR
+        told = spans(store, begin, end, self.raw, by_hour)
+        self.parameters = {**wanted.parameters(), **told}
+        step = 1 if self.raw else HOUR if told["hour_begin"] < told["hour_end"] and not told["head_end"] else 60
         self._aligned = [self._bounds(side, step) for side in sides]
         for side, (first, last) in zip(sides, self._aligned, strict=True):
             self._cover(side, first, last)
@@ -154,19 +159,27 @@ class Question:
         return self._store.rows(f"profiles/{query}", **self.parameters, **more)
 
 
-def spans(store: Store, begin: float, end: float, raw: bool) -> dict[str, int]:
-    """From when to when each of the three tables is read."""
+def spans(store: Store, begin: float, end: float, raw: bool, by_hour: bool = False) -> dict[str, int]:
+    """From when to when each of the three tables is read.
+
+    Args:
+        begin, end: epoch seconds.
+        raw: whether samples are read as they came.
+        by_hour: whether whole hours are read as such where their minutes are kept; the minutes before the first one are
+            read for themselves.
+    """
     found = dict(NOTHING)
     if raw:
         return {**found, "raw_begin": round(begin * 1e9), "raw_end": round(end * 1e9)}
     limits = bounds(store, begin, end)
-    return {
-        **found,
-        "minute_begin": max(limits["since"], limits["hours_until"]),
-        "minute_end": limits["until"],
-        "hour_begin": limits["hours_since"],
-        "hour_end": limits["hours_until"],
-    }
+    since, until = limits["since"], limits["until"]
+    first, closed = limits["hours_since"], limits["hours_until"]
+    if by_hour and closed == since:
+        first = ceil(since / HOUR) * HOUR
+        closed = max(first, min(until // HOUR * HOUR, int(store.rows("calls/hours")[0]["until"])))
+        found |= {"head_begin": since, "head_end": first}
+    minutes = {"minute_begin": max(since, closed), "minute_end": until}
+    return {**found, **minutes, "hour_begin": first, "hour_end": closed}
 
 
 def calls_of(store: Store, stacks: Iterable[tuple[Sequence[int], Sequence[int]]]) -> list[tuple[Call, ...]]:

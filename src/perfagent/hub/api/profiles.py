@@ -75,7 +75,7 @@ def profiles(
     raw = within.seconds <= profiled.RAW_SECONDS
     rows = hub.store.rows(
         "profiles/contexts",
-        **profiled.spans(hub.store, within.begin, within.end, raw),
+        **profiled.spans(hub.store, within.begin, within.end, raw, within.seconds >= profiled.BY_HOUR),
         trace_id=None,
         span_id=None,
         resources=list(known),

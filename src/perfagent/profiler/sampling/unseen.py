@@ -69,7 +69,7 @@ class Unseen:
             self._ask(window)
 
     def claim(self, thread: Thread) -> None:
-        """Notes where a thread that has ended was seen to run: it counts by the share of that time that it had a core."""
+        """Notes where a thread that has ended was seen to run: it counts by how much of the time it had a core."""
         seen = thread.running
         if thread.ran and seen is not None and len(self._claims) < MOST:
             self._claims.append((seen, thread.rate))

@@ -11,6 +11,10 @@ told AS (
     FROM profile_minutes
     WHERE minute >= $minute_begin AND minute < $minute_end
     UNION ALL
+    SELECT minute * 1_000_000_000, resource, context, stack, value, samples
+    FROM profile_minutes
+    WHERE minute >= $head_begin AND minute < $head_end
+    UNION ALL
     SELECT hour * 1_000_000_000, resource, context, stack, value, samples
     FROM profile_hours
     WHERE hour >= $hour_begin AND hour < $hour_end
