@@ -398,20 +398,44 @@ def test_what_an_application_returns_reaches_the_server_though_it_should_be_noth
     parts: str, run_text: RunText
 ) -> None:
     program = run_text(
-        """
-        import asyncio, uvicorn.config
-        from starlette.applications import Starlette
+        r"""
+        import asyncio, uvicorn
         async def app(scope, receive, send):
             await asyncio.sleep(0)
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return 7
-        async def nothing(message=None): ...
-        config = uvicorn.config.Config(app, interface="asgi3", proxy_headers=False)
-        config.load()
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "scheme": "http", "http_version": "1.1"}
-        print(asyncio.run(config.loaded_app(scope, nothing, nothing)))
+        async def main():
+            server = uvicorn.Server(uvicorn.Config(app, port=0, interface="asgi3", lifespan="off", log_level="error"))
+            serving = asyncio.create_task(server.serve())
+            while not server.started:
+                await asyncio.sleep(0.01)
+            reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname())
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.read()
+            server.should_exit = True
+            await serving
+        asyncio.run(main())
         """,
         PERFAGENT_TIME_PARTS=parts,
     )
-    assert program.stdout == "7\n"
+    assert "returned '7'" in program.stderr  # uvicorn blames it
+
+
+def test_what_uvicorn_has_loaded_is_the_programs_until_a_server_starts(run_text: RunText) -> None:
+    run_text(
+        """
+        import uvicorn
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+        async def app(scope, receive, send): ...
+
+        plain = uvicorn.Config(app, interface="asgi3", proxy_headers=False)
+        behind = uvicorn.Config(app, interface="asgi3", proxy_headers=True)
+        for config in (plain, behind):
+            config.load()
+            uvicorn.Server(config)
+        assert plain.loaded_app is app
+        assert type(behind.loaded_app) is ProxyHeadersMiddleware
+        """
+    )

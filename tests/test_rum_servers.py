@@ -63,7 +63,7 @@ def test_pages_get_the_script_and_other_answers_stay_under_each_server(
 
 def test_nothing_of_it_is_imported_while_it_is_off(receiver: Receiver, run_program: RunProgram) -> None:
     code = (
-        "import sys, starlette.applications, uvicorn.config, flask, perfagent.instruments.wsgi; "
+        "import sys, starlette.applications, uvicorn.server, flask, perfagent.instruments.wsgi; "
         "print([name for name in sys.modules if 'perfagent.rum' in name or 'launch.pages' in name])"
     )
     shown = run_program("perfagent", "run", "python", "-c", code, env=agent_env(receiver)).check()

@@ -387,10 +387,11 @@ SUITES = {
         "6.6.1",
         ("pycurl", "pytest-timeout"),
         tests=("tornado/test",),
-        least=900,
-        spans=0,
+        least=1500,
+        spans=300,
         options=("-o", "python_files=*_test.py", "--import-mode=importlib"),
         files={"conftest.py": TORNADO_CONFTEST},
+        passing=0.85,  # a tenth is skipped: what base classes have for those made of them
     ),
     "Waitress": Suite(
         "waitress",
@@ -422,7 +423,14 @@ SUITES = {
         passing=0.9,
     ),
 }
-EXPLAINED: dict[str, dict[str, str]] = {}
+EXPLAINED: dict[str, dict[str, str]] = {
+    "uvicorn": {
+        f"tests/test_server.py::test_reset_contextvars_asyncio[{protocol}]": (
+            "It writes all variables of a request's context down as JSON; the request's span is one of them"
+        )
+        for protocol in ("h11", "httptools", "zttp")
+    },
+}
 """Why a test of a library's may differ, by library and test."""
 IN_THE_GATE = "Flask"
 

@@ -39,23 +39,26 @@ class Asgi(Instrument):
     records = "a server span a request, `http.server.*` metrics; under uvicorn, hypercorn and granian"
 
     def patch(self, module: ModuleType) -> None:
-        if module.__name__ == "uvicorn.config":
-            self.replace(module.Config, "load", self._uvicorn)
+        if module.__name__ == "uvicorn.server":
+            self.replace(module.Server, "startup", self._uvicorn)
         elif module.__name__ == "granian.asgi":
             self.replace(module, "_callback_wrapper", self._granian)
         else:
             self.replace(module.ASGIWrapper, "__init__", self._hypercorn)
 
-    def _uvicorn(self, load: Callable[[Any], None]) -> Callable[[Any], None]:
-        def wrapper(config: Any) -> None:
-            load(config)
+    def _uvicorn(self, start: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """What a configuration has loaded stays what the program gave it until a server starts with it."""
+
+        async def startup(server: Any, *args: Any, **options: Any) -> None:
             try:
+                config = server.config
                 if not isinstance(config.loaded_app, Measured):
                     config.loaded_app = Measured(config.loaded_app, self.scope)
             except Exception:
                 guard.failed("asgi")
+            await start(server, *args, **options)
 
-        return wrapper
+        return startup
 
     def _hypercorn(self, init: Callable[[Any, Application], None]) -> Callable[[Any, Application], None]:
         def wrapper(server: Any, app: Application) -> None:

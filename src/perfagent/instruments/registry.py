@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The name as in OTEL_PYTHON_DISABLED_INSTRUMENTATIONS, our module, and the modules whose import it waits for.
 INSTRUMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("asgi", "perfagent.instruments.asgi", ("uvicorn.config", "hypercorn.app_wrappers", "granian.asgi")),
+    ("asgi", "perfagent.instruments.asgi", ("uvicorn.server", "hypercorn.app_wrappers", "granian.asgi")),
     ("starlette", "perfagent.instruments.starlette", ("starlette.applications", "starlette.routing")),
     (
         "fastapi",
