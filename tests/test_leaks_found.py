@@ -382,3 +382,92 @@ def test_a_forked_child_looks_for_leaks_of_its_own(run_program: RunProgram, rece
         """,
     )
     assert "both" in said
+
+
+HOSTILE = """
+    import gc, sys, types
+
+    def grow(phase, info):
+        if phase == "start" and len(sys.modules) < 3000:
+            sys.modules[f"made_{len(sys.modules)}"] = types.ModuleType("made")
+
+    def refuse(self, *arguments, **options):
+        raise SystemExit("the program's code was run")
+
+    class Meta(type):
+        __hash__ = None
+        __eq__ = __getattribute__ = __instancecheck__ = __subclasscheck__ = __repr__ = refuse
+
+    class Hostile(metaclass=Meta):
+        pass
+
+    class Entries(dict):
+        __len__ = __iter__ = __bool__ = keys = values = items = __getitem__ = __contains__ = __reversed__ = refuse
+        __hash__ = __eq__ = __repr__ = __getattribute__ = __sizeof__ = refuse
+
+    class Rows(list):
+        __len__ = __iter__ = __bool__ = __getitem__ = __contains__ = __reversed__ = refuse
+        __hash__ = __eq__ = __repr__ = __getattribute__ = __sizeof__ = refuse
+
+    class Lazy(types.ModuleType):
+        __getattribute__ = refuse
+
+    class Odd:
+        pass
+
+    Odd.__module__ = 5
+    entries, rows, plain, odd, deep = Entries(), Rows(), [], [Odd() for _ in range(1600)], []
+    for number in range(3000):
+        dict.__setitem__(entries, number, [number])
+        list.append(rows, Hostile())
+        plain.append(Hostile())
+    for _ in range(50_000):
+        deep = [deep]
+    large = [b"x" * 100_000_000] + [None] * 1999
+    sys.modules["lazy"], sys.modules["nothing"] = Lazy("lazy"), None
+    globals()["\\udcff\\ud800"] = [1] * 2500
+    gc.callbacks.append(grow)
+    gc.set_threshold(10)
+
+    from perfagent.profiler.leaks import names, objects, places, references, walk
+    from perfagent.profiler.leaks.census import Census
+
+    found = {}
+
+    def visit(node, kind, length):
+        steps, place = node.way()
+        if place is not None:
+            places.assigned(place)
+        entry, size = objects.sampled(node.found, kind)
+        found[names.text(steps)] = [kind, length, objects.limit_of(node.found, node.chain()[-3:-1]), entry]
+
+    for _ in range(3):
+        walking = walk.Walk(visit, least=1500)
+        while walking.advance(lambda: False):
+            pass
+        counts, _others = Census().take(walking.visited, True)
+        walking.close()
+    gc.callbacks.clear()
+    gc.set_threshold(700, 10, 10)
+    print(sorted(name for name in found if name.startswith("__main__")), counts["__main__.Hostile"])
+    print(found["__main__.entries"], found["__main__.rows"], found["__main__.plain"])
+    for name in ("Hostile", "Entries", "Rows"):
+        print([way["path"] for way in references.command(name)["paths"]])
+"""
+
+
+def test_classes_containers_and_modules_that_raise_when_they_are_asked_anything_are_looked_at_all_the_same(
+    run_text: RunText,
+) -> None:
+    said = run_text(HOSTILE, bare=True).stdout.splitlines()
+    names, values, hostile, entries, rows = said
+    for name in ("entries", "rows", "plain", "odd", "large"):
+        assert f"'__main__.{name}'" in names
+    assert names.endswith(" 6000")
+    assert values == (
+        "['dict', 3000, None, 'list'] ['list', 3000, None, '__main__.Hostile'] ['list', 3000, None, '__main__.Hostile']"
+    )
+    assert "__main__.rows[…]" in hostile
+    assert "__main__.plain[…]" in hostile
+    assert entries == "['__main__.entries']"
+    assert rows == "['__main__.rows']"

@@ -61,17 +61,23 @@ class Census:
         found = self.objects()
         if found is None:
             return None
-        counts: Counter[type] = Counter()
+        counts: Counter[int] = Counter()  # by identity, for a metaclass may have made its classes unhashable
+        kinds: dict[int, type] = {}
         others: list[tuple[int, str, int]] = []
         for start in range(0, len(found), SLICE):
-            counts.update(map(type, found[start : start + SLICE]))
+            types = list(map(type, found[start : start + SLICE]))
+            identities = list(map(id, types))
+            counts.update(identities)
+            kinds.update(zip(identities, types, strict=True))
+            del types
             for one in found[start : start + SLICE] if complete else ():
-                if type(one) in objects.PLAIN and len(one) >= LARGE and id(one) not in visited:
+                if id(type(one)) in objects.PLAIN and len(one) >= LARGE and id(one) not in visited:
                     name = type(one).__name__
                     if name in GROWABLE and one is not found:
                         others.append((id(one), name, len(one)))
         del found
-        named = {objects.type_name(kind): count for kind, count in counts.most_common(300) if objects.is_made(kind)}
+        most = ((kinds[identity], count) for identity, count in counts.most_common(300))
+        named = {objects.type_name(kind): count for kind, count in most if objects.is_made(kind)}
         return named, others[:50]
 
     def find(self, identity: int, kind: str) -> Any:

@@ -93,7 +93,7 @@ def _edge(chain: list[Any], position: int) -> tuple[str | None, Any]:
         return _key(objects.contents(above), found), above
     if kind is dict and (position == 1 or _attributes_are(before, above)):
         return _key(above, found), before
-    if kind in objects.PLAIN:
+    if id(kind) in objects.PLAIN:
         return None, None
     if _attributes_are(above, found):
         return "", None
@@ -110,7 +110,7 @@ def _variable(function: Any, cell: object) -> str:
 
 def _attributes_are(holder: Any, found: object) -> bool:
     """Whether a dict is the attributes of an object rather than one of them."""
-    if type(found) is not dict or type(holder) in objects.PLAIN:
+    if type(found) is not dict or id(type(holder)) in objects.PLAIN:
         return False
     try:
         return object.__getattribute__(holder, "__dict__") is found

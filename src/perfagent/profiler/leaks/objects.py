@@ -36,18 +36,20 @@ _lengths: tuple[tuple[type, str, Callable[[Any], int]], ...] = tuple(
     (kind, kind.__name__, kind.__len__) for kind in (dict, list, set, deque, bytearray, tuple, frozenset)
 )
 _BASES = {name: kind for kind, name, _ in _lengths}
-PLAIN = frozenset(_BASES.values())
+PLAIN = frozenset(map(id, _BASES.values()))
+"""Identities of the built-in containers: a metaclass may have made its classes unhashable, or run code for it."""
 _module_of = type.__dict__["__module__"].__get__
 _name_of = type.__dict__["__qualname__"].__get__
 _contents = type.__dict__["__dict__"].__get__
 _bases = type.__dict__["__mro__"].__get__
+_flags = type.__dict__["__flags__"].__get__
 _HEAP_TYPE = 1 << 9  # of a class's flags: made by a class statement, or by C at run time
-ATOMIC = frozenset((
+ATOMIC = frozenset(map(id, (
     str, bytes, int, float, complex, bool, type(None), BuiltinFunctionType, ModuleType, CodeType, MemberDescriptorType,
     GetSetDescriptorType, WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType, ReferenceType,
     property, frozenset, GenericAlias, ModuleSpec, SourceFileLoader,
-))  # fmt: skip
-"""Types of what holds nothing that could grow."""
+)))  # fmt: skip
+"""Identities of the types of what holds nothing that could grow."""
 CHILDREN = 64  # of a container up to which all are looked at
 EDGE = 4  # of a larger one: so many at its beginning and as many at its end
 MOST_REFERENTS = 4096
@@ -77,13 +79,13 @@ def module_of(kind: type) -> str:
 
 def container_kind(kind: type) -> tuple[str, Callable[[Any], int]] | None:
     """For a class of containers: what it is at bottom, such as "dict", and what tells its length."""
-    known = _containers.get(kind)
+    known = _containers.get(id(kind))
     if known is None and len(_bases(kind)) > 2:  # a class of a built-in one has at least that and object below
         known = next(((name, length) for base, name, length in _lengths if issubclass(kind, base)), None)
     return known
 
 
-_containers: dict[type, tuple[str, Callable[[Any], int]]] = {kind: (name, length) for kind, name, length in _lengths}
+_containers: dict[int, tuple[str, Callable[[Any], int]]] = {id(kind): (name, length) for kind, name, length in _lengths}
 
 
 def children(found: Any, kind: str) -> list[Any]:
@@ -143,10 +145,10 @@ def limit_of(found: object, holders: Iterable[object]) -> int | None:
     if type(found) is deque:
         return found.maxlen
     for holder in holders:
-        if type(holder).__name__ == "_lru_cache_wrapper":
+        if type_name(type(holder)) == "functools._lru_cache_wrapper":
             most = holder.cache_parameters()["maxsize"]  # type: ignore[attr-defined]
             return most if type(most) is int else None
-        stored = attributes(holder) | (attributes(found) if type(found) not in PLAIN else {})
+        stored = attributes(holder) | (attributes(found) if id(type(found)) not in PLAIN else {})
         for name in LIMITS:
             value = stored.get(name)
             if type(value) is int and value > 0:
@@ -158,7 +160,7 @@ def attributes(found: object) -> dict[str, Any]:
     """An object's own attributes and slots, as they are stored."""
     stored: dict[str, Any] = {}
     kind = type(found)
-    if not kind.__flags__ & _HEAP_TYPE:
+    if not _flags(kind) & _HEAP_TYPE:
         return stored
     for base in _bases(kind):
         for name, member in list(_contents(base).items()):  # an import may add to them in another thread
@@ -182,21 +184,23 @@ def contents(kind: type) -> dict[str, Any]:
 def sizes(found: object) -> int:
     """Bytes of an object with what it holds, about: a few steps deep, and 200 objects at most."""
     whole, known = 0, {id(found)}
-    shared = _SHARED | {type(found)} if is_made(type(found)) else _SHARED  # the next one of a chain is no part of it
+    shared = (
+        _SHARED | {id(type(found))} if is_made(type(found)) else _SHARED
+    )  # the next one of a chain is no part of it
     level: list[Any] = [found]
     for _ in range(DEEP):
         below: list[Any] = []
         for one in level:
             whole += _size(one)
             kind = type(one)
-            if kind in ATOMIC:
+            if id(kind) in ATOMIC:
                 continue
             if kind is FunctionType:  # its globals are its module's
                 inner: Collection[Any] = one.__closure__ or ()
             else:
                 inner = _referents(one, kind) if not _is_large(one, kind) else ()
             for each in inner:
-                if id(each) not in known and type(each) not in shared and not issubclass(type(each), type):
+                if id(each) not in known and id(type(each)) not in shared and not issubclass(type(each), type):
                     known.add(id(each))
                     below.append(each)
         level = below[: MOST_SIZED - len(known)] if len(known) > MOST_SIZED / 2 else below
@@ -205,12 +209,12 @@ def sizes(found: object) -> int:
 
 DEEP = 5  # steps
 MOST_SIZED = 200
-_SHARED = frozenset((ModuleType, type(None), bool))
-_SIZED = frozenset((str, bytes, bytearray, int, float, dict, list, tuple, set))
+_SHARED = frozenset(map(id, (ModuleType, type(None), bool)))
+_SIZED = frozenset(map(id, (str, bytes, bytearray, int, float, dict, list, tuple, set)))
 
 
 def _size(found: object) -> int:
-    if type(found) in _SIZED or not type(found).__flags__ & _HEAP_TYPE:
+    if id(type(found)) in _SIZED or not _flags(type(found)) & _HEAP_TYPE:
         try:
             return sys.getsizeof(found)
         except Exception:  # of an extension's type
@@ -223,7 +227,8 @@ def sampled(found: object, kind: str, count: int = 16) -> tuple[str, float]:
     last = newest(found, kind, count)
     if not last:
         return "", 1.0 if kind == "bytearray" else 0.0
-    name = type_name(Counter(map(type, last)).most_common(1)[0][0])
+    kinds = {id(type(one)): type(one) for one in last}
+    name = type_name(kinds[Counter(id(type(one)) for one in last).most_common(1)[0][0]])
     whole = sum(map(sizes, last)) / len(last)
     if kind == "dict":
         keys = newest_keys(found, count)
@@ -266,4 +271,4 @@ _cache_info = _LRU_CACHE.cache_info
 
 def is_made(kind: type) -> bool:
     """Whether a class was made by a class statement, or by C at run time; not one of Python's built-in ones."""
-    return bool(kind.__flags__ & _HEAP_TYPE) and module_of(kind) != "builtins"
+    return bool(_flags(kind) & _HEAP_TYPE) and module_of(kind) != "builtins"

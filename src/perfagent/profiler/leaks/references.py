@@ -51,7 +51,7 @@ class Search:
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
-        self.types: dict[type, bool] = {}
+        self.types: dict[int, tuple[type, bool]] = {}
         self.ways: dict[str, dict[str, object]] = {}
         self.seen = 0
         self.looked_at = 0
@@ -95,11 +95,12 @@ class Search:
             self.ways[name] = _shown(steps, places.assigned(place) if place is not None else None)
 
     def _is_wanted(self, kind: type) -> bool:
-        known = self.types.get(kind)
+        known = self.types.get(id(kind))  # a metaclass may have made its classes unhashable
         if known is None:
             name = objects.type_name(kind)
-            known = self.types[kind] = name == self.wanted or name.rpartition(".")[2] == self.wanted
-        return known
+            is_wanted = name == self.wanted or name.rpartition(".")[2] == self.wanted
+            known = self.types[id(kind)] = kind, is_wanted  # which keeps its identity its own
+        return known[1]
 
     def answer(self) -> dict[str, object]:
         """What was found.

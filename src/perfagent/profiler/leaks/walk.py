@@ -152,7 +152,7 @@ class Walk:
         if length >= self.least:
             self.visit(Node(self, position), container[0], length)
         below = objects.children(found, container[0])
-        if kind not in objects.PLAIN and length <= objects.CHILDREN:  # a subclass, with attributes of its own
+        if id(kind) not in objects.PLAIN and length <= objects.CHILDREN:  # a subclass, with attributes of its own
             below += gc.get_referents(found)
         return below
 
@@ -160,11 +160,11 @@ class Walk:
         visited, met, parents, whole = self.visited, self.met, self.parents, self._whole
         for one in below:
             kind = type(one)
-            if kind in objects.ATOMIC or id(one) in visited:
+            if id(kind) in objects.ATOMIC or id(one) in visited:
                 continue
             if kind is FunctionType and not whole and not (one.__closure__ or one.__defaults__ or one.__kwdefaults__):
                 continue  # half of all objects of libraries
-            if kind in objects.PLAIN and not one:
+            if id(kind) in objects.PLAIN and not one:
                 continue
             # The collector does not track what holds nothing, and neither dicts of texts and numbers nor bytearrays.
             if is_tracked(one) or kind is dict or kind is bytearray:
@@ -197,4 +197,5 @@ def is_ours(chain: list[Any]) -> bool:
 
 
 def _modules() -> dict[str, ModuleType]:
-    return {name: module for name, module in list(sys.modules.items()) if type(module) is ModuleType}
+    # A copy is made at once; a list of pairs allocates, and a collection may run what imports, here or in a thread.
+    return {name: module for name, module in sys.modules.copy().items() if type(module) is ModuleType}

@@ -140,7 +140,7 @@ def _traces(found: object, deep: int) -> Iterator[Any]:
     frames = _tracemalloc._get_object_traceback(found)
     if frames is not None:
         yield frames
-    if deep and type(found) not in objects.ATOMIC:
+    if deep and id(type(found)) not in objects.ATOMIC:
         for one in objects.inside(found):
             yield from _traces(one, deep - 1)
 
