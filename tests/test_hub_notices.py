@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfagent.hub.analyse.notice_findings import WORDED
+from perfagent.hub.analyse.notice_findings import GATHERED, WORDED
 from perfagent.hub.api.economics import SUMS
 from tests.browser import NARROW, WIDE, Visit
 from tests.hub import logs, record, resource, span, traces
@@ -17,6 +18,7 @@ pytest_plugins = ["tests.browser"]
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.conftest import RunProgram
     from tests.hub import ServedHub
 
 SHOP = resource("shop", "shop-1")
@@ -41,7 +43,7 @@ def found(hub: ServedHub, kind: str, **asked: Any) -> list[dict[str, Any]]:
 
 def test_whatever_a_notice_holds_the_findings_are_told(hub: ServedHub) -> None:
     records = []
-    for kind, (number, odd) in itertools.product([*WORDED, "query.plan", "unheard_of"], enumerate(ODD)):
+    for kind, (number, odd) in itertools.product([*WORDED, *GATHERED, "query.plan", "unheard_of"], enumerate(ODD)):
         told = {f"perfagent.{kind}.{name}": odd for name in FIGURES}
         place = {"code__file__path": odd, "code__line__number": odd, "code__function__name": odd}
         records.append(notice(kind, f"{number} {odd}", perfagent__notice__count=odd, **told, **place))
@@ -50,7 +52,7 @@ def test_whatever_a_notice_holds_the_findings_are_told(hub: ServedHub) -> None:
     for path in ("insights", "recommendations", "overview", "causes", "processes/shop-1/memory"):
         assert hub.ask(path, params={"hours": 1}).status_code == 200, path
     told = {one["kind"] for one in hub.get("insights", hours=1)["items"]}
-    assert set(WORDED) - told <= {"memory_leak"}  # which is the finding memory_growth
+    assert {*WORDED, *GATHERED} - told <= {"memory_leak"}  # which is the finding memory_growth
     hub.alerts()
 
 
@@ -82,6 +84,63 @@ def test_whatever_is_told_of_a_cache_the_findings_are_told(hub: ServedHub) -> No
             hub.send("logs", logs(SHOP, {**one, "eventName": "perfagent.cache.economics"}))
     for path in ("caches/economics", "caches", "insights"):
         assert hub.ask(path, params={"hours": 1}).status_code == 200, path
+
+
+def test_all_that_an_agent_gave_up_is_one_finding(hub: ServedHub) -> None:
+    for ago, lever, means in ((200, "rate", "5 samples a second"), (60, "traces", "one trace in 2 is sent")):
+        told = {"perfagent__overhead__means": means, "perfagent__overhead__share": 0.02}
+        hub.send(
+            "logs", logs(SHOP, notice("overhead", lever, ago, f"perfagent takes 2 %: {means} from now on", **told))
+        )
+    (one,) = found(hub, "overhead")
+    assert one["evidence"] == "perfagent takes 2 %; for that 5 samples a second and one trace in 2 is sent"
+    assert one["last_seen"] - one["first_seen"] == pytest.approx(140, abs=2)
+    whole = "5 samples a second; keys are not watched; one trace in 4 is sent"
+    told = {"perfagent__overhead__means": "one trace in 4 is sent", "perfagent__overhead__given_up": whole}
+    hub.send("logs", logs(SHOP, notice("overhead", "traces", 5, "perfagent takes 3 %: one trace in 4 is sent", **told)))
+    (one,) = found(hub, "overhead")
+    assert one["evidence"].endswith("for that 5 samples a second, keys are not watched and one trace in 4 is sent")
+
+
+@pytest.fixture
+def twelve(hub: ServedHub) -> ServedHub:
+    """A hub with twelve findings."""
+    kept = {"code__file__path": "/srv/shop/orders.py", "code__function__name": "order"}
+    for line in range(1, 13):
+        hub.send("logs", logs(SHOP, notice("unclosed", f"/srv/shop/orders.py:{line}", code__line__number=line, **kept)))
+    hub.send("traces", traces(SHOP, *(span(number, ago=20) for number in range(1, 20))))
+    return hub
+
+
+def test_the_overview_tells_how_many_findings_it_leaves_out(twelve: ServedHub, run_program: RunProgram) -> None:
+    told = twelve.get("overview", hours=1)
+    assert (len(told["findings"]), told["findings_total"]) == (10, len(twelve.get("insights", hours=1)["items"]))
+    left = told["findings_total"] - 10
+    env = {"PERFAGENT_HUB_URL": twelve.url, "PERFAGENT_HUB_TOKEN": twelve.access.token("viewer")}
+    shown = run_program("perfagent", "dashboard", "--hours", "1", env=env).check()
+    assert f"{left} more: {twelve.url}" in shown
+    assert "#/overview?findings=all&from=-1h" in shown
+    document = run_program("perfagent", "report", "--hours", "1", "--format", "html", env=env).check()
+    assert all(html.escape(one["title"]) in document for one in twelve.get("insights", hours=1)["items"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light")])
+def test_the_page_leads_from_the_worst_findings_to_all_of_them(
+    twelve: ServedHub, browser: Browser, size: tuple[int, int], scheme: str
+) -> None:
+    left = twelve.get("overview", hours=1)["findings_total"] - 10
+    with Visit(browser, twelve, size, scheme) as visit:
+        visit.open("", "overview")
+        assert visit.page.locator(".finding").count() == 10
+        visit.keep(f"findings-{size[0]}-{scheme}")
+        visit.page.get_by_role("link", name=f"{left} more").click()
+        visit.until(f"document.querySelectorAll('.finding').length === {10 + left}")
+        visit.width_fits()
+        visit.keep(f"findings-all-{size[0]}-{scheme}")
+        visit.page.get_by_role("link", name="The 10 worst alone").click()
+        visit.until("document.querySelectorAll('.finding').length === 10")
+        visit.check()
 
 
 @pytest.mark.slow

@@ -105,6 +105,7 @@ class Overview(TypedDict):
     slowest: list[Endpoint]
     queries: list[Query]
     findings: list[Finding]
+    findings_total: int
 
 
 class Service(TypedDict):

@@ -54,10 +54,26 @@ def summary(overview: Overview, page: str, hours: int) -> list[Part]:
     ]
     if not totals["requests"]:
         parts.append("No request in that time. Start a program with `perfagent run python app.py`, or widen --hours.")
-        return [*parts, "", *findings(overview["findings"])] if overview["findings"] else parts
+        return (
+            [*parts, "", *findings(overview["findings"], more=_more(overview, page, hours))]
+            if overview["findings"]
+            else parts
+        )
     parts += [*_signals(overview), "", *slowest(overview["slowest"]), "", *queries(overview["queries"])]
     parts += _changes(overview["changes"])
-    return [*parts, "", *findings(overview["findings"]), "", [Mark("page  ", "dim"), page]]
+    return [
+        *parts,
+        "",
+        *findings(overview["findings"], more=_more(overview, page, hours)),
+        "",
+        [Mark("page  ", "dim"), page],
+    ]
+
+
+def _more(overview: Overview, page: str, hours: int) -> str:
+    """How many findings the overview leaves out, and where they are; "" where it leaves out none."""
+    left = overview["findings_total"] - len(overview["findings"])
+    return f"{left} more: {page}#/overview?findings=all&from=-{hours}h" if left > 0 else ""
 
 
 def _signals(overview: Overview) -> list[Part]:
@@ -162,8 +178,14 @@ def _changes(changes: dict[str, list[Change]]) -> list[Part]:
     return parts
 
 
-def findings(found: Sequence[Finding], address: str = "") -> list[Line]:
-    """The findings, each with its evidence and, where `address` tells the page's, its own address there."""
+def findings(found: Sequence[Finding], address: str = "", more: str = "") -> list[Line]:
+    """The findings, each with its evidence and, where `address` tells the page's, its own address there.
+
+    Args:
+        found: what is shown.
+        address: the page's.
+        more: a line for those that are not among them.
+    """
     if not found:
         return [Mark("nothing was found", "good")]
     lines: list[Line] = [Mark("findings", "head")]
@@ -172,4 +194,4 @@ def findings(found: Sequence[Finding], address: str = "") -> list[Line]:
         lines += [Mark(f"{'':<9}{told}", "dim") for told in (one["evidence"], one["recommendation"]) if told]
         if address and one["link"]:
             lines.append(f"{'':<9}{address}/{one['link']}")
-    return lines
+    return [*lines, more] if more else lines

@@ -63,17 +63,18 @@ def make(client: Client, kind: str, hours: int, service: str) -> str:
     """
     about = {"hours": hours, "service": service}
     overview: Overview = client.get("overview", **about)
+    findings: list[Finding] = client.get("insights", **about)["items"]
     parts = [_head(overview, kind, hours, service), _cards(overview["totals"], overview["before"])]
     if kind == "queries":
         found: list[Query] = client.get("queries", **about, sort="total", limit=ROWS)["items"]
-        parts += [_findings([one for one in overview["findings"] if one["kind"] in ("n_plus_one", "slow_query")])]
+        parts += [_findings([one for one in findings if one["kind"] in ("n_plus_one", "slow_query")])]
         parts += [_section("Queries by total time", _queries(found))]
     elif kind == "errors":
         endpoints: list[Endpoint] = client.get("endpoints", **about, sort="errors", limit=ROWS)["items"]
         traces: list[Trace] = client.get("traces", **about, status="error", limit=ROWS)["items"]
         logs = client.get("logs", **about, severity="error", limit=ROWS)["items"]
         parts += [_charts(overview, ("rate", "errors"))]
-        parts += [_findings([one for one in overview["findings"] if one["kind"] == "errors"])]
+        parts += [_findings([one for one in findings if one["kind"] == "errors"])]
         parts += [_section("Endpoints by errors", _endpoints([one for one in endpoints if one["errors"]]))]
         parts += [_section("Latest failed traces", _traces(traces, client.address))]
         parts += [_section("Latest errors logged", _logs(logs))]
@@ -81,7 +82,7 @@ def make(client: Client, kind: str, hours: int, service: str) -> str:
         endpoints = client.get("endpoints", **about, sort="total", limit=ROWS)["items"]
         traces = client.get("traces", **about, sort="slowest", limit=10)["items"]
         parts += [_charts(overview, ("rate", "errors", "p95_ms", "p99_ms", "cpu", "memory_bytes"))]
-        parts += [_findings(overview["findings"])]
+        parts += [_findings(findings)]
         parts += [_section("Endpoints by total time", _endpoints(endpoints))]
         parts += [_section("Slowest traces", _traces(traces, client.address))]
         parts += [_section("Queries by total time", _queries(overview["queries"]))]

@@ -133,6 +133,7 @@ class View:
         self._endpoints: list[Endpoint] = []
         self._processes: list[Process] = []
         self._findings: list[Finding] = []
+        self._more_findings = ""
         self._findings_due = 0.0
 
     def ask(self) -> None:
@@ -161,7 +162,10 @@ class View:
         """The findings, looked for again after `FINDINGS_EVERY` only: they cost the hub more than all else here."""
         if time.monotonic() >= self._findings_due:
             self._findings_due = time.monotonic() + FINDINGS_EVERY
-            self._findings = self._client.get("overview", **about)["findings"]
+            overview = self._client.get("overview", **about)
+            self._findings = overview["findings"]
+            left = overview["findings_total"] - len(self._findings)
+            self._more_findings = f"{left} more: on the hub's page" if left > 0 else ""
         return self._findings
 
     def press(self, key: str) -> None:
@@ -198,7 +202,7 @@ class View:
         shown = self._endpoints[: max(height - others, 5)]
         parts += dashboard.slowest(shown, live=True) if shown else ["No request in the last 5 minutes."]
         parts += ["", self._process_table(), ""]
-        return parts + list(dashboard.findings(self._findings))
+        return parts + dashboard.findings(self._findings, more=self._more_findings)
 
     def _headline(self) -> Part:
         live = self.snapshot

@@ -192,6 +192,7 @@ class Governor:
                     "perfagent.overhead.ceiling": ceiling,
                     "perfagent.overhead.lever": lever.name,
                     "perfagent.overhead.means": lever.means,
+                    "perfagent.overhead.given_up": "; ".join(one.means for one in levers if one.step),
                 },
             )
 

@@ -14,7 +14,7 @@ from perfagent.hub.analyse.call_findings import of_calls
 from perfagent.hub.analyse.calls import REQUESTS
 from perfagent.hub.analyse.cause_findings import of_causes
 from perfagent.hub.analyse.finding import DAY, ENOUGH_CALLS, SEVERITIES, Facts, Finding
-from perfagent.hub.analyse.notice_findings import LATELY, WORDED, of_notices
+from perfagent.hub.analyse.notice_findings import GATHERED, LATELY, WORDED, of_notices
 from perfagent.hub.analyse.process_findings import of_died, of_process
 from perfagent.hub.analyse.query_findings import of_queries
 from perfagent.hub.analyse.request_findings import of_requests
@@ -80,7 +80,7 @@ def settled(found: Sequence[Finding], whole: Facts, lately: Sequence[Finding], r
 
 def _can_tell(one: Finding, whole: Facts, recent: Facts) -> bool:
     """Whether the last minutes have enough of a finding's subject to say that it is over."""
-    own_time = ("deprecation", "slower", "release", "serial_calls", "process_died", *WORDED, *SOURCES)
+    own_time = ("deprecation", "slower", "release", "serial_calls", "process_died", *WORDED, *GATHERED, *SOURCES)
     if one.kind == "blocked_loop" and not one.place:
         return True
     if one.kind in own_time or "score" in one.metrics or leak_notices.PACE in one.metrics:

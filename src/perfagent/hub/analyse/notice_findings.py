@@ -28,16 +28,21 @@ WORDED: dict[str, Callable[[Notice, Facts], Finding]] = {
     **query_notices.WORDED,
     "blocked_loop": loop_notices.worded,
     "memory_leak": leak_notices.worded,
-    "overhead": overhead_notices.worded,
 }
-"""By kind; a kind that is not here is no finding, only a log record."""
+"""By kind; a kind that is neither here nor in `GATHERED` is no finding, only a log record."""
+
+GATHERED: dict[str, Callable[[list[Notice]], list[Finding]]] = {"overhead": overhead_notices.gathered}
+"""Kinds of which several notices make one finding."""
 
 
 def of_notices(facts: Facts) -> Iterator[Finding]:
-    """One for each notice that was seen lately."""
-    for one in facts.notices:
+    """One for each notice that was seen lately, or for several of one kind."""
+    lately = [one for one in facts.notices if one.last_seen >= facts.end - LATELY]
+    for kind, gathered in GATHERED.items():
+        yield from gathered([one for one in lately if one.kind == kind])
+    for one in lately:
         worded = WORDED.get(one.kind)
-        if worded is not None and one.last_seen >= facts.end - LATELY:
+        if worded is not None:
             finding = worded(one, facts)
             finding.first_seen, finding.last_seen = one.first_seen, one.last_seen
             if one.trace_id is not None and not finding.traces:

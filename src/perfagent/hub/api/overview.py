@@ -113,7 +113,8 @@ class Overview(Model):
     changes: Changes
     slowest: list[Endpoint] = Field(description="The endpoints with the highest p95.")
     queries: list[Statement] = Field(description="The statements that take most time in all.")
-    findings: list[Finding] = Field(description="The ten most severe.")
+    findings: list[Finding] = Field(description="The ten most severe; `/insights` has them all.")
+    findings_total: int = Field(description="How many there are.", examples=[12])
 
 
 @router.get("/overview", response_model=Success[Overview])
@@ -203,6 +204,7 @@ def look(hub: Hub, within: Range, service: str | None) -> dict[str, Any]:
         "slowest": slowest(store, within, seen.called),
         "queries": heaviest(store, within, sampled, seen.called),
         "findings": [one.answer() for one in found[:MOST_FINDINGS]],
+        "findings_total": len(found),
     }
 
 

@@ -1,10 +1,11 @@
 /** Overview: is it healthy, what got slower, and why. */
 
+import { useCell } from '../core/cell.js';
 import { useData, useFilters } from '../core/data.js';
 import { ago, bytes, count, duration, percent, rate } from '../core/format.js';
 import { html, useState } from '../core/html.js';
 import { range, setRange } from '../core/range.js';
-import { link } from '../core/route.js';
+import { link, route } from '../core/route.js';
 import { line } from '../core/text.js';
 import { Chart, percentiles } from '../parts/chart.js';
 import { Segments } from '../parts/fields.js';
@@ -34,7 +35,7 @@ function Content({ data }) {
     <div class="golden"><${Signals} data=${data} saturation=${saturation} /></div>
     <div class="columns"><div>
       <${Panel} title="What stands out">
-        ${data.findings.length ? html`<${Findings} items=${data.findings} />`
+        ${data.findings.length ? html`<${Found} data=${data} />`
           : html`<p class="calm"><${Icon} name="good" /> Nothing stands out in this range.</p>`}
       </${Panel}></div><div>
       <${Changed} changes=${data.changes} compared=${data.before.requests !== null || data.range.to - data.range.from > HOURS} />
@@ -49,6 +50,18 @@ function Content({ data }) {
               show=${['name', 'calls', 'p95', 'total']} />` : html`<p class="quiet">No queries.</p>`}
       </${Panel}>
     </div></div>`;
+}
+
+/** The worst findings, with the way to the others; or all of them, where the address says so. */
+function Found({ data: { findings, findings_total: total } }) {
+  const whole = useCell(route).query.get('findings') === 'all';
+  const all = useData(whole ? 'insights' : null, useFilters());
+  const items = whole && all.data ? all.data.items : findings;
+  const left = total - findings.length;
+  return html`<${Findings} items=${items} />
+    ${whole && all.error && html`<p class="bad" role="alert">${line(all.error.message, 200)}</p>`}
+    ${left > 0 && html`<p class="findings-more">${whole ? html`<a href=${link(['overview'])}>The ${count(findings.length)
+        } worst alone</a>` : html`<a href=${link(['overview'], { findings: 'all' })}>${count(left)} more</a>`}</p>`}`;
 }
 
 /** Nothing in this range and no service known in it: either nothing ever came, or it came at another time. */
