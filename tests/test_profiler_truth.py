@@ -158,3 +158,25 @@ print(ran, slept)
     assert total(samples, "wall", "busy") == pytest.approx(ran, abs=0.15 * whole)
     assert total(samples, "wall", "nap") == pytest.approx(slept, abs=0.15 * whole)
     assert total(samples, "cpu", "nap") < 0.15 * total(samples, "cpu", "busy")
+
+
+def test_without_the_interpreters_lock_what_looks_at_threads_is_off_and_the_doctor_says_so(run_text: RunText) -> None:
+    told = run_text("""
+import sys
+sys._is_gil_enabled = lambda: False
+from perfagent.launch import probe
+from perfagent.runtime import outbox
+while outbox.deferred:
+    outbox.deferred.pop(0)()
+print([name for name in ("perfagent.profiler.sampling", "perfagent.vitals.blocked") if name in sys.modules])
+try:
+    outbox.commands["profiler"](True)
+except ValueError as error:
+    print(error)
+print(*probe.report()["problems"])
+sys._is_gil_enabled = lambda: True
+print(probe.report()["problems"])
+""", PERFAGENT_BLOCKED_LOOP="200").stdout.splitlines()  # fmt: skip
+    assert told[0] == "[]"
+    assert "without the interpreter's lock" in told[1]
+    assert told[2:] == [told[1], "[]"]

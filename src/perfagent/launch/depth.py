@@ -25,6 +25,12 @@ LATER: tuple[tuple[str, str], ...] = (
     ("time_parts", "perfagent.instruments.timeparts"),
 )
 """What may begin when the program has run for a while, in the background: it adds nothing to a start."""
+OUTSIDE = {"profiler": "perfagent.profiler.sampling", "blocked_loop": "perfagent.vitals.blocked"}
+"""What is nothing but looks at threads that run."""
+BLIND = (
+    "this Python runs without the interpreter's lock, so nobody can look at a thread that runs: the profiler and the "
+    "search for blocked event loops are off; PYTHON_GIL=1 turns the lock on"
+)
 
 
 def install(settings: Settings) -> None:
@@ -51,7 +57,26 @@ def _starting(module: str, settings: Settings) -> Callable[[], None]:
     return lambda: _start(module, settings)
 
 
+def left_out(settings: Settings) -> list[str]:
+    """What is on and cannot work here, for people."""
+    return [] if _has_lock() or not any(getattr(settings, option) for option in OUTSIDE) else [BLIND]
+
+
+def _has_lock() -> bool:
+    """Whether threads take turns: an import may turn that on later, so it is asked again when a feature begins."""
+    asked = getattr(sys, "_is_gil_enabled", None)
+    return asked is None or bool(asked())
+
+
+def _refuse(_: object) -> object:
+    raise ValueError(BLIND)
+
+
 def _start(module: str, settings: Settings) -> None:
+    if module in OUTSIDE.values() and not _has_lock():
+        if module == OUTSIDE["profiler"]:
+            outbox.commands["profiler"] = _refuse
+        return
     try:
         __import__(module)
         sys.modules[module].install(settings)

@@ -25,7 +25,7 @@ def report(sends: float = 0.0, imports_all: bool = False) -> dict[str, object]:
     """
     from perfagent import settings
     from perfagent.instruments import contrib
-    from perfagent.launch import choice, libraries, start
+    from perfagent.launch import choice, depth, libraries, start
 
     options = settings.current()
     disabled = {name.lower() for name in options.disabled_instruments}
@@ -37,7 +37,7 @@ def report(sends: float = 0.0, imports_all: bool = False) -> dict[str, object]:
         "instruments": states,
         "left_alone": contrib.left_alone(),
         "span": _send(choice.pipeline(options), sends) if sends else None,
-        "problems": options.problems,
+        "problems": [*options.problems, *depth.left_out(options)],
     }
 
 

@@ -172,7 +172,7 @@ class Sampler:
             if self.besides is not None:
                 self.besides(self.window, now)
             return False
-        if not _is_alone():
+        if not frames.can_be_read():
             self._quiet = 0
             return False
         window, quiet, self._quiet = self.window, self._quiet, 0
@@ -260,14 +260,6 @@ class Sampler:
             thread.unplaced = 0
         if gil:
             window.add(window.gil, seen, gil)
-
-
-def _is_alone() -> bool:
-    """Whether every thread obeys this interpreter's lock: frames of one with a lock of its own change while we look."""
-    interpreters = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
-    if interpreters is None or sys.version_info < (3, 12):
-        return True
-    return len(interpreters.list_all()) == 1
 
 
 def _ours() -> int:
