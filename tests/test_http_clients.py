@@ -19,7 +19,7 @@ from tests.program import Program, find_free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import RunProgram
+    from tests.conftest import RunProgram, RunText
 
 ROOT = Path(__file__).parent.parent
 APP = ROOT / "tests" / "apps" / "http_calls.py"
@@ -519,6 +519,28 @@ asyncio.run(main())
     assert by_path["/socket"].attributes["http.response.status_code"] == 101
     assert by_path["/redirected"].attributes["http.request.resend_count"] == 1
     assert "http.request.resend_count" not in by_path["/warned"].attributes
+
+
+def test_aiohttps_connector_takes_a_tests_mock_of_a_request_as_without_us(run_text: RunText) -> None:
+    run_text(
+        """
+        import asyncio
+        from unittest.mock import AsyncMock, Mock, create_autospec
+        import aiohttp
+
+        async def main():
+            connector = aiohttp.BaseConnector(force_close=True)
+            for request in (Mock(), create_autospec(aiohttp.ClientRequest, spec_set=True)):
+                protocol = Mock(should_close=True)
+                connector._create_connection = AsyncMock(return_value=protocol)
+                connection = await connector.connect(request, [], aiohttp.ClientTimeout())
+                assert connection.protocol is protocol
+                connection.close()
+            await connector.close()
+
+        asyncio.run(main())
+        """
+    )
 
 
 def test_a_wrong_expression_of_excluded_addresses_is_reported_and_the_others_serve(

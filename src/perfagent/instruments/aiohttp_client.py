@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.http_client import ClientSpan
 
 _scope: Scope
+_request: type
 _excluded: Pattern[str] | None = None
 _VERSIONS = {(1, 0): "1.0", (1, 1): "1.1"}
 
@@ -41,8 +42,8 @@ class AiohttpClient(Instrument):
 
     def patch(self, module: ModuleType) -> None:
         """Patches connector, request and response."""
-        global _scope, _excluded
-        _scope, _excluded = self.scope, urls.excluded_by("aiohttp_client")
+        global _scope, _excluded, _request
+        _scope, _excluded, _request = self.scope, urls.excluded_by("aiohttp_client"), module.ClientRequest
         self.replace(module.BaseConnector, "connect", _connecting)
         self.replace(module.ClientRequest, "send", _sending)
         self.replace(module.ClientResponse, "start", _starting)
@@ -104,6 +105,8 @@ def _span_of(connection: Any) -> ClientSpan | None:
 
 
 def _open(request: Any, traces: Any) -> ClientSpan | None:
+    if not issubclass(type(request), _request):  # a test's mock, whose attributes may raise
+        return None
     try:
         span = outgoing.open_span(_scope, _excluded, current.get(), request.method, request.url)
         if span is not None:

@@ -103,7 +103,7 @@ def of_aiohttp(habit: Instrument, module: ModuleType) -> None:
         async def wrapper(connector: Any, req: Any, traces: Any, timeout: Any) -> Any:
             if timeout is default:
                 missing("aiohttp", _getframe(1), "asks with its own time-out of five minutes", FIVE_MINUTES)
-            elif timeout.total is None and timeout.sock_read is None:
+            elif getattr(timeout, "total", 0) is None and timeout.sock_read is None:
                 missing("aiohttp", _getframe(1))
             return await connect(connector, req, traces, timeout)
 
