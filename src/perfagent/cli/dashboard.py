@@ -72,7 +72,7 @@ def summary(overview: Overview, page: str, hours: int) -> list[Part]:
 
 def _more(overview: Overview, page: str, hours: int) -> str:
     """How many findings the overview leaves out, and where they are; "" where it leaves out none."""
-    left = overview["findings_total"] - len(overview["findings"])
+    left = overview.get("findings_total", 0) - len(overview["findings"])
     return f"{left} more: {page}#/overview?findings=all&from=-{hours}h" if left > 0 else ""
 
 

@@ -164,7 +164,7 @@ class View:
             self._findings_due = time.monotonic() + FINDINGS_EVERY
             overview = self._client.get("overview", **about)
             self._findings = overview["findings"]
-            left = overview["findings_total"] - len(self._findings)
+            left = overview.get("findings_total", 0) - len(self._findings)
             self._more_findings = f"{left} more: on the hub's page" if left > 0 else ""
         return self._findings
 
