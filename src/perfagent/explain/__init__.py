@@ -22,7 +22,7 @@ slow: Slow | None = None
 def install(settings: Settings) -> None:
     """Looks at slow statements from now on."""
     global slow
-    from perfagent.explain import sessions
+    from perfagent.explain import moves, sessions
     from perfagent.settings.explain import ExplainSettings
 
     if slow is not None:
@@ -30,6 +30,7 @@ def install(settings: Settings) -> None:
     own = ExplainSettings.current()
     slow = Slow(int(own.threshold * 1e6), own.a_minute, own.interval)
     transactions.opened = sessions.remember
+    moves.listen()
     outbox.sources.insert(0, slow.tell)  # before the one that sends log records
     companions.all_of_them.append(slow)
     _listen(slow)

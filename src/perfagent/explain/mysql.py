@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from perfagent.data.indexes.placeholders import filled
+from perfagent.explain import moves
 from perfagent.explain.node import Node, Plan, UnexplainedError, masked
 
 TYPE_CHECKING = False
@@ -36,14 +37,16 @@ class Planner:
 
     Args:
         session: a connection of ours.
+        before: what it is told first.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, before: tuple[str, ...] = ()) -> None:
         self.session = session
+        self.before = before
 
     def plan(self, text: str) -> Plan:
         """The plan of a statement."""
-        for ways in LIMITS:
+        for ways in (*LIMITS, *((setting,) for setting in self.before)):
             self._one_of(ways)
         if not text.lstrip("( \n\t")[:6].lower().startswith(("select", "with", "values", "table")):
             raise UnexplainedError("this database explains changes only where it may make them")
@@ -55,7 +58,8 @@ class Planner:
             self.session.ask("ROLLBACK")
         root = _tree("query_block", json.loads(answer)["query_block"])
         _mark(root)
-        return Plan(root, note=NOTE if sql != text else "")
+        notes = (moves.NOTE if self.before else "", NOTE if sql != text else "")
+        return Plan(root, note="; ".join(filter(None, notes)))
 
     def _one_of(self, ways: tuple[str, ...]) -> None:
         for sql in ways[:-1]:

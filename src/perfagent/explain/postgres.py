@@ -6,6 +6,7 @@ import json
 import re
 
 from perfagent.data.indexes.placeholders import numbered
+from perfagent.explain import moves
 from perfagent.explain.node import Node, Plan, UnexplainedError, masked
 
 TYPE_CHECKING = False
@@ -33,10 +34,12 @@ class Planner:
 
     Args:
         session: a connection of ours.
+        before: what it is told first.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, before: tuple[str, ...] = ()) -> None:
         self.session = session
+        self.before = before
         self.sizes: dict[tuple[str, str], float] = {}
         """Rows of the tables that the last plan reads, by schema and name."""
 
@@ -45,12 +48,14 @@ class Planner:
         for setting in BEGIN:
             self.session.ask(setting)
         try:
+            for setting in self.before:
+                self.session.ask(setting)
             text, count = prepared(text)
             root = self.explain(text, count)
             tree = _tree(root)
             self.sizes = self._sizes(root)
             _mark(root, tree, self.sizes)
-            return Plan(tree, self._advice(text, count, root))
+            return Plan(tree, self._advice(text, count, root), moves.NOTE if self.before else "")
         finally:
             self.session.ask("ROLLBACK")
 

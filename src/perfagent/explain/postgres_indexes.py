@@ -113,9 +113,9 @@ class Trial:
         try:
             return self._run(wanted)
         except Exception as error:
+            self.ask("ROLLBACK TO SAVEPOINT perfagent_index")
             if "QueryCanceled" in type(error).__name__:  # it takes too long
                 raise
-            self.ask("ROLLBACK TO SAVEPOINT perfagent_index")
             return None
         finally:
             self.ask(f"SELECT {self.hypopg}.hypopg_reset()")

@@ -100,6 +100,9 @@ def _of_psycopg2(connection: Any) -> Address | None:
 def _libpq(driver: str, options: dict[str, Any], info: Any) -> Address:
     if info.password:
         options["password"] = info.password
+    if "," in options.get("host", "") + options.get("hostaddr", ""):  # the one of several that it has found
+        options.pop("hostaddr", None)
+        options.update(host=info.host, port=info.port)
     options.update(connect_timeout=CONNECT, application_name=NAME)
     options.pop("tty", None)
     return Address(driver, options, (info.host, info.port, info.dbname, info.user))

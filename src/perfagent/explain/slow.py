@@ -8,12 +8,11 @@ are in a minute, and a database that does not answer is left alone for five minu
 from __future__ import annotations
 
 import re
-from _thread import allocate_lock
 from collections import deque
-from time import monotonic, sleep
+from time import monotonic
 
 from perfagent.data.indexes.placeholders import bare
-from perfagent.explain import sessions
+from perfagent.explain import moves, sessions
 from perfagent.explain.node import Plan, UnexplainedError
 from perfagent.runtime import callers, companions, guard, repeats, transactions
 from perfagent.runtime.context import current
@@ -22,9 +21,13 @@ from perfagent.runtime.span import CLIENT, Scope, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
+
     from perfagent.explain.sessions import Address, Session
-    from perfagent.runtime.db import QuerySpan
+    from perfagent.runtime.db import Database, QuerySpan
     from perfagent.runtime.pipeline import Payload, Pipeline
+
+    Job = tuple[QuerySpan, str, Address, "Known"]
 
 KIND = "query.plan"
 WAITING = 64  # slow calls that the background thread has not looked at
@@ -33,11 +36,11 @@ MOST = 200  # statements that are remembered
 LOOKS = 60  # addresses that are read in a minute
 LEFT_ALONE = 300.0  # seconds
 LONGEST = 8.0  # seconds that one database may take for everything
-LAST_WAIT = 0.5  # seconds at the end of the process for a plan that is under way
 LONGEST_TEXT = 16_384  # characters of a statement
 PLANNERS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
 DRIVERS = ("psycopg", "psycopg2", "asyncpg", "pymysql", "MySQLdb", "sqlite3")
 _EXPLAINED = re.compile(r"[\s(]*(?:SELECT|WITH|INSERT|UPDATE|DELETE|REPLACE|VALUES|TABLE|MERGE)\b", re.IGNORECASE)
+FAILURE = "perfagent.query.plan.failure"
 _scope = Scope("perfagent.explain")
 
 
@@ -56,7 +59,7 @@ class Known:
         """Of its plan; empty while there is none."""
 
 
-class Slow(companions.Companion):
+class Slow(companions.Worker):
     """The slow statements of this process.
 
     Args:
@@ -69,16 +72,16 @@ class Slow(companions.Companion):
         self.least = least
         self.a_minute = a_minute
         self.interval = interval
-        self.known: dict[str, Known] = {}
-        self.reset()
+        self.known: dict[tuple[Database, int, str], Known] = {}
+        """By the database and what it was told to mean: the same text has another plan in another one."""
+        super().__init__()
 
     def reset(self) -> None:
         """In a forked child: what waits is the parent's business."""
+        super().reset()
         self.seen: deque[tuple[QuerySpan, Address | None]] = deque()
-        self.jobs: deque[tuple[QuerySpan, str, Address, Known]] = deque()
-        self.running = False
+        self.jobs: deque[Job] = deque()
         self.refused: dict[tuple[object, ...], float] = {}
-        self._switch = allocate_lock()
         self._session: Session | None = None
         self._began = 0.0
         self._minute, self._left, self._looks = 0.0, self.a_minute, LOOKS
@@ -89,7 +92,7 @@ class Slow(companions.Companion):
             if len(self.seen) >= WAITING:
                 return
             query, address = span.query, None
-            known = self.known.get(query) if type(query) is str else None
+            known = self.known.get(_key(span, query)) if type(query) is str else None
             if (known is None or monotonic() >= known.due) and self._looks > 0:
                 self._looks -= 1
                 address = _address(span)
@@ -102,11 +105,11 @@ class Slow(companions.Companion):
         now = monotonic()
         if now >= self._minute + 60:
             self._minute, self._left, self._looks = now, self.a_minute, LOOKS
-        if self.running and self._session is not None and now - self._began > LONGEST:
-            self._session.cut()
+        if now - self._began > LONGEST:
+            self._cut()
         while self.seen:
             self._look(*self.seen.popleft(), now)
-        if self.jobs:
+        if self.jobs and not pipeline.stopping:  # nobody would hear of what is told after that
             self._start()
         return []
 
@@ -115,7 +118,8 @@ class Slow(companions.Companion):
         text = query() if callable(query) else query
         if not isinstance(text, str) or len(text) > LONGEST_TEXT:
             return
-        known = self.known.get(text)
+        key = _key(span, text)
+        known = self.known.get(key)
         if known is not None and now < known.due:
             if known.told:
                 _tell(span, known.told)
@@ -127,33 +131,53 @@ class Slow(companions.Companion):
         self._left -= 1
         while len(self.known) >= MOST:
             del self.known[next(iter(self.known))]
-        known = self.known[text] = Known(now + self.interval)
+        known = self.known[key] = Known(now + self.interval)
         self.jobs.append((span, text, address, known))
 
     def _start(self) -> None:
-        with self._switch:
-            if self.running:
-                return
-            self.running = True
         try:
-            companions.start_thread(self._run)
+            self._begin()
         except RuntimeError:  # no thread to be had
-            self.running = False
+            pass
 
-    def _run(self) -> None:
+    def _is_wanted(self) -> bool:
+        return bool(self.jobs)
+
+    def _work(self, wake: LockType) -> None:
         # Where a call to a database is under way, the instruments of drivers take what is below for a part of it.
         current.set(Span(_scope, "explain", CLIENT, None))
-        while True:
-            with self._switch:
-                if not self.jobs:
-                    self.running = False
-                    return
-                span, text, address, known = self.jobs.popleft()
+        while not self._is_over():
+            job = self.jobs.popleft()
+            span, text, address, known = job
             try:
-                known.told = self._ask(span, text, address)
-                _tell(span, known.told)
+                told = self._ask(span, text, address)
+                if self._halted and FAILURE in told:  # it was cut off by a fork
+                    self.jobs.appendleft(job)
+                    continue
+                known.told = told
+                _tell(span, told)
             except Exception:
                 guard.failed("explain")
+
+    def halt(self) -> int:
+        """Before a fork: what is under way is cut off, and asked again; see Companion."""
+        self._halted = True
+        self._cut()
+        return super().halt()
+
+    def resume(self) -> None:
+        """After a fork; see Companion."""
+        self._halted = False
+        self._start()
+
+    def stop(self) -> None:
+        """At the end of the process: a plan that is under way is of no use any more."""
+        self.halt()
+
+    def _cut(self) -> None:
+        session = self._session
+        if session is not None:
+            session.cut()
 
     def _ask(self, span: QuerySpan, text: str, address: Address) -> dict[str, object]:
         system = str(span.database.attributes["db.system.name"])
@@ -165,17 +189,18 @@ class Slow(companions.Companion):
             if not _is_of_driver(error):
                 raise
             self.refused[address.key] = monotonic() + LEFT_ALONE
-            return {**told, "perfagent.query.plan.failure": f"no connection: {_reason(error)}"}
+            return {**told, FAILURE: f"no connection: {_reason(error)}"}
         try:
-            planner = __import__(f"perfagent.explain.{PLANNERS[system]}", fromlist=["Planner"]).Planner(session)
+            before = moves.before(span.database)
+            planner = __import__(f"perfagent.explain.{PLANNERS[system]}", fromlist=["Planner"]).Planner(session, before)
             # Without its first comments: some are code for MySQL, which must not come before EXPLAIN.
             return {**told, **_attributes(planner.plan(bare(text).rstrip("; \n")))}
         except UnexplainedError as error:
-            return {**told, "perfagent.query.plan.failure": str(error)}
+            return {**told, FAILURE: str(error)}
         except Exception as error:
             if not _is_of_driver(error):
                 raise
-            return {**told, "perfagent.query.plan.failure": _reason(error)}
+            return {**told, FAILURE: _reason(error)}
         finally:
             self._session = None
             try:
@@ -183,14 +208,9 @@ class Slow(companions.Companion):
             except Exception as error:  # it is gone already
                 del error
 
-    def stop(self) -> None:
-        """At the end of the process: a plan that is under way has half a second more."""
-        self.jobs.clear()
-        until = monotonic() + LAST_WAIT
-        while self.running and monotonic() < until:
-            sleep(0.01)
-        if self.running and self._session is not None:
-            self._session.cut()
+
+def _key(span: QuerySpan, text: str) -> tuple[Database, int, str]:
+    return span.database, moves.count(span.database), text
 
 
 def _address(span: QuerySpan) -> Address | None:

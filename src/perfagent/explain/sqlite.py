@@ -21,9 +21,10 @@ class Planner:
 
     Args:
         session: a connection of ours.
+        before: nothing is, here.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, before: tuple[str, ...] = ()) -> None:
         self.session = session
 
     def plan(self, text: str) -> Plan:
