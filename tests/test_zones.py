@@ -13,11 +13,18 @@ from perfagent.container import Container
 from perfagent.hub.sources.load import Gauge, Load
 from perfagent.hub.sources.reach import TABLE, reach
 from perfagent.hub.sources.zones import BACK, ENTERED, LEAST, RISE, ZONES, Ladder, of
+from perfagent.runtime import machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK = 2.0
+
+
+def test_the_agent_and_the_hub_begin_and_leave_a_zone_at_the_same_shares() -> None:
+    """Each has its own: neither may import the other."""
+    assert {zone: share for share, zone in machine.ZONES} | {"green": 0.0} == ENTERED
+    assert machine.BACK == BACK
 
 
 def walked(ladder: Ladder, shares: list[float], start: float = 0.0) -> list[tuple[float, str]]:

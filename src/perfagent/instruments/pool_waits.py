@@ -88,25 +88,41 @@ class Kept:
             return None
 
 
+class Taking:
+    """A program that asks a pool for a connection, for a `with` block around that.
+
+    Args:
+        kept: the waits of each pool.
+        is_full: whether a pool has no connection to give and opens none.
+        gave_up: the exception's name where the time to wait was over.
+        pool: that is asked.
+    """
+
+    __slots__ = ("_began", "_full", "_gave_up", "_waits")
+
+    def __init__(self, kept: Kept, is_full: Callable[[Any], Any], gave_up: str, pool: Any) -> None:
+        self._waits = kept(pool)
+        self._gave_up = gave_up
+        self._full = self._waits is not None and _asked(is_full, pool)
+
+    def __enter__(self) -> None:
+        self._began = now()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        waits = self._waits
+        if waits is not None:
+            if kind is not None and self._full and kind.__name__ == self._gave_up:
+                waits.refuse("timed out")
+            waits.over(self._began, now(), self._full)
+
+
 def _taking(kept: Kept, is_full: Callable[[Any], Any], gave_up: str) -> Callable[[Any], Any]:
-    """Makes what stands for a method that hands out a connection; arguments as of `_taking_async`."""
+    """Makes what stands for a method that hands out a connection; arguments as of `Taking`."""
 
     def make(take: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(pool: Any, *args: Any, **options: Any) -> Any:
-            waits = kept(pool)
-            if waits is None:
+            with Taking(kept, is_full, gave_up, pool):
                 return take(pool, *args, **options)
-            full = _asked(is_full, pool)
-            began = now()
-            try:
-                found = take(pool, *args, **options)
-            except BaseException as error:
-                if full and type(error).__name__ == gave_up:
-                    waits.refuse("timed out")
-                raise
-            finally:
-                waits.over(began, now(), full)
-            return found
 
         return wrapper
 
@@ -114,30 +130,12 @@ def _taking(kept: Kept, is_full: Callable[[Any], Any], gave_up: str) -> Callable
 
 
 def _taking_async(kept: Kept, is_full: Callable[[Any], Any], gave_up: str) -> Callable[[Any], Any]:
-    """The same for a coroutine function.
-
-    Args:
-        kept: the waits of each pool.
-        is_full: whether a pool has no connection to give and opens none.
-        gave_up: the exception's name where the time to wait was over.
-    """
+    """The same for a coroutine function."""
 
     def make(take: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapper(pool: Any, *args: Any, **options: Any) -> Any:
-            waits = kept(pool)
-            if waits is None:
+            with Taking(kept, is_full, gave_up, pool):
                 return await take(pool, *args, **options)
-            full = _asked(is_full, pool)
-            began = now()
-            try:
-                found = await take(pool, *args, **options)
-            except BaseException as error:
-                if full and type(error).__name__ == gave_up:
-                    waits.refuse("timed out")
-                raise
-            finally:
-                waits.over(began, now(), full)
-            return found
 
         return wrapper
 
