@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ from tests.test_process_matrix import HERE, PACKAGES
 from tests.web import ROOT, Web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from tests.otlp import Receiver, Span
 
@@ -31,7 +32,11 @@ ROWS = {
     "lazy-apps": f"{UWSGI} --master --processes 2 --lazy-apps --enable-threads",
     "lazy-apps without threads": f"{UWSGI} --master --processes 2 --lazy-apps",
 }
-DEPTH = {"PERFAGENT_TIME_PARTS": "true", "PERFAGENT_BLOCKED_LOOP": "100", "PERFAGENT_MAX_OVERHEAD": "1"}
+DEPTH = {
+    "PERFAGENT_TIME_PARTS": "true",
+    "PERFAGENT_BLOCKED_LOOP": "100",
+    "PERFAGENT_MAX_OVERHEAD": "50",
+}  # percent: a busy machine is no reason to leave something out
 SOON, LONGEST_END = 60.0, 10.0  # seconds
 APPLICATION = ROOT / "tests" / "apps" / "process_app.py"
 LINES = {number for number, line in enumerate(APPLICATION.read_text().splitlines(), 1) if "thread_time" in line}
@@ -87,20 +92,28 @@ def assert_deep(web: Workers) -> None:
     calls = lambda: {call for one in web.receiver.samples for call in one.stack if call.name == "burn"}  # noqa: E731
     web.burn_until(lambda: len(web.timed()) >= 4 and calls())
     told = [float(str(one.attributes["perfagent.time.cpu"])) / 1e6 for one in web.timed()]
-    assert told == pytest.approx([60] * len(told), rel=0.1)
+    assert min(told) >= 57
+    assert median(told) == pytest.approx(60, rel=0.1)  # one may import something, or collect garbage
     assert {Path(call.file) for call in calls()} == {APPLICATION}
     assert {call.line for call in calls()} <= LINES
 
 
-def assert_ended(web: Workers) -> None:
-    """Each request was told once, by the process that answered it, and SIGTERM ends it in time."""
+def assert_ended(web: Workers, losing: Collection[object] = ()) -> None:
+    """Each request was told once, by the process that answered it, and SIGTERM ends it in time.
+
+    Args:
+        web: the server.
+        losing: processes whose exit uWSGI skips, with what they have not sent by then.
+    """
     if "threads" in " ".join(web.program.command):  # uWSGI skips the exit of a worker that it holds for busy
         web.server_spans("/burn", web.answered.total())
     began = time.monotonic()
     status = web.program.terminate(30)
     assert time.monotonic() - began < LONGEST_END
     assert status == (0 if "--master" in web.program.command else 30), web.program.stderr
-    assert Counter(one.resource["process.pid"] for one in web.spans_of("/burn")) == web.answered
+    told = Counter(one.resource["process.pid"] for one in web.spans_of("/burn"))
+    assert all(told.pop(pid, 0) <= web.answered.pop(pid) for pid in losing)
+    assert told == web.answered
     assert "Traceback" not in web.program.stderr
 
 
@@ -152,5 +165,6 @@ def test_one_that_takes_too_long_is_killed_and_replaced(version: str, row: str, 
     with pytest.raises((http.client.HTTPException, OSError)):
         web.ask("/hang")
     before = set(web.answered)
-    web.burn_until(lambda: set(web.answered) - before)
-    assert_ended(web)
+    web.burn_until(lambda: {one.resource["process.pid"] for one in web.spans_of("/burn")} - before)
+    # The new worker has the old one's place, of which uWSGI still believes that it answers a request.
+    assert_ended(web, losing=set(web.answered) - before)
