@@ -37,3 +37,4 @@ if __name__ == "__main__":
         for _ in range(30):
             client.get("/bill")
             time.sleep(0.02)
+    print("see which question is asked again: perfagent dashboard --service duplicate_queries, or the page")

@@ -72,10 +72,13 @@ async def visit(base: str, seconds: float) -> None:
         end, number = time.monotonic() + seconds, 0
         while time.monotonic() < end:
             number += 1
-            if number % 3:
-                await client.get("/catalogue", params={"number": number})
-            else:
-                await client.post("/checkout", params={"number": number})
+            try:
+                if number % 3:
+                    await client.get("/catalogue", params={"number": number})
+                else:
+                    await client.post("/checkout", params={"number": number})
+            except httpx.TransportError:  # Ctrl-C ended the server
+                return
 
 
 async def main() -> None:
@@ -86,12 +89,17 @@ async def main() -> None:
         serving = asyncio.create_task(server.serve([listener]))
         while not server.started:
             await asyncio.sleep(0.01)
-        print("the page's insights name bus.subscribers, the line that makes what it keeps, and POST /checkout")
-        await visit(f"http://127.0.0.1:{listener.getsockname()[1]}", float(sys.argv[1]) if len(sys.argv) > 1 else 900.0)
+        seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 900.0
+        print(f"a leak shows in a few minutes; this ends after {seconds:g} s, or with Ctrl-C")
+        print("see what grows, and at which line: perfagent dashboard --service leak, or the page", flush=True)
+        await visit(f"http://127.0.0.1:{listener.getsockname()[1]}", seconds)
         server.should_exit = True
         await serving
     print(f"{len(bus.subscribers)} subscriptions are kept")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        print(f"{len(bus.subscribers)} subscriptions were kept")

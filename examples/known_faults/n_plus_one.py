@@ -41,3 +41,4 @@ if __name__ == "__main__":
         for _ in range(30):
             client.get("/orders")
             time.sleep(0.02)
+    print("see which loop sends a query each time: perfagent dashboard --service n_plus_one, or the page")

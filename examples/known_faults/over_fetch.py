@@ -44,3 +44,4 @@ if __name__ == "__main__":
             client.get("/latest")
             client.get("/orders")
             client.get("/page")
+    print("see which rows are fetched and not read: perfagent dashboard --service over_fetch, or the page")

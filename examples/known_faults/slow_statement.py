@@ -68,3 +68,4 @@ if __name__ == "__main__":
                 time.sleep(0.05)
     if not DATABASE:
         (Path(tempfile.gettempdir()) / f"orders-{os.getpid()}.db").unlink()
+    print("see which index is missing: perfagent dashboard --service slow_statement, or the page")

@@ -80,3 +80,4 @@ if __name__ == "__main__":
         for _ in range(3):
             client.post("/pay-well")
             client.post("/pay")
+    print("see which call keeps a transaction open: perfagent dashboard --service transaction_across_call, or the page")

@@ -53,21 +53,15 @@ def summary(overview: Overview, page: str, hours: int) -> list[Part]:
         "",
     ]
     if not totals["requests"]:
-        parts.append("No request in that time. Start a program with `perfagent run python app.py`, or widen --hours.")
-        return (
-            [*parts, "", *findings(overview["findings"], more=_more(overview, page, hours))]
-            if overview["findings"]
-            else parts
-        )
-    parts += [*_signals(overview), "", *slowest(overview["slowest"]), "", *queries(overview["queries"])]
-    parts += _changes(overview["changes"])
-    return [
-        *parts,
-        "",
-        *findings(overview["findings"], more=_more(overview, page, hours)),
-        "",
-        [Mark("page  ", "dim"), page],
-    ]
+        if not overview["findings"]:
+            told = "No request in that time. Start a program with `perfagent run python app.py`, or widen --hours."
+            return [*parts, told]
+        parts.append("No request in that time: what is there serves nobody.")
+    else:
+        parts += [*_signals(overview), "", *slowest(overview["slowest"]), "", *queries(overview["queries"])]
+        parts += _changes(overview["changes"])
+    found = findings(overview["findings"], more=_more(overview, page, hours))
+    return [*parts, "", *found, "", [Mark("page  ", "dim"), page]]
 
 
 def _more(overview: Overview, page: str, hours: int) -> str:
