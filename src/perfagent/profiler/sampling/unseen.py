@@ -3,8 +3,8 @@
 A server that starts a thread for each request has most of its CPU time in threads that live for less than the time
 between two looks; it is told of where those of them were that were seen to run and had ended at the next look: the more
 a place takes, the more often one of them is seen there. What nobody was seen for has a name of its own, and so have
-threads that `threading` did not start: libraries' own, which go on and are found in /proc. 15 us a look, and as much
-again where much of the time is not accounted for. Only Linux tells what single threads use.
+threads that `threading` did not start: libraries' own, which go on and are found in /proc. 10 us a look, and 20 more
+where much of the time is not accounted for. Only Linux tells what single threads use.
 """
 
 from __future__ import annotations
