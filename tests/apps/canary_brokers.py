@@ -31,7 +31,6 @@ RUN = os.urandom(4).hex()  # brokers outlive a test
 DEAD = f"127.0.0.1:{TOLD['dead_port']}"
 
 
-
 # Memcached.
 
 
