@@ -529,12 +529,19 @@ def test_aiohttps_connector_takes_a_tests_mock_of_a_request_as_without_us(run_te
         import aiohttp
 
         async def main():
-            connector = aiohttp.BaseConnector(force_close=True)
+            connector = aiohttp.BaseConnector(force_close=True, limit=1)
             for request in (Mock(), create_autospec(aiohttp.ClientRequest, spec_set=True)):
                 protocol = Mock(should_close=True)
                 connector._create_connection = AsyncMock(return_value=protocol)
                 connection = await connector.connect(request, [], aiohttp.ClientTimeout())
                 assert connection.protocol is protocol
+                waiting = asyncio.create_task(connector._wait_for_available_connection("a key", []))
+                await asyncio.sleep(0)
+                waiting.cancel()
+                try:
+                    await waiting
+                except asyncio.CancelledError:
+                    pass
                 connection.close()
             await connector.close()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    Tell = Callable[..., None]
     Named = Callable[[], tuple[str, int]]  # a pool's name, and how many it has at most
 
 _NAME = "perfagent.http.client.pool.name"
@@ -88,41 +89,20 @@ class Kept:
             return None
 
 
-class Taking:
-    """A program that asks a pool for a connection, for a `with` block around that.
-
-    Args:
-        kept: the waits of each pool.
-        is_full: whether a pool has no connection to give and opens none.
-        gave_up: the exception's name where the time to wait was over.
-        pool: that is asked.
-    """
-
-    __slots__ = ("_began", "_full", "_gave_up", "_waits")
-
-    def __init__(self, kept: Kept, is_full: Callable[[Any], Any], gave_up: str, pool: Any) -> None:
-        self._waits = kept(pool)
-        self._gave_up = gave_up
-        self._full = self._waits is not None and _asked(is_full, pool)
-
-    def __enter__(self) -> None:
-        self._began = now()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        waits = self._waits
-        if waits is not None:
-            if kind is not None and self._full and kind.__name__ == self._gave_up:
-                waits.refuse("timed out")
-            waits.over(self._began, now(), self._full)
-
-
 def _taking(kept: Kept, is_full: Callable[[Any], Any], gave_up: str) -> Callable[[Any], Any]:
-    """Makes what stands for a method that hands out a connection; arguments as of `Taking`."""
+    """Makes what stands for a method that hands out a connection; arguments as of `_measuring`."""
+    ask, tell = _measuring(kept, is_full, gave_up)
 
     def make(take: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(pool: Any, *args: Any, **options: Any) -> Any:
-            with Taking(kept, is_full, gave_up, pool):
-                return take(pool, *args, **options)
+            asked = ask(pool)
+            try:
+                found = take(pool, *args, **options)
+            except BaseException as error:
+                tell(asked, error)
+                raise
+            tell(asked)
+            return found
 
         return wrapper
 
@@ -131,15 +111,45 @@ def _taking(kept: Kept, is_full: Callable[[Any], Any], gave_up: str) -> Callable
 
 def _taking_async(kept: Kept, is_full: Callable[[Any], Any], gave_up: str) -> Callable[[Any], Any]:
     """The same for a coroutine function."""
+    ask, tell = _measuring(kept, is_full, gave_up)
 
     def make(take: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapper(pool: Any, *args: Any, **options: Any) -> Any:
-            with Taking(kept, is_full, gave_up, pool):
-                return await take(pool, *args, **options)
+            asked = ask(pool)
+            try:
+                found = await take(pool, *args, **options)
+            except BaseException as error:
+                tell(asked, error)
+                raise
+            tell(asked)
+            return found
 
         return wrapper
 
     return make
+
+
+def _measuring(kept: Kept, is_full: Callable[[Any], Any], gave_up: str) -> tuple[Callable[[Any], Any], Tell]:
+    """What is done before and after a pool is asked for a connection: 0.1 us more than in one function.
+
+    Args:
+        kept: the waits of each pool.
+        is_full: whether a pool has no connection to give and opens none.
+        gave_up: the exception's name where the time to wait was over.
+    """
+
+    def ask(pool: Any) -> tuple[Waits, bool, int] | None:
+        waits = kept(pool)
+        return None if waits is None else (waits, _asked(is_full, pool), now())
+
+    def tell(asked: tuple[Waits, bool, int] | None, error: BaseException | None = None) -> None:
+        if asked is not None:
+            waits, full, began = asked
+            if error is not None and full and type(error).__name__ == gave_up:
+                waits.refuse("timed out")
+            waits.over(began, now(), full)
+
+    return ask, tell
 
 
 def _asked(is_full: Callable[[Any], Any], pool: Any) -> bool:
@@ -280,10 +290,16 @@ def _aiohttp(wait: Callable[..., Any]) -> Callable[..., Any]:
     """Called only by who has to wait."""
 
     async def wrapper(connector: Any, key: Any, *args: Any, **options: Any) -> Any:
-        with Waiting("aiohttp", lambda: (f"{key.host}:{key.port}", connector.limit or connector.limit_per_host)):
+        with Waiting("aiohttp", lambda: (_server(key), connector.limit or connector.limit_per_host)):
             return await wait(connector, key, *args, **options)
 
     return wrapper
+
+
+def _server(key: Any) -> str:
+    """The server that a connector of aiohttp's keeps connections to; a test may use anything as their key."""
+    host = getattr(key, "host", "")
+    return f"{host}:{key.port}" if host else "aiohttp"
 
 
 def _dsn(pool: Any) -> str:
