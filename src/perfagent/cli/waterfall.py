@@ -26,9 +26,12 @@ def draw(trace: WholeTrace, width: int, address: str) -> list[Part]:
         width: of the terminal, in columns.
         address: of the hub, for the link to the page.
     """
-    services = ", ".join(trace["services"])
+    services, count = ", ".join(trace["services"]), len(trace["spans"])
     parts: list[Part] = [
-        [Mark(trace["name"], "bold"), f"  {figures.milliseconds(trace['duration_ms'])}, {len(trace['spans'])} spans"],
+        [
+            Mark(trace["name"], "bold"),
+            f"  {figures.milliseconds(trace['duration_ms'])}, {count} span{'s' * (count != 1)}",
+        ],
         Mark(f"{services}, {figures.clock(trace['started'])}, {address}/#/traces/{trace['trace_id']}", "dim"),
     ]
     if not trace["complete"]:
