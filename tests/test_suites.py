@@ -463,6 +463,7 @@ def test_a_librarys_own_suite_gives_the_same_results(
         passed=passed,
         different=len(differing),
         of_these_by_the_header_traceparent=len(both.by_header),
+        of_these_explained=len(differing.keys() & EXPLAINED.get(library, {}).keys()),
         seconds_bare=both.seconds_bare,
         seconds_under=both.seconds_under,
     )
