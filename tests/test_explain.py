@@ -59,7 +59,7 @@ def filled(hypopg_url: str, mysql_server: MysqlServer, tmp_path_factory: pytest.
     """A table of many rows without an index for what is asked, in each database; as the environment of a program."""
     file = str(tmp_path_factory.mktemp("explained") / "a file.db")
     table = "create table many (id integer primary key, owner integer, note text)"
-    numbers = "with recursive n (i) as (select 1 union all select i + 1 from n where i < 150000)"
+    numbers = "with recursive n (i) as (select 1 union all select i + 1 from n where i < 400000)"
     fill = f"insert into many {numbers} select i, i % 5000, 'a note' from n"
     with psycopg.connect(hypopg_url, autocommit=True) as postgres:
         for sql in ("drop table if exists many, touched", table, "create table touched (id integer)", fill):
