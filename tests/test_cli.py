@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -101,3 +103,15 @@ def test_doctor_names_the_first_thing_that_is_broken(receiver: Receiver, run_pro
     program = run_program("perfagent", "doctor", "/no/such/python", env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})
     assert program.wait(60) == 1
     assert "cannot be run" in program.stdout
+
+
+@pytest.mark.parametrize("words", [("config",), ("hub", "--status"), ("rules", "--help")])
+def test_a_reader_that_has_read_enough_ends_a_command_without_a_word(words: tuple[str, ...], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = (sys.executable, "-m", "perfagent", *words)
+    env = {**os.environ, "PERFAGENT_HUB_DIR": str(tmp_path), "PERFAGENT_HUB_PORT": "0"}
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=env)
+    os.close(writing)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr

@@ -72,8 +72,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"perfagent: {words[0]!r} is no command; {''.join(near)}there are: {there}", file=sys.stderr)
         return 2
     module = __import__(f"perfagent.cli.{words[0].replace('-', '_')}", fromlist=["main"])
-    status: int = module.main(words[1:])
-    return status
+    if words[0] == "run":  # becomes the program: nothing is loaded that it does not need
+        status: int = module.main(words[1:])
+        return status
+    from perfagent.cli import ending
+
+    return ending.run(lambda: module.main(words[1:]))
 
 
 def _help() -> str:
