@@ -47,17 +47,14 @@ def _check(words: list[str]) -> int:
     parser.add_argument("--since", type=command.span, default="1h", metavar="TIME", help="90s, 15m, 1h (default) or 2d")
     asked = parser.parse_args(words)
 
-    def body() -> int:
-        try:
-            budgets = declared.read(".", asked.budgets)
-            used = _of_report(asked.report) if asked.report else {"endpoints": _of_hub(asked, budgets)}
-        except BudgetError as error:
-            return ending.told(str(error), 2)
-        except HubError as error:
-            return ending.told(str(error), error.status)
-        return _judge(used, budgets, asked.output == "json")
-
-    return ending.run(body)
+    try:
+        budgets = declared.read(".", asked.budgets)
+        used = _of_report(asked.report) if asked.report else {"endpoints": _of_hub(asked, budgets)}
+    except BudgetError as error:
+        return ending.told(str(error), 2)
+    except HubError as error:
+        return ending.told(str(error), error.status)
+    return _judge(used, budgets, asked.output == "json")
 
 
 def _of_report(path: str) -> dict[str, Used]:
@@ -159,19 +156,16 @@ def _compare(words: list[str]) -> int:
     parser.add_argument("--output", choices=("table", "json"), default="table", help="json is for machines")
     asked = parser.parse_args(words)
 
-    def body() -> int:
-        try:
-            before, after = _of_report(asked.before), _of_report(asked.after)
-        except BudgetError as error:
-            return ending.told(str(error), 2)
-        found = list(_changes(before, after))
-        if asked.output == "json":
-            output.show_json({"changes": found})
-        else:
-            output.show(_drawn(found))
-        return 1 if any(one["worse"] and one["figure"] in COUNTS for one in found) else 0
-
-    return ending.run(body)
+    try:
+        before, after = _of_report(asked.before), _of_report(asked.after)
+    except BudgetError as error:
+        return ending.told(str(error), 2)
+    found = list(_changes(before, after))
+    if asked.output == "json":
+        output.show_json({"changes": found})
+    else:
+        output.show(_drawn(found))
+    return 1 if any(one["worse"] and one["figure"] in COUNTS for one in found) else 0
 
 
 def _changes(before: dict[str, Used], after: dict[str, Used]) -> Iterator[dict[str, Any]]:

@@ -64,20 +64,17 @@ def serve(
     """
     asked = found.parse_args(words)
 
-    def asking() -> int:
-        try:
-            client = Client.find(asked.url, asked.token, asked.timeout, role)
-            status = body(client, asked)
-            for note in client.notes:
-                print(f"perfagent: {note}", file=sys.stderr)
-            return status
-        except HubError as error:
-            return ending.told(str(error), error.status)
-        except (KeyError, TypeError) as error:  # a hub of another version; its fields are read in every body
-            reason = f"{client.address} answers in another form than perfagent {__version__} knows"
-            return ending.told(f"{reason} ({type(error).__name__}: {error}); bring both to one version", 3)
-
-    return ending.run(asking)
+    try:
+        client = Client.find(asked.url, asked.token, asked.timeout, role)
+        status = body(client, asked)
+        for note in client.notes:
+            print(f"perfagent: {note}", file=sys.stderr)
+        return status
+    except HubError as error:
+        return ending.told(str(error), error.status)
+    except (KeyError, TypeError) as error:  # a hub of another version; its fields are read in every body
+        reason = f"{client.address} answers in another form than perfagent {__version__} knows"
+        return ending.told(f"{reason} ({type(error).__name__}: {error}); bring both to one version", 3)
 
 
 def seconds(text: str) -> float:

@@ -68,7 +68,7 @@ def main(words: list[str]) -> int:
         parser.error(f"two sides are compared, {len(asked.sides)} given; none stands for `before-start` and `start`")
     asked.sides = asked.sides or ["before-start", "start"]
     if all(comparable.is_file(text) for text in asked.sides):
-        return ending.run(lambda: _guarded(None, asked))
+        return _guarded(None, asked)
     return command.serve(parser, words, lambda client, _: _guarded(client, asked))
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfagent.cli import arguments, ending
+from perfagent.cli import arguments
 from perfagent.hub.detect import changes
 from perfagent.hub.detect.stream import Detector
 
@@ -54,7 +54,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--offline", action="store_true", help="read all of it first, and tell where its level changed")
     parser.add_argument("--output", choices=("csv", "json"), default="csv", help="json has an object a line")
     asked = parser.parse_args(words)
-    return ending.run(lambda: _run(asked))
+    return _run(asked)
 
 
 def _run(asked: argparse.Namespace) -> int:

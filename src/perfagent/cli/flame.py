@@ -53,9 +53,9 @@ def main(words: list[str]) -> int:
     if asked.output in BINARY and not asked.file and sys.stdout.isatty():
         parser.error(f"--output {asked.output} is no text: give --file, or send standard output to a file")
     if program:
-        return ending.run(lambda: _guarded(lambda: _ran(asked, program)))
+        return _guarded(lambda: _ran(asked, program))
     if asked.pid:
-        return ending.run(lambda: _guarded(lambda: _attached(asked)))
+        return _guarded(lambda: _attached(asked))
     body = _compared if asked.compare else _asked
     return command.serve(parser, words, lambda client, _: _guarded(lambda: body(client, asked)))
 

@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
     _analyze_options(_action(actions, "analyze", "tell what is missing, unused, duplicate or invalid; changes nothing"))
     _create_options(_action(actions, "create", "show the statement that makes an index, and run it with --yes"))
     asked = parser.parse_args(words)
-    return ending.run(lambda: _run(asked))
+    return _run(asked)
 
 
 def _action(

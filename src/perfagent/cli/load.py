@@ -43,7 +43,7 @@ def main(words: list[str]) -> int:
     _kafka(kinds)
     _http(kinds)
     asked = parser.parse_args(words)
-    return ending.run(lambda: _run(asked))
+    return _run(asked)
 
 
 def _run(asked: argparse.Namespace) -> int:

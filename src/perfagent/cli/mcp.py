@@ -48,7 +48,7 @@ def main(words: list[str]) -> int:
     parser.set_defaults(timeout=60)
     asked = parser.parse_args(words)
     bridge = Bridge(asked)
-    return ending.run(bridge.check if asked.check else bridge.run)
+    return bridge.check() if asked.check else bridge.run()
 
 
 class Bridge:

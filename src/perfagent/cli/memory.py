@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
     parser = _parser()
     asked = parser.parse_args(words)
     if asked.compare:
-        return ending.run(lambda: _compare(asked))
+        return _compare(asked)
     if not program or program == ["-m"]:
         parser.error(
             "a script or `-m MODULE` is needed: `perfagent memory app.py`; "
@@ -48,7 +48,7 @@ def main(words: list[str]) -> int:
         )
     if asked.every and not asked.snapshot:
         parser.error("--every needs --snapshot FILE, which names the files")
-    return ending.run(lambda: _run(asked, program))
+    return _run(asked, program)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -41,14 +41,14 @@ def main(words: list[str]) -> int:
     parser = _parser()
     asked = parser.parse_args(words)
     if asked.compare:
-        return ending.run(lambda: _compare(asked))
+        return _compare(asked)
     if command and asked.pid is None:
-        return ending.run(lambda: _profile(asked, command))
+        return _profile(asked, command)
     if asked.pid is None or command:
         parser.error(
             "a process id or a command is needed: `perfagent profile 4711`, `perfagent profile -- python app.py`"
         )
-    return ending.run(lambda: _profile(asked, []))
+    return _profile(asked, [])
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
     asked = parser.parse_args(words)
     if asked.fail_above is not None and not asked.once:
         parser.error("--fail-above needs --once")
-    return ending.run(lambda: _run(asked))
+    return _run(asked)
 
 
 def _run(asked: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfagent.cli import arguments, ending, output
+from perfagent.cli import arguments, output
 from perfagent.hub.analyse import thresholds
 from perfagent.hub.conditions import rules as own_rules
 from perfagent.hub.rules import alerts, burn, export, objectives
@@ -66,7 +66,7 @@ def main(words: list[str]) -> int:
     asked = parser.parse_args(words)
     if asked.action == "export" and asked.check and asked.directory is None:
         parser.error("--check needs --directory, the folder whose files are looked at")
-    return ending.run(lambda: _run(asked))
+    return _run(asked)
 
 
 def _run(asked: Namespace) -> int:
