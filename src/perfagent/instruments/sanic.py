@@ -64,7 +64,7 @@ class Sanic(Instrument):
 
 def _handling(scope: Scope, protocol: Any, handle: Handler) -> Handler:
     @carries
-    async def request_handler(request: Any) -> None:
+    async def request_handler(request: Any) -> Any:
         try:
             opened = open_span(scope, request)
         except Exception:
@@ -76,7 +76,7 @@ def _handling(scope: Scope, protocol: Any, handle: Handler) -> Handler:
         token = current.set(span)
         inner = baggage.set(carried) if carried else None
         try:
-            await answering.perform(handle, request)
+            return await answering.perform(handle, request)
         except BaseException as error:  # a handler that is cancelled: the client has gone, or it took too long
             span.fail(error)
             raise

@@ -52,7 +52,7 @@ class Tornado(Instrument):
         scope = self.scope
 
         @carries
-        async def _execute(handler: Any, transforms: Any, *args: Any, **kwargs: Any) -> None:
+        async def _execute(handler: Any, transforms: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 opened = open_span(scope, handler)
             except Exception:
@@ -65,7 +65,7 @@ class Tornado(Instrument):
             token = current.set(span)
             inner = baggage.set(carried) if carried else None
             try:
-                await answering.perform(execute, handler, transforms, *args, **kwargs)
+                return await answering.perform(execute, handler, transforms, *args, **kwargs)
             except BaseException as error:  # cancelled: nobody will finish the response
                 span.fail(error)
                 span.finish()
