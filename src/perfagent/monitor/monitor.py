@@ -74,7 +74,7 @@ class PerformanceMonitor(Business, Interface):
             TypeError, ValueError: `hours` is no number above 0.
         """
         hours = _hours(hours)
-        tracks = list(self._tracks.items())
+        tracks = list(self._tracks.copy().items())
         told = self._process.read()
         caches = figures.caches()
         now = self._figures_now(told, caches)
@@ -353,7 +353,7 @@ class PerformanceMonitor(Business, Interface):
         self._evaluator.start()
 
     def _evaluate(self) -> None:
-        taken = {name: track.take() for name, track in list(self._tracks.items())}
+        taken = {name: track.take() for name, track in self._tracks.copy().items()}
         told = {**figures.derived(self._process.read(), figures.caches(), taken), **taken}
         for alert in self._thresholds.evaluate(told, time()):
             if alert.state == "firing":
@@ -365,7 +365,7 @@ class PerformanceMonitor(Business, Interface):
     def _figures_now(self, told: figures.ProcessFigures, caches: figures.CacheFigures) -> dict[str, float | None]:
         """What the health score compares."""
         means: dict[str, float | None] = {}
-        for name, track in list(self._tracks.items()):
+        for name, track in self._tracks.copy().items():
             found = track.aggregate(JUST_NOW)
             means[name] = None if found is None else found.average
         return {**figures.derived(told, caches, means), **means}

@@ -214,7 +214,7 @@ class Governor:
         spans, requests = (max(now - then, 0) for now, then in zip(self._spans, before, strict=True))
         request = REQUEST + TIMED if http.timing else REQUEST
         taken = requests * request * self._unit + max(spans - requests, 0) * OTHER * self._unit
-        for name, read in list(costs.items()):
+        for name, read in costs.copy().items():
             total = read()
             taken += max(total - self._extra.get(name, 0), 0)
             self._extra[name] = total

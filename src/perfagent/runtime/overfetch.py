@@ -93,7 +93,7 @@ def tell(pipeline: Pipeline) -> list[Payload]:
             tally.rows_read += span.rows
             tally.read += min(rows, span.rows)
     now = monotonic()
-    for key, tally in list(_tallies.items()):
+    for key, tally in _tallies.copy().items():
         if _tell(tally) or now - tally.since > A_MINUTE:
             _tallies.pop(key, None)
     return []

@@ -203,7 +203,7 @@ def tell(pipeline: Pipeline) -> list[Payload]:
         if tally.span is None:
             tally.span = span
     now = monotonic()
-    for key, tally in list(_tallies.items()):
+    for key, tally in _tallies.copy().items():
         if _tell(tally, now) or now - tally.since > A_MINUTE:
             _tallies.pop(key, None)
     return []

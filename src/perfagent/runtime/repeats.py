@@ -118,7 +118,7 @@ def _loop(before: callers.Stack, now: callers.Stack) -> dict[str, object]:
 def tell(pipeline: Pipeline) -> list[Payload]:
     """Tells of statements that ran for nothing, once their requests are over; a source that has nothing to send."""
     now = monotonic()
-    for key, runs in list(_runs.items()):
+    for key, runs in _runs.copy().items():
         if now - runs.last >= SETTLED or pipeline.stopping:
             del _runs[key]
             if runs.span is not None:

@@ -23,7 +23,7 @@ def install(sent: Mapping[str, int]) -> None:
     """
 
     def exported() -> Iterator[Observation]:
-        for signal, count in list(sent.items()):
+        for signal, count in dict(sent).items():
             yield count, {"signal": outbox.SIGNALS[signal]}
 
     scope = Scope("perfagent")
@@ -56,7 +56,7 @@ def install(sent: Mapping[str, int]) -> None:
 
 
 def _lost() -> Iterator[Observation]:
-    for (signal, reason), count in list(outbox.drops.items()):
+    for (signal, reason), count in outbox.drops.copy().items():
         yield count, {"signal": signal, "reason": reason}
 
 
@@ -72,6 +72,6 @@ class Failures:
 
     def __call__(self) -> Iterator[Observation]:
         """The number for each place."""
-        for place, count in list(guard.failures.items()):
+        for place, count in guard.failures.copy().items():
             if count > self._inherited.get(place, 0):
                 yield count - self._inherited.get(place, 0), {"place": place}

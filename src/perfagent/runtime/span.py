@@ -364,7 +364,7 @@ def framed(span: bytes) -> bytes:
 
 
 def _encode_details(details: Details) -> bytes:
-    parts = [wire.attributes(9, list(details.attributes.items()))]  # a copy: a late thread may still be setting one
+    parts = [wire.attributes(9, details.attributes.copy())]  # a copy: a late thread may still be setting one
     if details.lost_attributes:
         parts.append(wire.integer(10, details.lost_attributes))
     for name, time, attributes, lost in details.events:

@@ -120,7 +120,7 @@ class Requests:
         """What requests leave behind by endpoint, where that is sure; the most first."""
         found = [
             Share(name, sum(values) / len(values), len(values), True)
-            for name, values in list(self.alone.items())
+            for name, values in self.alone.copy().items()
             if len(values) >= LEAST and _is_sure(values)
         ]
         if not found:
@@ -130,11 +130,11 @@ class Requests:
     def _most_likely(self) -> list[Share]:
         means = {
             name: sum(values) / len(values)
-            for name, values in list(self.shared.items())
+            for name, values in self.shared.copy().items()
             if len(values) >= LEAST and _is_sure(values)
         }
         first = max(means, key=lambda name: means[name], default=None)
-        others = [sum(values) / len(values) for name, values in list(self.shared.items()) if name != first]
+        others = [sum(values) / len(values) for name, values in self.shared.copy().items() if name != first]
         if first is None or any(means[first] < FAR * other for other in others):
             return []
         return [Share(first, means[first], len(self.shared[first]), False)]

@@ -59,7 +59,7 @@ class LoggerProvider(_logs.LoggerProvider):
         if successor is self:
             return
         self._successor = successor
-        for scope, logger in list(self._loggers.items()):
+        for scope, logger in self._loggers.copy().items():
             logger.become(successor.get_logger(*asked(scope)))
 
     @property

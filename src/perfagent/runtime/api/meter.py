@@ -58,7 +58,7 @@ class MeterProvider(metrics.MeterProvider):
         if successor is self:
             return
         self._successor = successor
-        for scope, meter in list(self._meters.items()):
+        for scope, meter in self._meters.copy().items():
             meter.become(successor.get_meter(*asked(scope)))
 
     @property
@@ -91,7 +91,7 @@ class Meter(metrics.Meter):
     def become(self, successor: metrics.Meter) -> None:
         """Makes instruments by another meter from now on, and lets those made before measure for it."""
         self._successor = successor
-        for (kind, *_), ours in list(self._made.items()):
+        for (kind, *_), ours in self._made.copy().items():
             registry.instruments.pop(_key(ours.measured, kind), None)
             create = getattr(successor, f"create_{kind}", None)
             if create is not None:  # meters before 1.23 know no gauge: what it measures goes nowhere

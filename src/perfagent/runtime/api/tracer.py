@@ -66,7 +66,7 @@ class TracerProvider(trace.TracerProvider):
         if successor is self:
             return
         self._successor = successor
-        for scope, tracer in list(self._tracers.items()):
+        for scope, tracer in self._tracers.copy().items():
             tracer.become(successor.get_tracer(*asked(scope)))
 
     @property

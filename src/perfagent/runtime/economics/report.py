@@ -160,7 +160,7 @@ class Economics(companions.Companion):
 
     def _what_if(self, curve: str) -> Observe:
         def observe() -> Iterator[tuple[float, dict[str, object]]]:
-            for cache, told in list(self._told.items()):
+            for cache, told in self._told.copy().items():
                 if P + curve in told:
                     figures: Any = told
                     found = ratios(figures[P + "gets"], figures[P + "hits"], figures[P + curve])
@@ -170,7 +170,7 @@ class Economics(companions.Companion):
         return observe
 
     def _saved(self) -> Iterator[tuple[float, dict[str, object]]]:
-        for cache, told in list(self._told.items()):
+        for cache, told in self._told.copy().items():
             if told[P + "priced_gets"]:
                 yield told[P + "saved_seconds"] / told[P + "seconds"], _named_by(cache)  # type: ignore[operator]
 

@@ -105,7 +105,7 @@ class Snapshots:
         kept = self._kept.get(series)
         if kept is None:
             kept = self._kept[series] = Kept(labels(series.attributes.items()))
-        for bucket, (value, time, trace, span) in list(series.exemplars.items()):
+        for bucket, (value, time, trace, span) in series.exemplars.copy().items():
             kept.exemplars[bucket] = [bucket, plain(value), (time + clock.offset) / 1e9, trace.hex(), span.hex()]
         return kept
 

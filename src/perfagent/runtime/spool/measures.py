@@ -64,7 +64,7 @@ def declare(delivery: Delivery | None = None) -> None:
 
 def _by(counts: Mapping[str, int], key: str, names: Mapping[str, str]) -> Callable[[], Iterator[Observation]]:
     def observe() -> Iterator[Observation]:
-        for name, count in list(counts.items()):
+        for name, count in dict(counts).items():
             yield count, {key: names.get(name, name)}
 
     return observe

@@ -77,7 +77,7 @@ class Looks:
         self._busy = monotonic()
         moment, seen = now(), 0
         try:
-            for thread, parts in list(in_threads.items())[:256]:
+            for thread, parts in list(in_threads.copy().items())[:256]:
                 if moment - parts.began >= SLOW and seen < MOST and not parts.shared:
                     seen += 1
                     self._thread(parts, thread, moment, parts.began, parts.since)
