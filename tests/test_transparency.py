@@ -136,7 +136,7 @@ def _first(bases: str) -> str:
 
 def test_a_call_goes_through_once_whatever_it_is_given(receiver: Receiver) -> None:
     """And its exception, the line that its warning blames and the context variables are the program's own."""
-    env = agent_env(receiver)
+    env = agent_env(receiver, PERFAGENT_TIME_PARTS="true")
     del env["PERFAGENT_STRICT"]  # hooks are to fail here, and nobody is to notice
     told = json.loads(_run("tests.apps.patched_calls", env=env))
     assert told["checked"] > 100

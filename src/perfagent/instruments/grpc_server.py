@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from time import time
 
-from perfagent.instruments.base import Instrument
+from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard, http, propagation
 from perfagent.runtime.clock import now
 from perfagent.runtime.context import baggage, current
@@ -73,6 +73,7 @@ class CallSpan(RpcSpan):
         self.slot = -1
 
 
+@passed_over
 def _plainly(span: Any, work: Callable[..., Any], *args: Any) -> Any:
     return work(*args)
 
@@ -89,6 +90,7 @@ def _timing(on: bool) -> None:
     from perfagent.runtime import timeparts
     from perfagent.runtime.timeparts import loops
 
+    @passed_over
     def timed(span: Any, work: Callable[..., Any], *args: Any) -> Any:
         parts = getattr(span, "parts", None)
         if parts is None or parts.closed:
@@ -151,7 +153,12 @@ def _working(work: Callable[..., Any]) -> Callable[..., Any]:
     """What a thread of the pool does for a call."""
 
     def wrapper(rpc_event: Any, state: Any, *args: Any) -> Any:
-        return in_thread(getattr(state, "perfagent_span", None), work, rpc_event, state, *args)
+        try:
+            span = getattr(state, "perfagent_span", None)
+        except Exception:
+            guard.failed("grpc_server")
+            span = None
+        return in_thread(span, work, rpc_event, state, *args)
 
     return wrapper
 
