@@ -148,6 +148,8 @@ class Visit:
         """Asserts that axe finds no serious and no critical fault."""
         from axe_playwright_python.sync_playwright import Axe
 
+        self.until("!document.querySelector('.view[aria-busy=true]')")  # what is asked for anew is dimmed meanwhile
+        self.until("[...document.querySelectorAll('.view > *')].every((one) => getComputedStyle(one).opacity === '1')")
         found = Axe().run(self.page).response["violations"]
         assert [
             (one["id"], node["html"][:300], node["failureSummary"])

@@ -69,15 +69,18 @@ def worker():
         slept.append(time.monotonic() - began)
 slept = []
 begin(200)
+began = time.monotonic()
 threads = [threading.Thread(target=worker, name="worker")]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
+lost = time.monotonic() - began - 0.6 - sum(slept)
 busy(0.2)
-print(sum(slept))
+print(sum(slept), max(lost, 0.0))
 """).stdout  # fmt: skip
     samples = receiver.samples
+    asleep, lost = map(float, slept.split())  # lost: it waited for a core, which may be told of where it waits next
     assert total(samples, "cpu", "busy") == pytest.approx(0.8, rel=0.15)
-    assert total(samples, "wall", "nap") == pytest.approx(float(slept), rel=0.15)
+    assert asleep * 0.85 < total(samples, "wall", "nap") < asleep * 1.15 + lost
     assert total(samples, "cpu", "nap") < 0.1
     assert total(samples, "wall", "nap", state="sleep") > 0.9 * total(samples, "wall", "nap")
     assert total(samples, "wall", "busy", state="sleep") == 0
