@@ -128,9 +128,7 @@ def test_wrong_words_are_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_command_is_run_and_its_hot_line_named(spinning: Path) -> None:
     words = [sys.executable, "-m", "perfagent", "flame", "--lines", "--output", "json", "--", sys.executable]
-    done = subprocess.run(
-        [*words, str(spinning), "2", "0.8"], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run([*words, str(spinning), "2", "0.8"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout.partition("\n")[2] if done.stdout.startswith("ready") else done.stdout)
     top = document["lines"][0]
