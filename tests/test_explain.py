@@ -271,7 +271,7 @@ def test_a_fork_cuts_off_what_is_under_way_and_it_is_asked_again_after_it(monkey
     (span,) = slow_spans(1)
     slow._look(span, Address("sqlite3", {}, ("file",)), 0.0)
     second, first = sessions
-    slow._start()
+    slow.start()
     assert first.asked.wait(20)
     assert slow.halt(), "its thread is gone before the fork"
     assert not told

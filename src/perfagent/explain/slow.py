@@ -110,7 +110,7 @@ class Slow(companions.Worker):
         while self.seen:
             self._look(*self.seen.popleft(), now)
         if self.jobs and not pipeline.stopping:  # nobody would hear of what is told after that
-            self._start()
+            self.start()
         return []
 
     def _look(self, span: QuerySpan, address: Address | None, now: float) -> None:
@@ -133,12 +133,6 @@ class Slow(companions.Worker):
             del self.known[next(iter(self.known))]
         known = self.known[key] = Known(now + self.interval)
         self.jobs.append((span, text, address, known))
-
-    def _start(self) -> None:
-        try:
-            self._begin()
-        except RuntimeError:  # no thread to be had
-            pass
 
     def _is_wanted(self) -> bool:
         return bool(self.jobs)
@@ -164,15 +158,6 @@ class Slow(companions.Worker):
         self._halted = True
         self._cut()
         return super().halt()
-
-    def resume(self) -> None:
-        """After a fork; see Companion."""
-        self._halted = False
-        self._start()
-
-    def stop(self) -> None:
-        """At the end of the process: a plan that is under way is of no use any more."""
-        self.halt()
 
     def _cut(self) -> None:
         session = self._session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from perfagent.runtime import guard, outbox
+from perfagent.runtime import frames, guard, outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,13 +59,7 @@ def _starting(module: str, settings: Settings) -> Callable[[], None]:
 
 def left_out(settings: Settings) -> list[str]:
     """What is on and cannot work here, for people."""
-    return [] if _has_lock() or not any(getattr(settings, option) for option in OUTSIDE) else [BLIND]
-
-
-def _has_lock() -> bool:
-    """Whether threads take turns: an import may turn that on later, so it is asked again when a feature begins."""
-    asked = getattr(sys, "_is_gil_enabled", None)
-    return asked is None or bool(asked())
+    return [] if frames.has_lock() or not any(getattr(settings, option) for option in OUTSIDE) else [BLIND]
 
 
 def _refuse(_: object) -> object:
@@ -73,7 +67,7 @@ def _refuse(_: object) -> object:
 
 
 def _start(module: str, settings: Settings) -> None:
-    if module in OUTSIDE.values() and not _has_lock():
+    if module in OUTSIDE.values() and not frames.has_lock():
         if module == OUTSIDE["profiler"]:
             outbox.commands["profiler"] = _refuse
         return

@@ -74,7 +74,7 @@ class PerformanceMonitor(Business, Interface):
             TypeError, ValueError: `hours` is no number above 0.
         """
         hours = _hours(hours)
-        tracks = list(self._tracks.copy().items())
+        tracks = self._tracks.copy().items()
         told = self._process.read()
         caches = figures.caches()
         now = self._figures_now(told, caches)

@@ -89,6 +89,22 @@ class Worker(Companion):
             self._running = False
             raise
 
+    def start(self) -> None:
+        """Starts the thread unless it runs; where there is none to be had, its work is left out."""
+        try:
+            self._begin()
+        except RuntimeError:
+            pass
+
+    def resume(self) -> None:
+        """After a fork; see Companion."""
+        self._halted = False
+        self.start()
+
+    def stop(self) -> None:
+        """At the end of the process; see Companion."""
+        self.halt()
+
     def _is_over(self) -> bool:
         """Whether the thread is to end; then it counts as ended from here on, for who starts the next one."""
         with self._switch:

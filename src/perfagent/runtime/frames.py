@@ -30,11 +30,17 @@ _IN_C = type(type(sys._getframe()).f_locals)
 _MAKES_OBJECTS = sys.version_info[:2] == (3, 11)
 
 
+def has_lock() -> bool:
+    """Whether threads take turns: an import may turn that on later."""
+    asked = getattr(sys, "_is_gil_enabled", None)
+    return asked is None or bool(asked())
+
+
 def can_be_read() -> bool:
     """Whether all threads of Python stand still while we look."""
     if sys.version_info < (3, 12):
         return True
-    if sys.version_info >= (3, 13) and not sys._is_gil_enabled():
+    if not has_lock():
         return False
     interpreters = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
     return interpreters is None or len(interpreters.list_all()) == 1

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from _thread import get_ident, get_native_id
 from time import clock_gettime_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ZONES = ((0.95, "critical"), (0.85, "red"), (0.75, "orange"), (0.60, "yellow"))
 """From which share of the machine's CPU or memory on a resource zone is entered."""
@@ -18,6 +23,12 @@ main_thread = get_ident() if get_native_id() == os.getpid() else 0
 says."""
 grown = 0
 """Bytes by which the agent's start made the process grow."""
+
+
+def threads() -> dict[int, Any]:
+    """The threads that `threading` knows, by their number; none while somebody imports that module."""
+    threading: Any = sys.modules.get("threading")
+    return threading._active if hasattr(threading, "_main_thread") else {}
 
 
 def resident() -> int:

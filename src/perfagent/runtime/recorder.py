@@ -270,8 +270,7 @@ def _route(span: Span) -> str:
 
 
 def _thread_name(ident: int) -> str:
-    threading = sys.modules.get("threading")
-    thread = getattr(threading, "_active", {}).get(ident)
+    thread = machine.threads().get(ident)
     return str(getattr(thread, "_name", "")) or str(ident)
 
 

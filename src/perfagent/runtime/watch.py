@@ -69,22 +69,6 @@ class Watch(companions.Worker):
         """Whether there is a thread."""
         return self._running
 
-    def start(self) -> None:
-        """Starts the thread unless it runs."""
-        try:
-            self._begin()
-        except RuntimeError:  # no thread to be had: nobody looks
-            pass
-
-    def resume(self) -> None:
-        """After a fork; see Companion."""
-        self._halted = False
-        self.start()
-
-    def stop(self) -> None:
-        """At the end of the process; see Companion."""
-        self.halt()
-
     def _is_wanted(self) -> bool:
         return bool(self.looks)
 

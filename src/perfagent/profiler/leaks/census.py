@@ -12,7 +12,7 @@ from collections import Counter
 from time import thread_time
 
 from perfagent.profiler.leaks import objects
-from perfagent.runtime import callers
+from perfagent.runtime import callers, frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def local_name(found: object) -> str:
     """
     if sys.version_info < (3, 13):
         return ""
-    for frame in list(sys._current_frames().values()):
+    for frame in list(frames.of_threads().values()):
         above: FrameType | None = frame
         while above is not None:
             code = above.f_code

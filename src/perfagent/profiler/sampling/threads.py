@@ -143,12 +143,9 @@ class Thread:
 
 def _named(ident: int) -> tuple[str, int]:
     """Name of a thread, and the kernel's number; 0 where nobody knows it."""
-    threading = sys.modules.get("threading")
-    if not hasattr(threading, "_main_thread"):  # a thread of the program imports it just now
-        threading = None
-    thread = None if threading is None else threading._active.get(ident)
-    if threading is None or thread is None:
+    thread = machine.threads().get(ident)
+    if thread is None:
         return ("MainThread", os.getpid()) if ident == machine.main_thread else (f"thread {ident}", 0)
-    if thread is threading._main_thread and sys.platform == "linux":
+    if thread is sys.modules["threading"].main_thread() and sys.platform == "linux":
         return str(thread._name), os.getpid()
     return str(thread._name), getattr(thread, "_native_id", None) or 0

@@ -10,7 +10,6 @@ where much of the time is not accounted for. Only Linux tells what single thread
 from __future__ import annotations
 
 import os
-import sys
 from time import process_time_ns
 
 from perfagent.profiler.sampling.stacks import Stack
@@ -19,8 +18,6 @@ from perfagent.runtime import companions, machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from perfagent.profiler.sampling.threads import Thread
     from perfagent.profiler.sampling.window import Window
 
@@ -118,9 +115,7 @@ def _tell(window: Window, name: str, value: int) -> None:
 def _strangers() -> list[int]:
     """The kernel's numbers of threads that are neither ours nor known to `threading`."""
     known = {os.getpid(), *companions.native_ids()}
-    threading: Any = sys.modules.get("threading")
-    if threading is not None and hasattr(threading, "_main_thread"):  # else somebody imports it just now
-        known.update(getattr(thread, "_native_id", 0) or 0 for thread in list(threading._active.values()))
+    known.update(getattr(thread, "_native_id", 0) or 0 for thread in list(machine.threads().values()))
     try:
         return [native for native in map(int, os.listdir(TASKS)) if native not in known]
     except OSError:

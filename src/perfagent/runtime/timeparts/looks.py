@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import islice
 from time import monotonic
 
 from perfagent.runtime import callers, flight, frames, governor, http, machine
@@ -77,7 +78,7 @@ class Looks:
         self._busy = monotonic()
         moment, seen = now(), 0
         try:
-            for thread, parts in list(in_threads.copy().items())[:256]:
+            for thread, parts in islice(in_threads.copy().items(), 256):
                 if moment - parts.began >= SLOW and seen < MOST and not parts.shared:
                     seen += 1
                     self._thread(parts, thread, moment, parts.began, parts.since)
@@ -162,12 +163,9 @@ def _add(parts: Parts, kind: str | None, time: int, place: Caller | None) -> Non
 
 def _native(thread: int) -> int:
     """The kernel's number of a thread; 0 where nobody knows."""
-    threading = sys.modules.get("threading")
-    if threading is None or not hasattr(threading, "_main_thread"):  # it is being imported just now
-        return 0
-    known = threading._active.get(thread)
+    known = machine.threads().get(thread)
     if known is None:
         return 0
-    if known is threading.main_thread():  # what it says of itself is its parent's in a forked process
+    if known is sys.modules["threading"].main_thread():  # what it says of itself is its parent's in a forked process
         return os.getpid() if sys.platform == "linux" else 0
     return known.native_id or 0
