@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfagent.profiler.leaks import census
 from perfagent.profiler.leaks.growth import NEEDED, Growth
 from perfagent.profiler.leaks.requests import Requests
 from tests.agent import agent_env
@@ -238,6 +239,39 @@ def test_nobody_counts_objects_where_nobody_knows_how_many_there_are(run_text: R
         """,
         bare=True,
         PYTHONMALLOC="malloc",
+    )
+    assert program.stdout == "True\n"
+
+
+def test_one_slow_census_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    blocks = sys.getallocatedblocks()
+    monkeypatch.setattr(census, "thread_time", lambda: clock.append(clock[-1] + took) or clock[-2])
+    monkeypatch.setattr(census, "MANY", 100)
+    monkeypatch.setattr(census, "LONGEST", 1.0)
+    counting = census.Census()
+    asked = []
+    for rate in (1e-9, 1e-9, 4e-8, 1e-9, 4e-8, 4e-8, 1e-9):
+        took = rate * blocks
+        asked.append(counting.rate <= census.FIRST_RATE)
+        counting.objects()
+    assert asked == [True] * 6 + [False]
+
+
+def test_what_was_made_last_is_looked_at_first(run_text: RunText) -> None:
+    program = run_text(
+        """
+        import gc
+        from perfagent.profiler.leaks.census import instances
+
+        class Order:
+            pass
+
+        gc.collect()
+        held = [Order() for _ in range(100)]
+        print(instances("__main__.Order", 3) == held[:-4:-1])
+        """,
+        bare=True,
     )
     assert program.stdout == "True\n"
 

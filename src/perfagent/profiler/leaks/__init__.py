@@ -196,8 +196,8 @@ class Leaks:
         self._now = {}
         self._last = now
         self.looks += 1
-        types = counted[0] if counted is not None else {}
-        self.suspects = {name: one for name, one in self.suspects.items() if name in sums or name in types}
+        kept = sums.keys() | (counted[0].keys() if counted is not None else self._uncounted())
+        self.suspects = {name: one for name, one in self.suspects.items() if name in kept}
         self._judge()
         self.last_cost = self._cost / 1e9
         pause = max(self.interval * self.factor, self.last_cost / SHARE if self.interval >= 1 else 0.0)
@@ -230,6 +230,10 @@ class Leaks:
                 suspect.bytes_each = 150.0
             if suspect is not None and not suspect.kind:
                 suspect.growth.add(self._began, count)
+
+    def _uncounted(self) -> set[str]:
+        """Suspects that the census alone sees: where it was left out this time, they are not gone."""
+        return {name for name, one in self.suspects.items() if not one.kind or one.identity}
 
     def _judge(self) -> None:
         found = sorted((one for one in self.suspects.values() if one.judge()), key=lambda one: -one.bytes_an_hour)

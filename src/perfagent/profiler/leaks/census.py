@@ -33,6 +33,7 @@ class Census:
 
     def __init__(self) -> None:
         self.rate = FIRST_RATE
+        self._measured = 1.0
         self.pause = 0.0
         """The longest that it stopped the program, seconds of CPU time."""
 
@@ -51,7 +52,9 @@ class Census:
         took = thread_time() - began
         self.pause = max(self.pause, took)
         if len(found) > MANY:
-            self.rate = min(max(self.rate / 2, took / blocks), 10 * FIRST_RATE)
+            # The better of the last two: one that another program, or a page fault, made slow says nothing.
+            before, self._measured = self._measured, took / blocks
+            self.rate = min(max(min(before, self._measured), self.rate / 2), 10 * FIRST_RATE)
         return found
 
     def take(self, visited: set[int], complete: bool) -> tuple[dict[str, int], list[tuple[int, str, int]]] | None:
@@ -89,10 +92,10 @@ class Census:
 
 
 def instances(name: str, most: int) -> list[Any]:
-    """Objects of a type that were made lately."""
+    """Objects of a type that were made lately, the newest first: the collector adds them at the end."""
     found = []
     for generation in _young():
-        for one in gc.get_objects(generation=generation):
+        for one in reversed(gc.get_objects(generation=generation)):
             if objects.type_name(type(one)) == name:
                 found.append(one)
                 if len(found) >= most:
