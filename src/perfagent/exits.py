@@ -9,9 +9,9 @@ import os
 import sys
 import threading
 import weakref
-from time import monotonic
 
 from perfagent.runtime import outbox
+from perfagent.runtime.clock import monotonic
 from perfagent.settings.exits import ExitSettings
 
 TYPE_CHECKING = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from perfagent.runtime import http
+from perfagent.runtime.clock import perf_counter
 from perfagent.runtime.context import current
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, registry

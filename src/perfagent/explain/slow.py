@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from time import monotonic
 
 from perfagent.data.indexes.placeholders import bare
 from perfagent.explain import moves, sessions
 from perfagent.explain.node import Plan, UnexplainedError
 from perfagent.runtime import callers, companions, guard, repeats, transactions
+from perfagent.runtime.clock import monotonic
 from perfagent.runtime.context import current
 from perfagent.runtime.notices import notice
 from perfagent.runtime.span import CLIENT, Scope, Span

@@ -11,11 +11,10 @@ which mostly wait until their caller has taken a message.
 from __future__ import annotations
 
 import sys
-from time import time
 
 from perfagent.instruments.base import Instrument, passed_over
 from perfagent.runtime import guard, http, propagation
-from perfagent.runtime.clock import now
+from perfagent.runtime.clock import now, time
 from perfagent.runtime.context import baggage, current
 from perfagent.runtime.rpc import RpcSpan
 from perfagent.runtime.span import SERVER, Scope

@@ -7,9 +7,9 @@ a fork so that Python 3.12 has no second thread to warn about.
 from __future__ import annotations
 
 from _thread import allocate_lock, get_native_id
-from time import monotonic
 
 from perfagent.runtime import companions, guard
+from perfagent.runtime.clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from _thread import allocate_lock as allocate_lock
 from _thread import get_ident as get_ident
 from _thread import get_native_id as get_native_id
 from _thread import start_new_thread
-from time import monotonic, sleep
+
+from perfagent.runtime.clock import monotonic, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import gc
 import hmac
 import json
-from time import monotonic, time
 from urllib.parse import quote
 
 from perfagent.hub import access as hub_access
 from perfagent.hub import lock
 from perfagent.runtime import guard, outbox, report, resource, sampler, span
+from perfagent.runtime.clock import monotonic, time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ there whatever the agent takes is missed most.
 from __future__ import annotations
 
 import os
-from time import monotonic, thread_time_ns
 
 from perfagent.runtime import companions, http, machine, notices, outbox, pressure, span
+from perfagent.runtime.clock import monotonic, thread_time_ns
 from perfagent.runtime.metric import COUNTER, GAUGE, registry
 from perfagent.runtime.sampler import Sampler
 from perfagent.runtime.watch import Look, watch

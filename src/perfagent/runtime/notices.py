@@ -8,9 +8,9 @@ is bounded. The hub makes findings of them (`perfagent.hub.analyse.notice_findin
 from __future__ import annotations
 
 import os
-from time import monotonic, time_ns
 
 from perfagent.runtime import log
+from perfagent.runtime.clock import monotonic, time_ns
 from perfagent.runtime.companions import allocate_lock
 from perfagent.runtime.span import Scope
 

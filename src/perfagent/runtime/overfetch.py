@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from time import monotonic
 
 from perfagent.runtime import callers, outbox
+from perfagent.runtime.clock import monotonic
 from perfagent.runtime.notices import notice
 
 TYPE_CHECKING = False

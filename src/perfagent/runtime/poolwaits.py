@@ -11,9 +11,9 @@ import os
 import sys
 from collections import deque
 from sys import _getframe
-from time import monotonic
 
 from perfagent.runtime import callers, guard, outbox
+from perfagent.runtime.clock import monotonic
 from perfagent.runtime.context import current
 from perfagent.runtime.notices import notice
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import os
 from _thread import get_native_id
-from time import thread_time_ns
 
 from perfagent.runtime import guard, http, machine
+from perfagent.runtime.clock import thread_time_ns
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.metric import HISTOGRAM, SECONDS, registry
 from perfagent.runtime.span import Scope

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from perfagent.runtime import ids
+from perfagent.runtime.clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ import os
 import sys
 from _thread import allocate_lock
 from collections import deque
-from time import monotonic, time_ns
 
 from perfagent.flight import death, files, layout
 from perfagent.runtime import clock, companions, flight, machine, resource
-from perfagent.runtime.clock import now
+from perfagent.runtime.clock import monotonic, now, time_ns
 from perfagent.runtime.watch import Look, watch
 
 TYPE_CHECKING = False

@@ -8,9 +8,9 @@ minute. Runs of one statement in one trace are compared here, again in the backg
 from __future__ import annotations
 
 import os
-from time import monotonic
 
 from perfagent.runtime import callers, loops, outbox
+from perfagent.runtime.clock import monotonic
 from perfagent.runtime.notices import notice
 from perfagent.runtime.otlp import wire
 

@@ -6,9 +6,8 @@ is none. What its looks cost is counted, for `perfagent.runtime.governor` keeps 
 
 from __future__ import annotations
 
-from time import monotonic, thread_time_ns
-
 from perfagent.runtime import companions, guard
+from perfagent.runtime.clock import monotonic, thread_time_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ callback.
 
 from __future__ import annotations
 
-from time import monotonic, thread_time_ns
-
 from perfagent.runtime import callers, carriers, clock, flight, frames, governor, machine
+from perfagent.runtime.clock import monotonic, thread_time_ns
 from perfagent.runtime.span import CLIENT, Span
 from perfagent.runtime.watch import Look, watch
 from perfagent.vitals import blockers, eventloop, garbage

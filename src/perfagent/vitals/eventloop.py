@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from _thread import get_ident, get_native_id
-from time import monotonic, monotonic_ns
 
 from perfagent.runtime import guard
+from perfagent.runtime.clock import monotonic, monotonic_ns
 from perfagent.runtime.metric import GAUGE, HISTOGRAM, registry
 from perfagent.vitals import scope
 

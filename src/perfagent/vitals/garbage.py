@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from time import monotonic
 
 from perfagent.runtime import guard
-from perfagent.runtime.clock import now
+from perfagent.runtime.clock import monotonic, now
 from perfagent.runtime.metric import COUNTER, HISTOGRAM, Instrument, registry
 from perfagent.vitals import scope
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from perfagent.runtime import clock
 from perfagent.runtime.metric import COUNTER, GAUGE, UP_DOWN_COUNTER, registry
 from perfagent.vitals import scope
 
@@ -118,17 +119,17 @@ class Utilization:
 
     def __init__(self) -> None:
         times = os.times()
-        self._last = (time.monotonic(), times.user, times.system)
+        self._last = (clock.monotonic(), times.user, times.system)
         self._shares = (0.0, 0.0)
 
     def reset(self) -> None:
         """In a forked child, which has used nothing yet."""
-        self._last = (time.monotonic(), 0.0, 0.0)
+        self._last = (clock.monotonic(), 0.0, 0.0)
         self._shares = (0.0, 0.0)
 
     def __call__(self) -> Iterator[Observation]:
         """Both shares."""
-        now = time.monotonic()
+        now = clock.monotonic()
         then, user, system = self._last
         if now - then >= SHORTEST_WINDOW:
             usage = _usage()
@@ -229,7 +230,7 @@ class Elsewhere:
     def uptime(self) -> Iterator[Observation]:
         """Seconds since the process was made."""
         for created, attributes in self._ask("create_time"):
-            yield time.time() - created, attributes
+            yield clock.time() - created, attributes
 
     def waits(self) -> Iterator[Observation]:
         """Nothing: no other system tells."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sys import _getframe
-from time import monotonic
 
 from perfagent.instruments.habits.telling import tell_of
 from perfagent.runtime import callers, guard
+from perfagent.runtime.clock import monotonic
 from perfagent.runtime.encoded import MOST
 
 TYPE_CHECKING = False

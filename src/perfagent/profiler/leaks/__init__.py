@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import sys
-from time import monotonic, thread_time_ns
 
 from perfagent.profiler.leaks import names, objects, walk
 from perfagent.profiler.leaks.census import Census, instances, local_name
 from perfagent.profiler.leaks.suspects import Suspect
 from perfagent.runtime import outbox, resource
+from perfagent.runtime.clock import monotonic, thread_time_ns
 from perfagent.runtime.governor import DETAIL, Lever, levers
 from perfagent.runtime.metric import GAUGE, registry
 from perfagent.runtime.span import Scope

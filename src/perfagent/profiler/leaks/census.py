@@ -9,10 +9,10 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter
-from time import thread_time
 
 from perfagent.profiler.leaks import objects
 from perfagent.runtime import callers, frames
+from perfagent.runtime.clock import thread_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ that refer to it are asked for, where that is quick.
 from __future__ import annotations
 
 import gc
-from time import monotonic, sleep, thread_time
 from types import FrameType, ModuleType
 
 from perfagent.profiler.leaks import names, objects, places, walk
 from perfagent.profiler.leaks.census import Census
+from perfagent.runtime.clock import monotonic, sleep, thread_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

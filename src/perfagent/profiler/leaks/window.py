@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import _tracemalloc
 from collections import Counter
-from time import monotonic
 
 from perfagent.profiler.leaks import objects, places
 from perfagent.profiler.leaks.census import instances
 from perfagent.profiler.leaks.requests import Requests
 from perfagent.runtime import callers
+from perfagent.runtime.clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ traces by itself already is left as it is.
 from __future__ import annotations
 
 import sys
-from time import monotonic_ns, time_ns
 
 from perfagent.runtime import outbox
+from perfagent.runtime.clock import monotonic_ns, time_ns
 from perfagent.runtime.otlp import profiles
 from perfagent.runtime.span import Scope
 from perfagent.runtime.watch import Look, watch

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 from itertools import islice
-from time import monotonic_ns, thread_time_ns, time_ns
 
 from perfagent.runtime import carriers, frames, ids
+from perfagent.runtime.clock import monotonic_ns, thread_time_ns, time_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

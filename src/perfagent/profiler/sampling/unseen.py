@@ -10,11 +10,11 @@ where much of the time is not accounted for. Only Linux tells what single thread
 from __future__ import annotations
 
 import os
-from time import process_time_ns
 
 from perfagent.profiler.sampling.stacks import Stack
 from perfagent.profiler.sampling.window import Seen
 from perfagent.runtime import companions, machine
+from perfagent.runtime.clock import process_time_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from time import time_ns
 from weakref import ref
+
+from perfagent.runtime.clock import time_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

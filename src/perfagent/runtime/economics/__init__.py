@@ -13,9 +13,9 @@ from _thread import allocate_lock, get_ident
 from collections import deque
 from itertools import count
 from sys import _getframe
-from time import perf_counter_ns
 
 from perfagent.runtime.callers import nearest
+from perfagent.runtime.clock import perf_counter_ns
 from perfagent.runtime.context import current
 
 TYPE_CHECKING = False

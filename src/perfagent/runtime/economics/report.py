@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from time import monotonic, time_ns
 
 from perfagent import settings
 from perfagent.runtime import companions, economics, governor, log, outbox
+from perfagent.runtime.clock import monotonic, time_ns
 from perfagent.runtime.companions import allocate_lock
 from perfagent.runtime.economics import LOOKUP, STORE
 from perfagent.runtime.economics.curve import FACTORS

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from http.client import HTTPResponse
 from io import BufferedReader, RawIOBase
-from time import monotonic
+
+from perfagent.runtime.clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

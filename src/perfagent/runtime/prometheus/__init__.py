@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from time import monotonic, thread_time, time
 
 from perfagent.runtime import companions, guard, metric, resource
+from perfagent.runtime.clock import monotonic, thread_time, time
 from perfagent.runtime.companions import Companion
 from perfagent.runtime.prometheus.snapshot import Snapshots, labels
 

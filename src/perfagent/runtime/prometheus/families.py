@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from time import sleep
 
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from prometheus_client.samples import Exemplar as PrometheusExemplar
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
+from perfagent.runtime.clock import sleep
 from perfagent.runtime.metric import COUNTER, GAUGE, HISTOGRAM
 from perfagent.runtime.prometheus.snapshot import plain
 

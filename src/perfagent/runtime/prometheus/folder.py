@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from time import monotonic, sleep, time
 
+from perfagent.runtime.clock import monotonic, sleep, time
 from perfagent.runtime.prometheus.merge import Merged
 from perfagent.runtime.prometheus.processes import is_alive, started
 

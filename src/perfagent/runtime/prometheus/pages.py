@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from time import time
 
 from perfagent.runtime import guard, outbox
+from perfagent.runtime.clock import time
 from perfagent.runtime.prometheus.merge import Merged, common
 from perfagent.runtime.prometheus.server import Reply
 

@@ -10,9 +10,9 @@ import os
 import select
 import socket
 from _thread import allocate_lock, get_native_id
-from time import monotonic
 
 from perfagent.runtime import guard
+from perfagent.runtime.clock import monotonic
 from perfagent.runtime.companions import start_thread
 
 TYPE_CHECKING = False

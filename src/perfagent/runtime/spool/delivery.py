@@ -8,9 +8,9 @@ gathered to disk and goes on emptying the program's queue. What is on disk is se
 from __future__ import annotations
 
 from _thread import allocate_lock, get_native_id
-from time import monotonic
 
 from perfagent.runtime import companions, guard, outbox
+from perfagent.runtime.clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

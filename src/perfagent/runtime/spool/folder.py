@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from time import time_ns
 
+from perfagent.runtime.clock import time_ns
 from perfagent.runtime.spool import segment
 
 TYPE_CHECKING = False
