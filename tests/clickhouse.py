@@ -48,6 +48,7 @@ def native(columns: Sequence[tuple[str, str, Sequence[object]]]) -> bytes:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     requests: list[dict[str, str]]
 
     def do_POST(self) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     indices: dict[str, dict[str, Any]]
 
     def _serve(self) -> None:

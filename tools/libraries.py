@@ -17,7 +17,8 @@ What is measured without a change to the program, as soon as it imports the libr
 `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=redis,celery` turns some off.
 
 The overhead is CPU on the program's own thread, added to one call of the library, against the call alone:
-`python -m benchmarks.instruments` measures it, each side in its fastest round on a small shared machine.
+`python -m benchmarks.instruments` measures it, each side in its fastest round on a small shared machine. Where it is
+less than what the turns of one side differ by, the table has the bound that is sure.
 
 This page is made from the code by `python -m tools.reference`.
 
@@ -34,9 +35,15 @@ def page() -> str:
         instrument = import_module(module).instrument
         low, high = instrument.versions
         versions = f"{low} to below {high}" if instrument.distribution else "Python's"
-        figure = overheads.get(module.rpartition(".")[2])
-        added = f"{figure['added_us']:g} µs" if figure and figure["added_us"] > 0 else "lost in the noise"
-        cost = f"{added} on {figure['bare_us']:g} µs" if figure else "not measured yet"
+        cost = _cost(overheads.get(module.rpartition(".")[2]))
         library = instrument.distribution or "standard library"
         rows.append(f"| {library} | `{name}` | {versions} | {instrument.records} | {cost} |")
     return HEAD + "\n".join(rows) + "\n"
+
+
+def _cost(figure: dict[str, float] | None) -> str:
+    if figure is None:
+        return "not measured yet"
+    added, noise = figure["added_us"], figure["noise_us"]
+    told = f"{added:g}" if added > noise else f"below {round(max(added, 0) + noise, 1):g}"
+    return f"{told} µs on {figure['bare_us']:g} µs"

@@ -1,8 +1,8 @@
 """`python -m benchmarks.instruments [NAME…]`: the microseconds of CPU that each instrument adds to a call.
 
 The same call runs in a bare process and in one under perfagent, in turns; the fastest round of each side counts, since
-the machine can only make a call slower than it is. `--save` writes docs/reference/overheads.json, which the page of
-libraries is made of.
+the machine can only make a call slower than it is. What the turns of a side differ by is the noise: less than that
+cannot be told. `--save` writes docs/reference/overheads.json, which the page of libraries is made of.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import sink
+from benchmarks.instruments.elsewhere import Elsewhere
 from perfagent.instruments.registry import INSTRUMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 SAVED = Path(__file__).parents[2] / "docs" / "reference" / "overheads.json"
-TURNS, ROUNDS, CALLS = 3, 40, 200
+TURNS, ROUNDS, CALLS = 4, 40, 200
+SECONDS = 10  # of a turn, after which it has rounds enough
 
 
 def main() -> int:
@@ -45,16 +47,16 @@ def main() -> int:
         print(json.dumps(measured(name, json.loads(address))), flush=True)
         os._exit(0)  # connections of event loops that are over stay open, and some have threads
     figures: dict[str, dict[str, float]] = {}
-    print(f"{'instrument':<22}{'bare us':>10}{'added us':>10}")
+    print(f"{'instrument':<22}{'bare us':>10}{'added us':>10}{'noise us':>10}")
     names = options.names or measurable()
     for name in names:
         try:
-            bare, added = compared(name)
+            bare, added, noise = compared(name)
         except (OSError, subprocess.SubprocessError, pytest.skip.Exception) as error:
-            print(f"{name:<22}{'':>20}  not measured: {error}", flush=True)
+            print(f"{name:<22}{'':>30}  not measured: {error}", flush=True)
             continue
-        figures[name] = {"bare_us": round(bare, 1), "added_us": round(added, 1)}
-        print(f"{name:<22}{bare:>10.1f}{added:>10.1f}", flush=True)
+        figures[name] = {"bare_us": round(bare, 1), "added_us": round(added, 1), "noise_us": round(noise, 1)}
+        print(f"{name:<22}{bare:>10.1f}{added:>10.1f}{noise:>10.1f}", flush=True)
         if options.save:
             known = json.loads(SAVED.read_text()) if SAVED.exists() else {}
             SAVED.write_text(json.dumps(dict(sorted({**known, **figures}.items())), indent=1) + "\n")
@@ -67,17 +69,15 @@ def measurable() -> list[str]:
     return [name for name in names if Path(__file__).with_name(f"{name}.py").exists()]
 
 
-def compared(name: str) -> tuple[float, float]:
-    """CPU of one call in the bare process, and what the agent adds, in microseconds."""
+def compared(name: str) -> tuple[float, float, float]:
+    """CPU of one call in the bare process, what the agent adds, and how sure that is, in microseconds."""
     module = importlib.import_module(f"benchmarks.instruments.{name}")
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(module.server()) if module.server else None
         receiver = stack.enter_context(sink.running())
-        bare, under = inf, inf
-        for _ in range(TURNS):
-            bare = min(bare, _child(name, address))
-            under = min(under, _child(name, address, receiver.url))
-    return bare, under - bare
+        turns = [(_child(name, address), _child(name, address, receiver.url)) for _ in range(TURNS)]
+    bare, under = (sorted(side) for side in zip(*turns, strict=True))
+    return bare[0], under[0] - bare[0], max(bare[1] - bare[0], under[1] - under[0])
 
 
 def _child(name: str, address: object, endpoint: str = "") -> float:
@@ -98,27 +98,36 @@ def measured(name: str, address: Any) -> float:
     with module.calls(address) as call:
         if inspect.iscoroutinefunction(call):
             return asyncio.run(_fastest_awaited(call))
+        call, clock = call if isinstance(call, Elsewhere) else (call, time.thread_time)
         call()
         best = inf
-        for _ in range(ROUNDS):
-            _empty_queue()
-            begin = time.thread_time()
+        for _ in _rounds():
+            begin = clock()
             for _ in range(CALLS):
                 call()
-            best = min(best, time.thread_time() - begin)
+            best = min(best, clock() - begin)
         return best / CALLS * 1e6
 
 
 async def _fastest_awaited(call: Callable[[], Awaitable[object]]) -> float:
     await call()
     best = inf
-    for _ in range(ROUNDS):
-        _empty_queue()
+    for _ in _rounds():
         begin = time.thread_time()
         for _ in range(CALLS):
             await call()
         best = min(best, time.thread_time() - begin)
     return best / CALLS * 1e6
+
+
+def _rounds() -> Iterator[None]:
+    """Rounds, until there were enough of them, or they took long enough."""
+    began = time.monotonic()
+    for _ in range(ROUNDS):
+        _empty_queue()
+        yield
+        if time.monotonic() - began > SECONDS:
+            return
 
 
 def _enter_request() -> None:
