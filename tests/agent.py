@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.patience import EXIT
+
 if TYPE_CHECKING:
     from tests.otlp import Receiver
 
@@ -19,5 +21,6 @@ def agent_env(receiver: Receiver, **more: str) -> dict[str, str]:
         "PERFAGENT_BLOCKED_LOOP": "0",  # nor to tell what it blocked
         "PERFAGENT_MAX_OVERHEAD": "0",  # a busy machine is no reason to leave something out
         "PERFAGENT_TIME_PARTS": "false",  # what attributes a slow span has depends on how busy the machine is
+        **EXIT,
         **more,
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.servers import missing
 
 if TYPE_CHECKING:
@@ -106,9 +107,9 @@ class Visit:
 
     def wait(self, view: str) -> None:
         """Returns when a view shows its data."""
-        self.page.wait_for_selector(f"main [data-loaded={view}][aria-busy=false]", timeout=15_000)
+        self.page.wait_for_selector(f"main [data-loaded={view}][aria-busy=false]", timeout=PATIENCE * 1000)
 
-    def until(self, condition: str, timeout: float = 15) -> None:
+    def until(self, condition: str, timeout: float = PATIENCE) -> None:
         """Returns when a JavaScript expression is true; Playwright's own way is eval, which the policy forbids."""
         deadline = time.monotonic() + timeout
         while not self.page.evaluate(condition):

@@ -6,11 +6,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], timeout: float = 20) -> None:
+def until(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
     """Returns when a condition holds; fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

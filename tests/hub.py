@@ -23,6 +23,7 @@ from perfagent.hub.hub import Hub
 from perfagent.hub.store.intake import Intake
 from perfagent.hub.store.store import Store
 from perfagent.settings import Settings
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,10 +61,10 @@ class ServedHub:
 
     def __enter__(self) -> ServedHub:
         self._thread.start()
-        assert self._started.wait(30), "the hub did not start"
+        assert self._started.wait(PATIENCE), "the hub did not start"
         if self._failure is not None:
             raise self._failure
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,7 +77,7 @@ class ServedHub:
             return
         self.app.state.live.stop()
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the hub did not end"
 
     def bearer(self, role: str) -> dict[str, str]:

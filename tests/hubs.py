@@ -15,6 +15,7 @@ import pytest
 
 from perfagent.hub import lock
 from perfagent.hub.access import Access, secret
+from tests.patience import EXIT, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Home:
             "PERFAGENT_HUB_PORT": "0",
             "PERFAGENT_STRICT": "true",
             "OTEL_SERVICE_NAME": "tested",
+            **EXIT,
             **more,
         }
 
@@ -66,7 +68,7 @@ class Home:
         path = self.folder / "hub.log"
         return path.read_text() if path.exists() else ""
 
-    def get(self, path: str, role: str = "viewer", timeout: float = 10) -> Any:
+    def get(self, path: str, role: str = "viewer", timeout: float = PATIENCE) -> Any:
         """The data of an answer, None for 404; waits until the hub answers at all."""
         headers = {"Authorization": f"Bearer {Access(secret(str(self.folder))).token(role)}"}
         request = urllib.request.Request(f"{self.hub.address}{PREFIX}/{path}", headers=headers)
@@ -79,7 +81,7 @@ class Home:
                     return None
                 raise AssertionError(f"{path} answered {error.code}: {error.read()!r}\n{self.log}") from None
 
-    def post(self, path: str, body: bytes, timeout: float = 10) -> int:
+    def post(self, path: str, body: bytes, timeout: float = PATIENCE) -> int:
         """Sends OTLP as JSON and returns the status of the answer."""
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.hub.address}{path}", body, headers)
@@ -94,7 +96,7 @@ class Home:
         """How many spans the hub holds."""
         return int(self.get("hub")["counts"]["spans"])
 
-    def wait_for_spans(self, number: int, timeout: float = 20) -> None:
+    def wait_for_spans(self, number: int, timeout: float = PATIENCE) -> None:
         """Returns when the hub holds so many: one that boots takes what waited for it a moment after it answers."""
         deadline = time.monotonic() + timeout
         while (held := self.spans()) < number:
@@ -102,7 +104,7 @@ class Home:
             time.sleep(0.05)
         assert held == number
 
-    def wait_until_gone(self, timeout: float = 15) -> None:
+    def wait_until_gone(self, timeout: float = PATIENCE) -> None:
         """Returns when no hub lives here; raises with its log."""
         deadline = time.monotonic() + timeout
         while lock.is_held(str(self.folder)):

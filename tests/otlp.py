@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.profiles.v1development import profiles_servic
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
 
 from tests.otlp_faults import Fault, FaultSwitch, garbage, hang, ok, partial, reset, slow, status
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     import ssl
@@ -101,7 +102,7 @@ class Receiver:
         self.stop()
 
     def wait_for_spans(
-        self, n: int = 1, timeout: float = 10, *, where: Callable[[Span], bool] | None = None
+        self, n: int = 1, timeout: float = PATIENCE, *, where: Callable[[Span], bool] | None = None
     ) -> list[Span]:
         """The spans for which `where` holds, as soon as there are at least `n`.
 
@@ -110,7 +111,9 @@ class Receiver:
         """
         return self._wait(self.spans, n, timeout, where, _span_line)
 
-    def wait_for_metric(self, name: str, timeout: float = 10, *, where: Callable[[Point], bool] | None = None) -> Point:
+    def wait_for_metric(
+        self, name: str, timeout: float = PATIENCE, *, where: Callable[[Point], bool] | None = None
+    ) -> Point:
         """The latest point of the metric for which `where` holds, as soon as there is one.
 
         Raises:
@@ -121,24 +124,24 @@ class Receiver:
         )[-1]
 
     def wait_for_logs(
-        self, n: int = 1, timeout: float = 10, *, where: Callable[[LogRecord], bool] | None = None
+        self, n: int = 1, timeout: float = PATIENCE, *, where: Callable[[LogRecord], bool] | None = None
     ) -> list[LogRecord]:
         """The log records for which `where` holds, as soon as there are at least `n`; raises as `wait_for_spans`."""
         return self._wait(self.logs, n, timeout, where, lambda record: repr(record.body))
 
     def wait_for_samples(
-        self, n: int = 1, timeout: float = 20, *, where: Callable[[Sample], bool] | None = None
+        self, n: int = 1, timeout: float = PATIENCE, *, where: Callable[[Sample], bool] | None = None
     ) -> list[Sample]:
         """The samples of profiles for which `where` holds, as soon as there are at least `n`; raises alike."""
         return self._wait(self.samples, n, timeout, where, lambda sample: f"{sample.kind} {sample.leaf}")
 
     def wait_for_requests(
-        self, n: int = 1, timeout: float = 10, *, where: Callable[[Request], bool] | None = None
+        self, n: int = 1, timeout: float = PATIENCE, *, where: Callable[[Request], bool] | None = None
     ) -> list[Request]:
         """The requests for which `where` holds, kept or not, as soon as there are at least `n`; raises alike."""
         return self._wait(self.requests, n, timeout, where, lambda request: request.path)
 
-    def wait_until_quiet(self, seconds: float = 0.5, timeout: float = 10, *, path: str = "/v1/traces") -> None:
+    def wait_until_quiet(self, seconds: float = 0.5, timeout: float = PATIENCE, *, path: str = "/v1/traces") -> None:
         """Returns once no request to `path` arrived for so long: what a test that counts to the last one waits for.
 
         Raises:

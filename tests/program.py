@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from tools.stack.process import take_port
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -67,7 +69,7 @@ class Program:
         """Whether the command has not ended yet."""
         return self.process.poll() is None
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for its end and returns the exit status (minus the signal's number if one killed it).
 
         Raises:
@@ -78,26 +80,26 @@ class Program:
         except subprocess.TimeoutExpired:
             raise AssertionError(self._told(f"still ran after {timeout} s")) from None
 
-    def check(self, timeout: float = 30) -> str:
+    def check(self, timeout: float = PATIENCE) -> str:
         """Waits for its end, asserts that it exited with 0, and returns its standard output."""
         status = self.wait(timeout)
         assert status == 0, self._told(f"exited with {status}")
         return self.stdout
 
-    def terminate(self, timeout: float = 10) -> int:
+    def terminate(self, timeout: float = PATIENCE) -> int:
         """Sends SIGTERM to the command alone, as a supervisor does, and returns the exit status."""
         self.process.terminate()
         return self.wait(timeout)
 
-    def wait_for_port(self, port: int, timeout: float = 20) -> None:
+    def wait_for_port(self, port: int, timeout: float = PATIENCE) -> None:
         """Returns when something accepts connections on the port; raises with the output if the program ends first."""
         self.wait_until(lambda: _accepts(port), f"port {port} did not open", timeout)
 
-    def wait_for_output(self, text: str, timeout: float = 20) -> None:
+    def wait_for_output(self, text: str, timeout: float = PATIENCE) -> None:
         """Returns when the text stands in its standard output or error; raises with the output if it ends first."""
         self.wait_until(lambda: text in self.stdout or text in self.stderr, f"never wrote {text!r}", timeout)
 
-    def wait_until(self, condition: Callable[[], bool], failure: str, timeout: float = 20) -> None:
+    def wait_until(self, condition: Callable[[], bool], failure: str, timeout: float = PATIENCE) -> None:
         """Returns when the condition holds.
 
         Raises:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
     from pathlib import Path
-
-PATIENCE = 20.0  # seconds
 
 
 def until(

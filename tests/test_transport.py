@@ -15,6 +15,7 @@ from perfagent.runtime.otlp import transport
 from perfagent.settings import Settings
 from tests import otlp
 from tests.agent import agent_env
+from tests.patience import AT_ONCE
 
 if TYPE_CHECKING:
     from tests.conftest import RunProgram
@@ -96,11 +97,11 @@ def test_a_collector_that_hangs_does_not_keep_the_program_from_ending(
     receiver: Receiver, run_program: RunProgram
 ) -> None:
     receiver.fault = otlp.hang()
-    program = start_busy(run_program, receiver, 1)
+    program = start_busy(run_program, receiver, 1, **AT_ONCE)
     program.wait_for_output("made")
     began = time.monotonic()
     assert program.wait() == 0
-    assert time.monotonic() - began < 4  # the promise is 2 s; a loaded machine gets as much again
+    assert time.monotonic() - began < 8  # the promise is 2 s, and the collector would be waited for for 10 s
     assert "may be lost" in program.stderr
 
 
@@ -120,7 +121,7 @@ def test_a_queue_that_overflows_is_bounded_and_counted_exactly(receiver: Receive
     program = start_busy(run_program, receiver, 4, pace=0.0, OTEL_BSP_MAX_QUEUE_SIZE="1000")
     time.sleep(2)
     receiver.fault = otlp.ok()
-    program.check(30)
+    program.check()
     dropped = receiver.total("perfagent.telemetry.dropped", signal="span").value
     arrived = len({span.span_id for span in receiver.spans})
     assert dropped > 0

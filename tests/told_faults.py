@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.patience import EXIT, PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,7 @@ def sending_to(hub: ServedHub, **more: str) -> dict[str, str]:
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "PERFAGENT_STRICT": "true",
         "PERFAGENT_MAX_OVERHEAD": "0",
-        "PERFAGENT_EXIT_TIMEOUT": "20000",  # a busy machine may take long to store the last of it
+        **EXIT,
         **more,
     }
 
@@ -59,7 +61,7 @@ def insights(hub: ServedHub, *kinds: str) -> list[dict[str, Any]]:
     return [one for one in found if one["kind"] in kinds]
 
 
-def wait_for(look: Callable[[], Any], program: Program, seconds: float = 30) -> Any:
+def wait_for(look: Callable[[], Any], program: Program, seconds: float = PATIENCE) -> Any:
     """What `look` finds as soon as it is not empty; raises with the program's output where it stays so."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
