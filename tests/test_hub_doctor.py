@@ -50,6 +50,8 @@ def test_a_span_of_the_programs_interpreter_is_found_in_the_store(examined: Any,
     assert "ms after it ended" in steps["span stored"]["found"]
     trace = home.get(f"traces/{steps['span sent']['found'].split()[-1]}")
     assert [(span["name"], span["service"]) for span in trace["spans"]] == [("perfagent doctor", "perfagent.doctor")]
+    for listed in ("services", "processes", "agents"):
+        assert home.get(listed)["items"] == []  # it is no program of anybody's
     _, steps = examined(OTEL_EXPORTER_OTLP_ENDPOINT=home.hub.address)
     assert "OTEL_EXPORTER_OTLP_ENDPOINT is set" in steps["destination"]["found"]
     assert steps["span stored"]["ok"]

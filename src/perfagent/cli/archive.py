@@ -134,4 +134,5 @@ def moment(text: str, default: float | None = None) -> float:
 
 
 def _told(rows: dict[str, int]) -> str:
-    return ", ".join(f"{rows.get(name, 0)} {name}" for name in ("spans", "logs", "points"))
+    counts = ((rows.get(f"{one}s", 0), one) for one in ("span", "log", "point"))
+    return ", ".join(f"{count} {one}{'s' * (count != 1)}" for count, one in counts)

@@ -56,5 +56,6 @@ JOIN resources ON resources.id = seen.resource
 WHERE
     ($service IS NULL OR resources.service = $service)
     AND json_extract_string(resources.attributes, '$."perfagent.source.kind"') IS NULL -- the hub's own sources
+    AND resources.service <> 'perfagent.doctor' -- the span by which `perfagent doctor` sees whether one arrives
 ORDER BY resources.service, seen.latest DESC, resources.instance
 LIMIT 5000
