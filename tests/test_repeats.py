@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from perfagent.runtime import callers, loops
+from perfagent.runtime import callers, loops, repeats
 from tests.agent import agent_env
 from tests.told_faults import FAULTS, insights, line_of, told_of
 
@@ -77,7 +78,7 @@ def test_a_statement_that_became_known_long_ago_is_looked_at_as_soon_as_requests
         for number in range(10):
             ask(number)  # no request: nothing is repeated
         tracer = trace.get_tracer("test")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not callers.watched and time.monotonic() < deadline:
             with tracer.start_as_current_span("request"):
                 for number in range(3):
@@ -94,6 +95,58 @@ def test_a_statement_that_became_known_long_ago_is_looked_at_as_soon_as_requests
     below = [one for one in below if "select" in str(one["db.query.text"])]
     assert [one.get("perfagent.loop.line.number") for one in below] == [None, 20, 20, 20, 20, 20]
     assert [one.get("perfagent.query.duplicate", False) for one in below] == [False, False, True, True, True, True]
+
+
+@pytest.mark.slow
+def test_who_waits_and_asks_again_asks_nothing_for_nothing(run_text: RunText, receiver: Receiver) -> None:
+    run_text("""
+        import sqlite3, time
+        from opentelemetry import trace
+        from perfagent.runtime import callers, outbox
+        database = sqlite3.connect(":memory:")
+        database.execute("create table jobs (id integer, state text)")
+        def state(number):
+            database.execute("select state from jobs where id = ?", (number,)).fetchall()
+        for number in range(10):
+            state(number)  # no request: nothing is repeated
+        tracer = trace.get_tracer("test")
+        deadline = time.monotonic() + 30
+        while not callers.watched and time.monotonic() < deadline:
+            with tracer.start_as_current_span("request"):
+                for number in range(3):
+                    state(number)
+            outbox.flush(5)
+        with tracer.start_as_current_span("waits"):
+            for _ in range(5):
+                state(7)
+                time.sleep(0.3)  # a job of another process is not done yet
+            state(7)  # and here it is
+            state(7)
+        """)
+    (waits,) = [span for span in receiver.spans if span.name == "waits"]
+    asked = [span.attributes for span in receiver.spans if span.parent_id == waits.span_id]
+    assert [one.get("perfagent.query.duplicate", False) for one in asked] == [False] * 5 + [True] * 2
+    assert "perfagent.duplicate_queries" not in {record.event_name for record in receiver.logs}  # two of them are few
+
+
+@pytest.mark.parametrize(
+    ("pauses", "again"),
+    [
+        ((1, 1, 1), 3),  # in a loop
+        ((400, 400, 400), 0),  # with a wait: it may have changed
+        ((400, 1, 400), 1),
+        ((-5, -5), 2),  # side by side
+    ],
+)
+def test_a_question_is_for_nothing_where_its_answer_is_fresh(pauses: tuple[int, ...], again: int) -> None:
+    asked, now, found = repeats.Asked(), 0, 0
+    for pause in (0, *pauses):
+        run = SimpleNamespace(started=now + pause * 1_000_000, ended=now + (pause + 10) * 1_000_000)
+        found += asked.again(run, ((here.__code__, 0, 1),))  # type: ignore[arg-type]
+        now = run.ended
+    assert found == again
+    late = SimpleNamespace(started=now + 900_000_000, ended=now + 910_000_000)
+    assert asked.again(late, ((here.__code__, 2, 1),))  # type: ignore[arg-type] # from elsewhere
 
 
 def test_parameters_are_told_apart_without_running_code_of_theirs() -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MOST = 256  # statements of traces that are compared at a time
 SETTLED = 2.0  # seconds after its last run, when a statement of a trace is looked at as a whole
 MANY = 3  # runs for nothing in one request; fewer must be seen in two requests
+PAUSE = 250_000_000  # ns: what one place asks again after that, and after longer than it took, may have changed by then
 LOOP = {
     "code.file.path": "perfagent.loop.file.path",
     "code.line.number": "perfagent.loop.line.number",
@@ -42,17 +43,42 @@ class Runs:
         statement: the statement.
     """
 
-    __slots__ = ("again", "digests", "last", "loop", "lost", "seen", "span", "stack", "statement")
+    __slots__ = ("again", "asked", "last", "loop", "lost", "seen", "span", "stack", "statement")
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         self.stack: callers.Stack = ()
-        self.digests: set[tuple[object, int]] = set()
+        self.asked: dict[tuple[object, int], Asked] = {}
         self.seen = self.again = self.lost = 0
         self.loop: dict[str, object] = {}
         self.last = 0.0
         self.span: QuerySpan | None = None
         """The last one that was the same again."""
+
+
+class Asked:
+    """One question of a trace: when it was answered last, and from where it was asked.
+
+    Who waits for something asks for it again and again at one place, with pauses: a worker for its next job, a request
+    for the end of one. The answer may be another each time, so that is no question for nothing. From a place that has
+    not asked before it is one, however long the answer of the other is known.
+    """
+
+    __slots__ = ("ended", "places")
+
+    def __init__(self) -> None:
+        self.ended = 0
+        self.places: set[tuple[tuple[int, int], ...]] = set()
+
+    def again(self, span: QuerySpan, stack: callers.Stack) -> bool:
+        """Takes a run; says whether what it asked was known by then."""
+        place = tuple((id(code), offset) for code, offset, _ in stack)
+        known = bool(self.places) and (
+            place not in self.places or span.started - self.ended < max(PAUSE, span.ended - span.started)
+        )
+        self.places.add(place)
+        self.ended = max(self.ended, span.ended)
+        return known
 
 
 def seen(span: QuerySpan, statement: Statement) -> bytes:
@@ -79,13 +105,14 @@ def seen(span: QuerySpan, statement: Statement) -> bytes:
         found = wire.attributes(9, {LOOP[name]: value for name, value in runs.loop.items()})
     runs.stack = stack
     if digest is not None and _reads(statement):
-        if (span.query, digest) in runs.digests:
+        asked = runs.asked.get((span.query, digest))
+        if asked is None:
+            asked = runs.asked[span.query, digest] = Asked()
+        if asked.again(span, stack):
             runs.again += 1
             runs.lost += span.ended - span.started
             runs.span = span
             found += AGAIN
-        else:
-            runs.digests.add((span.query, digest))
     return found
 
 
