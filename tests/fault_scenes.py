@@ -6,11 +6,12 @@ import contextlib
 import http.client
 import re
 import socket
-import statistics
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
 
 from examples.telemetry import signals
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 UVICORN = ("uvicorn", "--no-access-log", "--log-level", "warning", "tests.apps.fault_app:app", "--port", "PORT")
 CLIENTS = 4
-PACE = 0.004  # seconds between two requests of a client: the program is loaded, not overloaded
+PACE = 0.004  # seconds between two turns of a client: the programs are loaded, not overloaded
+COLD = 40  # turns of a scene that are not timed: both programs import something then
+BLOCK = 15  # turns that have the same moments of the machine
+# How much later the 99th percentile of a program may be under the agent, beyond what chance makes of it: in ms, and as
+# a share of the bare one's, which is more than that where a machine is busy, and all work takes longer.
+ALLOWED, SHARE = 1.0, 0.2
 
 
 class Served:
@@ -44,43 +50,25 @@ class Served:
         agent = () if env is None else ("perfagent", "run")
         self.program = Program((*agent, *words), directory, env, cwd=ROOT)
         self.requests = 0
-        self.p99s: list[float] = []
         try:
             self.program.wait_for_port(self.port, 60)
         except BaseException:
             self.program.stop()
             raise
 
-    def load(self, requests: int, paths: Iterable[str] | None = None) -> list[tuple[int, bytes]]:
-        """Asks from several threads at a steady pace; returns the answers in the order of the paths, keeps the p99."""
-        asked = list(paths or (f"/square/{number}" for number in range(requests)))
-        answers: dict[int, tuple[int, bytes]] = {}
-        took: list[float] = []
-
-        def ask(first: int) -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-            for number in range(first, len(asked), CLIENTS):
-                began = time.perf_counter()
-                connection.request("GET", asked[number])
-                response = connection.getresponse()
-                answers[number] = response.status, response.read()
-                took.append(time.perf_counter() - began)
-                time.sleep(PACE)
-            connection.close()
-
-        threads = [threading.Thread(target=ask, args=(first,)) for first in range(CLIENTS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self.requests += len(asked)
-        self.p99s.append(sorted(took)[int(len(took) * 0.99)] * 1e3)
-        return [answers.get(number, (0, b"")) for number in range(len(asked))]
-
     @property
     def peak(self) -> float:
         """The most memory that it has had resident, in MB."""
         return memory(self.program.pid, "VmHWM")
+
+
+class Turn(NamedTuple):
+    """How long three requests took that were made one after the other, in ms."""
+
+    bare: float
+    agent: float
+    again: float
+    """Of the bare program, once more: what the two differ by is chance."""
 
 
 class Scene:
@@ -97,6 +85,7 @@ class Scene:
         (directory / "bare").mkdir()
         (directory / "agent").mkdir()
         self.receiver = receiver
+        self.turns: list[Turn] = []
         self.bare = Served(directory / "bare", None)
         try:
             self.agent = Served(directory / "agent", {**agent_env(receiver), **env}, command)
@@ -112,12 +101,39 @@ class Scene:
         self.agent.program.stop()
 
     def load(self, rounds: int = 3, requests: int = 300) -> None:
-        """Asks both in turns, and compares their answers."""
-        for turn in range(rounds):
-            pair = (self.bare, self.agent) if turn % 2 == 0 else (self.agent, self.bare)
-            one, other = (served.load(requests) for served in pair)
-            assert one == other
-            assert {status for status, _ in one} == {200}
+        """Asks both by several clients, request by request in turns, the bare one twice; compares their answers."""
+        for _ in range(rounds):
+            with ThreadPoolExecutor(CLIENTS) as clients:
+                asked = [clients.submit(self._ask, range(first, requests, CLIENTS)) for first in range(CLIENTS)]
+            for client in asked:
+                client.result()
+            self.bare.requests += 2 * requests
+            self.agent.requests += requests
+
+    def _ask(self, numbers: range) -> None:
+        """What one client asks."""
+        one, other = (http.client.HTTPConnection("127.0.0.1", served.port, timeout=30) for served in self.both)
+        places = [one, other, one]
+        for number in numbers:
+            took, answers = [0.0, 0.0, 0.0], set()
+            for turn in range(3):
+                at = (number + turn) % 3  # who is first comes to a machine that has slept
+                began = time.perf_counter()
+                places[at].request("GET", f"/square/{number}")
+                response = places[at].getresponse()
+                answers.add((response.status, response.read()))
+                took[at] = (time.perf_counter() - began) * 1e3
+            assert len(answers) == 1
+            assert next(iter(answers))[0] == 200
+            self.turns.append(Turn(*took))
+            time.sleep(PACE)
+        one.close()
+        other.close()
+
+    @property
+    def both(self) -> tuple[Served, Served]:
+        """The bare program, and the one under the agent."""
+        return self.bare, self.agent
 
     def end(self) -> None:
         """SIGTERM to both: they end alike, and the agent in its time."""
@@ -126,11 +142,14 @@ class Scene:
         assert self.agent.program.terminate() == expected
         assert time.monotonic() - began < 6  # the promise is 2 s; a loaded machine gets more
 
-    @property
-    def change(self) -> float:
-        """What the agent adds to the p99, in ms: the median of the rounds."""
-        pairs = zip(self.agent.p99s, self.bare.p99s, strict=True)
-        return round(statistics.median(one - other for one, other in pairs), 2)
+    def latency(self) -> dict[str, float]:
+        """What the agent adds to the p99, and what chance may, in ms; asserts that the one is not beyond the other."""
+        turns = self.turns[COLD:]
+        bare = (p99(turn.bare for turn in turns) + p99(turn.again for turn in turns)) / 2
+        change, noise = p99(turn.agent for turn in turns) - bare, by_chance(turns)
+        found = {"p99_change_ms": round(change, 2), "p99_by_chance_ms": round(noise, 2), "bare_p99_ms": round(bare, 2)}
+        assert change < max(ALLOWED, SHARE * bare) + noise, found
+        return found
 
     def figures(self, elsewhere: set[str] | None = None) -> dict[str, object]:
         """For the matrix; asserts that every request is a span that arrived or one that was told to be lost.
@@ -146,11 +165,36 @@ class Scene:
             "requests": self.agent.requests,
             "received": received,
             "dropped": told + lost,
-            "p99_change_ms": self.change,
-            "bare_p99_ms": round(statistics.median(self.bare.p99s), 2),
         }
         assert received + told + lost == self.agent.requests, (found, self.agent.program.stderr)
-        return found
+        return found | self.latency()
+
+
+def p99(took: Iterable[float]) -> float:
+    """The 99th percentile."""
+    ordered = sorted(took)
+    return ordered[int(len(ordered) * 0.99)]
+
+
+def by_chance(turns: list[Turn]) -> float:
+    """How far the 99th percentiles of two programs that are the same one would be apart, but for one case in 200.
+
+    Both requests of the bare program are dealt to two sides, as often as it takes, whole blocks of turns at once: what
+    keeps the machine from its work for a moment takes several requests.
+    """
+    random = Random(len(turns))
+    blocks = [turns[at : at + BLOCK] for at in range(0, len(turns), BLOCK)]
+    apart = []
+    for _ in range(1000):
+        one: list[float] = []
+        other: list[float] = []
+        for block in random.choices(blocks, k=len(blocks)):
+            sides = [turn.bare for turn in block], [turn.again for turn in block]
+            first = random.random() < 0.5
+            one += sides[first]
+            other += sides[not first]
+        apart.append(abs(p99(one) - p99(other)))
+    return sorted(apart)[995]
 
 
 def lost_at_exit(program: Program) -> int:
@@ -192,7 +236,7 @@ class Misbehaving:
     def give_way(self, receiver: Receiver) -> None:
         """Lets a receiver have the port; connections that are open go on as they are."""
         self._stop_listening()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 receiver.start()

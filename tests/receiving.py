@@ -50,13 +50,13 @@ class Receiving:
 
     def __enter__(self) -> Receiving:
         self._thread.start()
-        assert self._started.wait(20), "the receiver did not start"
+        assert self._started.wait(60), "the receiver did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(60)
 
     def post(self, path: str, content: bytes | object, kind: str = PROTOBUF, **headers: str) -> httpx.Response:
         """The answer to a request; what is no bytes goes as JSON."""

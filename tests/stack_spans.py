@@ -80,7 +80,7 @@ class Sender:
     def _post(self, signal: str, document: dict[str, Any]) -> None:
         body = json.dumps(document).encode()
         request = urllib.request.Request(f"{self._url}/v1/{signal}", body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             assert response.status == 200, response.read()
 
 

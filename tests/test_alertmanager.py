@@ -140,7 +140,7 @@ class Alertmanager:
         """Sends JSON to its interface, and returns the answer."""
         data = json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/api/v2/{path}", data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -152,7 +152,7 @@ class Alertmanager:
 
     def get(self, path: str) -> Any:
         """An answer of its interface."""
-        with urllib.request.urlopen(f"{self.url}/api/v2/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v2/{path}", timeout=60) as answer:
             return json.load(answer)
 
     def states(self) -> dict[tuple[str, str], str]:
@@ -171,7 +171,7 @@ def alertmanager(run_program: RunProgram, tmp_path: Path) -> Iterator[Alertmanag
     words = (f"--config.file={config}", f"--storage.path={tmp_path}", f"--web.listen-address=127.0.0.1:{port}")
     running = run_program(path, *words, "--cluster.listen-address=")
     found = Alertmanager(f"http://127.0.0.1:{port}", receiver)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"{found.url}/-/ready", timeout=5).close()

@@ -177,7 +177,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         eventually(lambda: found.count("shop") == before + found.counted.total(), 30, lambda: str(found.count("shop")))
         time.sleep(2)  # a rate has a point before and after
         found.until = time.time()
-        deadline = time.monotonic() + 30  # what is scraped comes later than what is sent
+        deadline = time.monotonic() + 60  # what is scraped comes later than what is sent
         while time.monotonic() < deadline and without_data(found):
             time.sleep(1)
         yield found

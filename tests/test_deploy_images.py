@@ -205,7 +205,7 @@ def test_the_shops_image_serves_under_the_agent(
         assert resources["shop"]["deployment.environment.name"] == "compose"
         assert [span for span in receiver.spans if "health" in span.name] == []
         for program in reversed(started):  # uvicorn ends as the signal says, once all is answered
-            assert program.terminate(timeout=10) in (0, -15)
+            assert program.terminate(timeout=60) in (0, -15)
     finally:
         for program in started:
             program.stop()
@@ -222,7 +222,7 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes
     """Status and body of an answer."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, named), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, named), timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

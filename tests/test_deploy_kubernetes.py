@@ -343,7 +343,7 @@ def test_the_collectors_find_gateways_by_name(tmp_path: Path) -> None:
         body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
         url = f"http://127.0.0.1:{ports['http']}/v1/logs"
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
         programs[0].wait_until(lambda: logs.exists() and "from a pod" in logs.read_text(), "the gateway got nothing")
     finally:
         for program in programs:

@@ -92,7 +92,7 @@ class Proxy:
         self, path: str, method: str = "GET", *, host: str = "", port: int = 0, body: bytes = b"", **headers: str
     ) -> Answer:
         """An answer, read to its end."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body or None, {"Host": host or f"127.0.0.1:{self.port}", **named})
@@ -184,7 +184,7 @@ def proxy(backends: Backends, place: Path) -> Iterator[Proxy]:
 
 def test_nginx_finds_nothing_wrong_with_the_files(proxy: Proxy) -> None:
     done = subprocess.run(
-        [proxy.nginx, "-t", "-c", str(proxy.path)], capture_output=True, text=True, check=False, timeout=20
+        [proxy.nginx, "-t", "-c", str(proxy.path)], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
     assert "[warn]" not in done.stderr, done.stderr
@@ -196,7 +196,7 @@ def test_its_status_is_for_this_machine_alone(proxy: Proxy) -> None:
     assert told.status == 200
     assert re.match(rb"Active connections: \d+ \nserver accepts handled requests\n", told.body)
     assert proxy.ask("/nginx_status").status == 404  # on the port for everybody it is a page that the shop has not
-    foreign = http.client.HTTPConnection("127.0.0.1", proxy.status_port, timeout=5, source_address=("127.0.0.2", 0))
+    foreign = http.client.HTTPConnection("127.0.0.1", proxy.status_port, timeout=60, source_address=("127.0.0.2", 0))
     foreign.request("GET", "/nginx_status")
     assert foreign.getresponse().status == 403
     foreign.close()
@@ -262,7 +262,7 @@ def test_a_websocket_passes(proxy: Proxy) -> None:
     with connect(f"ws://127.0.0.1:{proxy.port}/ws/echo") as socket:
         for text in ("first", "second"):
             socket.send(text)
-            assert socket.recv(timeout=5) == text
+            assert socket.recv(timeout=60) == text
 
 
 def test_the_hubs_page_opens_by_its_own_name(proxy: Proxy, backends: Backends) -> None:
@@ -279,7 +279,7 @@ def test_the_hubs_page_opens_by_its_own_name(proxy: Proxy, backends: Backends) -
 
 
 def test_the_hubs_live_values_come_one_by_one(proxy: Proxy, backends: Backends) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     headers = {"Host": "hub.localhost", "Authorization": backends.token(), "Accept-Encoding": "gzip"}
     connection.request("GET", "/api/v1/performance/realtime", headers=headers)
     stream = connection.getresponse()

@@ -161,7 +161,7 @@ MOVED = """
     from perfagent.explain import slow
     {connect}
     for path in {paths!r}:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         cursor = connection.cursor()
         cursor.execute(f"{move}")
         while time.monotonic() < until and not any(one.told for one in list(slow.known.values())):

@@ -37,7 +37,7 @@ KILLED = "was ended by SIGKILL"
 
 
 def deaths(receiver: Receiver, n: int = 1) -> list[LogRecord]:
-    return receiver.wait_for_logs(n, timeout=20, where=lambda record: record.event_name == death.EVENT)
+    return receiver.wait_for_logs(n, timeout=60, where=lambda record: record.event_name == death.EVENT)
 
 
 def ask(port: int, path: str) -> bytes:
@@ -64,7 +64,7 @@ def flights(place: Path) -> list[Path]:
 
 def wait_for(place: Path, text: str) -> Path:
     """The file of the process that is doing so, as its own thread has noted."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for path in flights(place):
             found = death.read(str(path))
@@ -178,7 +178,7 @@ def test_the_hub_tells_of_the_last_process_of_a_service(
     ask_meanwhile(free_port, "/report")
     wait_for(tmp_path / "flights", "in with recursive")
     program.process.kill()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     found: list[dict[str, object]] = []
     while not found:
         assert time.monotonic() < deadline, home.log

@@ -69,7 +69,7 @@ def ask(hub: ServedHub, instance: str, **body: Any) -> tuple[int, Any]:
 
 
 def wait_for_agent(hub: ServedHub) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         items = hub.get("agents")["items"]
         if items:
@@ -269,7 +269,7 @@ class Asking:
         self.home = home
 
     def agent(self) -> dict[str, Any]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (items := self.home.get("agents")["items"]):
             assert time.monotonic() < deadline, self.home.log
             time.sleep(0.1)
@@ -282,11 +282,11 @@ class Asking:
             json.dumps({"command": command, "value": value}).encode(),
             {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["data"]
 
     def outcome(self, instance: str, number: int) -> dict[str, dict[str, Any]]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             items = self.home.get(f"agents/{instance}/commands")["items"]
             if sum(item["state"] in ("done", "failed") for item in items) >= number:

@@ -85,7 +85,7 @@ def running(home: Home) -> Iterator[Home]:
 
 def connect(home: Home) -> socket.socket:
     host, _, port = home.hub.address.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def answer(home: Home, sent: bytes, more: bytes = b"", times: int = 0) -> bytes:
@@ -244,11 +244,11 @@ def test_what_says_nothing_is_closed_and_an_open_stream_is_not(monkeypatch: pyte
     monkeypatch.setattr("uvicorn.protocols.http.httptools_impl.HttpToolsProtocol", connection.Connection)
     hub = serve_hub()
     port = int(hub.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as silent:
         assert silent.recv(1) == b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as slow:
         assert _drips(slow, 10), "a head that comes byte by byte is waited for without an end"
-    with hub.client.stream("GET", "/api/v1/performance/realtime", headers=hub.bearer("viewer"), timeout=10) as stream:
+    with hub.client.stream("GET", "/api/v1/performance/realtime", headers=hub.bearer("viewer"), timeout=60) as stream:
         began, lines = time.monotonic(), stream.iter_lines()
         while time.monotonic() - began < 1.5:
             assert next(lines) is not None
@@ -404,7 +404,7 @@ def test_many_threads_post_while_the_hub_is_told_to_end(running: Home) -> None:
                 f"{address}/v1/traces", one_span(number), {"Content-Type": "application/json"}
             )
             try:
-                with urllib.request.urlopen(request, timeout=10) as found:
+                with urllib.request.urlopen(request, timeout=60) as found:
                     if found.status == 200:
                         acknowledged.append(number)
             except OSError:

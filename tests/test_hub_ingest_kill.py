@@ -39,7 +39,7 @@ class HubProcess:
         command = [str(PERFAGENT), "hub", "--directory", str(self.folder), "--port", "0"]
         with (self.folder / "out.txt").open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 told = json.loads((self.folder / "hub.lock").read_text())

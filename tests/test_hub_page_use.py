@@ -317,14 +317,14 @@ def test_new_data_appear_by_themselves_and_pause(browser: Browser, own_hub: Serv
         visit.accessible()
         page.wait_for_selector(".live.on")
         own_hub.send("traces", traces(resource("shop"), span(1, "GET /first", ago=1)))
-        page.wait_for_selector("main >> text=/first", timeout=20_000)
+        page.wait_for_selector("main >> text=/first", timeout=90_000)
         page.keyboard.press("p")
         page.wait_for_selector(".live.paused")
         own_hub.send("traces", traces(resource("shop"), span(2, "GET /second", ago=1)))
         page.wait_for_timeout(5_000)  # longer than the page waits between two looks
         assert page.locator("main >> text=/second").count() == 0
         page.keyboard.press("p")
-        page.wait_for_selector("main >> text=/second", timeout=20_000)
+        page.wait_for_selector("main >> text=/second", timeout=90_000)
         visit.check()
 
 
@@ -338,7 +338,7 @@ def test_text_that_is_selected_stays_while_data_arrive(browser: Browser, own_hub
         page.wait_for_timeout(5_000)
         assert page.evaluate("getSelection().toString()").startswith("GET /first")
         page.evaluate("getSelection().removeAllRanges()")
-        page.wait_for_selector("main >> text=/second", timeout=20_000)
+        page.wait_for_selector("main >> text=/second", timeout=90_000)
 
 
 def test_who_is_not_signed_in_learns_how(browser: Browser, hub: ServedHub) -> None:
@@ -359,7 +359,7 @@ def test_a_hub_that_is_away_is_noticed_and_so_is_its_return(visit: Visit) -> Non
     visit.context.set_offline(False)
     page.keyboard.press("g")
     page.keyboard.press("e")
-    page.wait_for_selector(".lost", state="detached", timeout=40_000)
+    page.wait_for_selector(".lost", state="detached", timeout=90_000)
 
 
 def test_thresholds_are_changed_and_the_audit_says_so(browser: Browser, own_hub: ServedHub) -> None:

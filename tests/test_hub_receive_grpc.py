@@ -61,7 +61,7 @@ def channel(hub: Receiving) -> Iterator[grpc.Channel]:
 
 
 def export(channel: grpc.Channel, body: bytes, **options: Any) -> Any:
-    return channel.unary_unary(EXPORT)(body, timeout=20, **options)
+    return channel.unary_unary(EXPORT)(body, timeout=60, **options)
 
 
 def failure(channel: grpc.Channel, body: bytes, **options: Any) -> tuple[grpc.StatusCode, str, float | None]:
@@ -96,7 +96,7 @@ def test_the_sdk_s_exporters_send_all_three_signals(hub: Receiving, compression:
 
 def test_profiles_are_a_signal_as_the_others_are(hub: Receiving, channel: grpc.Channel) -> None:
     made = Profiles().add([("cart", "/srv/shop/views.py", 20, 24)], 5_000_000, endpoint="GET /cart")
-    answer = ProfilesServiceStub(channel).Export(made.message, timeout=20)
+    answer = ProfilesServiceStub(channel).Export(made.message, timeout=60)
     assert answer == ExportProfilesServiceResponse()
     (batch,) = hub.batches
     assert [row.value for row in batch.profiles] == [5_000_000]

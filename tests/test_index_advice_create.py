@@ -134,7 +134,7 @@ def test_who_is_waited_for_is_told_and_ctrl_c_ends_it_and_tells_how_to_drop_what
         writer.execute("UPDATE orders SET note = 'held' WHERE id = 1")
         program = run_program("perfagent", "index", "create", "orders", "customer_id", "--yes", "--url", url)
         pid = writer.info.backend_pid
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while f"now that of process {pid}" not in program.stderr:
             assert time.monotonic() < deadline, program.stderr
             time.sleep(0.05)

@@ -31,7 +31,7 @@ def asked(hub: ServedHub, instance: str, value: str) -> dict[str, Any]:
         f"agents/{instance}/commands", "operator", "POST", json={"command": "references", "value": value}
     )
     assert response.status_code == 202, response.text
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         found = [
             one

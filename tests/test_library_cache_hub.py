@@ -157,7 +157,7 @@ def _post(home: Home, path: str, body: bytes) -> int:
     token = Access(secret(str(home.folder))).token("operator")
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{home.hub.address}/api/v1/performance/{path}", body, headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return int(answer.status)
 
 

@@ -413,7 +413,7 @@ def hook(serve_hub: ServeHub, tmp_path: Path) -> Iterator[Rig]:
 
 def called(rig: Rig, state: str) -> Taken:
     """What came of the newest call, once it is in a state."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (found := next(one for one in rig.look() if one.rule == "hook")).state != state:
         assert time.monotonic() < deadline, found
         time.sleep(0.02)

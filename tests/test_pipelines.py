@@ -88,7 +88,7 @@ class Story:
             for path in ("/hello", "/api/things/7", "/boom", "/nope", "/fail", "/sync"):
                 try:
                     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"User-Agent": "t"})
-                    urllib.request.urlopen(request, timeout=10).read()
+                    urllib.request.urlopen(request, timeout=60).read()
                 except urllib.error.HTTPError:
                     pass
             program.terminate(20)

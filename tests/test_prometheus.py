@@ -65,7 +65,7 @@ class Exposition:
         """The headers and the content; raises OSError where there is no answer."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers=named)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.headers, answer.read()
 
     def families(self) -> dict[str, Metric]:
@@ -110,7 +110,7 @@ def exposition(tmp_path: Path) -> Exposition:
 
 
 def get(port: int, path: str = "/pid") -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return int(answer.read())
 
 

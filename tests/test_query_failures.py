@@ -82,7 +82,7 @@ def test_a_query_that_fails_a_request_shows_no_values_on_the_request_either(
     program.wait_for_port(free_port)
     for path in ("wrapped", "call"):
         with pytest.raises(urllib.error.HTTPError):
-            urllib.request.urlopen(f"http://127.0.0.1:{free_port}/{path}", timeout=10)
+            urllib.request.urlopen(f"http://127.0.0.1:{free_port}/{path}", timeout=60)
     spans = receiver.wait_for_spans(2, where=lambda span: span.kind == "SERVER")
     assert all(event.name == "exception" for span in spans for event in span.events)
     assert all(len(span.events) == 1 for span in spans)

@@ -247,7 +247,7 @@ def other_servers(tmp_path: Path) -> Iterator[dict[str, str]]:
             program.wait_for_port(port)
         ask = ("redis-cli", "-p", str(cluster), "cluster")
         subprocess.run((*ask, "addslotsrange", "0", "16383"), check=True, capture_output=True)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while b"cluster_state:ok" not in subprocess.run((*ask, "info"), check=True, capture_output=True).stdout:
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -57,7 +57,7 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
 
 
 def scraped(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     return {one.name: one.value for family in text_string_to_metric_families(text) for one in family.samples}
 
@@ -138,7 +138,7 @@ def test_a_server_that_goes_away_is_told_of_once_and_the_old_lag_is_not_told(cap
     assert found["replication_check_failures_total"] > 3
     assert "replication_lag_seconds" not in found
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"http://127.0.0.1:{monitor.port}/health", timeout=10)
+        urllib.request.urlopen(f"http://127.0.0.1:{monitor.port}/health", timeout=60)
     assert refused.value.code == 503
     monitor.stop()
     told = [record.getMessage() for record in caplog.records if record.name == "perfagent.replication"]

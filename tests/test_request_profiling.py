@@ -127,7 +127,7 @@ def test_prometheus_gets_exactly_these_names(start_web: Any) -> None:
     )
     web.ask("/thread")
     web.server_span("/thread")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
         lines = page.read().decode().splitlines()
     for name in ("perfagent_request_duration_seconds", "perfagent_request_memory_mb", TIMED):
         assert f"# TYPE {name} histogram" in lines

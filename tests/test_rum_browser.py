@@ -62,7 +62,7 @@ class Site:
         """Status, headers without those of the moment, and the raw body."""
         import http.client
 
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
             response = connection.getresponse()
@@ -127,7 +127,7 @@ class Tab:
 
 def until(found: Callable[[], Any]) -> Any:
     """What `found` returns, as soon as that is something."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (answer := found()):
         assert time.monotonic() < deadline, "it did not come within 20 s"
         time.sleep(0.1)

@@ -37,7 +37,7 @@ def nginx() -> str:
 
 
 def until(found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (answer := found()):
         assert time.monotonic() < deadline, "it did not come within 30 s"
         time.sleep(0.1)

@@ -246,7 +246,7 @@ def _use_rules(whole: Running, **thresholds: dict[str, float]) -> None:
     environ = {**os.environ, "PERFAGENT_ALERT_THRESHOLDS": json.dumps(thresholds)}
     subprocess.run([sys.executable, "-m", "perfagent", *words], env=environ, check=True, capture_output=True)
     reload = urllib.request.Request(f"{whole.stack.url('prometheus:9090')}/-/reload", method="POST")
-    with urllib.request.urlopen(reload, timeout=10) as answer:
+    with urllib.request.urlopen(reload, timeout=60) as answer:
         assert answer.status == 200
 
 

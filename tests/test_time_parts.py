@@ -91,7 +91,7 @@ class Served:
 
     def span(self, trace: str) -> dict[str, Any]:
         """The server span of a trace, once the hub has it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             answer = self.hub.ask(f"traces/{trace}")
             if answer.status_code == 200:
@@ -129,7 +129,7 @@ def serving(name: str, folder: Path, hub: ServedHub) -> Iterator[Served]:
         program.wait_for_port(port)
         served = (ServedCalls if "grpc" in name else Served)(f"http://127.0.0.1:{port}", hub, name)
         warm = "sleeping" if "gunicorn" in name or name == "grpc threads" else "resting"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while "cpu" not in served.ask(warm)[1]["time"]:
             assert time.monotonic() < deadline, program.stderr
         yield served

@@ -137,7 +137,7 @@ def test_an_answer_that_is_raised_is_an_answer(server: Web, path: str, status: i
 
 @pytest.mark.parametrize("path", ["/uploaded", "/streamed"])
 def test_uploads_arrive_whole(server: Web, path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", path, body=b"x" * 300_000)
     assert connection.getresponse().read() == b"300000"
     connection.close()
@@ -190,7 +190,7 @@ def test_a_websocket_is_one_request(server: Web) -> None:
 
 
 def test_every_request_of_a_kept_connection_had_one_span(server: Web) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     for _ in range(20):
         connection.request("GET", "/items/20")
         assert connection.getresponse().read()
