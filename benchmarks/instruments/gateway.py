@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,12 +11,18 @@ if TYPE_CHECKING:
 
 
 def asgi(application: Any) -> Callable[[], Awaitable[object]]:
-    """A request to an ASGI application as uvicorn hands it on."""
+    """A request to an ASGI application as uvicorn hands it on, which the first call starts."""
     import uvicorn
 
     config = uvicorn.Config(application, lifespan="off", log_config=None, access_log=False)
-    config.load()
-    served = config.loaded_app
+    served: Any = None
+
+    async def started() -> Any:
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([socket.create_server(("127.0.0.1", 0))])
+        return config.loaded_app
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -24,6 +31,8 @@ def asgi(application: Any) -> Callable[[], Awaitable[object]]:
         pass
 
     async def call() -> object:
+        nonlocal served
+        served = served or await started()
         return await served(
             {
                 "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
