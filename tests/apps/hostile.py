@@ -43,6 +43,34 @@ def attributes(number: int) -> None:
     print(number)
 
 
+def keys(number: int) -> None:
+    """So many names of an attribute, of one counter and of one histogram, and of spans."""
+    from opentelemetry import metrics, trace
+
+    meter = metrics.get_meter("hostile")
+    counter, histogram = meter.create_counter("distinct"), meter.create_histogram("durations")
+    tracer = trace.get_tracer("hostile")
+    for n in range(number):
+        counter.add(1, {f"user.{n}": True})
+        histogram.record(n, {f"of.user.{n}": 1, "kind": "known"})
+        tracer.start_span("work", attributes={f"by.user.{n}": 1}).end()
+    print(number)
+
+
+def parameters(number: int) -> None:
+    """One statement with so many values, by place and by name, and one route with so many in its query string."""
+    cursor = sqlite3.connect(":memory:").cursor()
+    total = 0
+    for n in range(number):
+        if n % 2:
+            (value,) = cursor.execute("select length(?)", (f"value {n}",)).fetchone()
+        else:
+            (value,) = cursor.execute("select length(:text)", {"text": f"value {n}"}).fetchone()
+        total += value
+    print(total)
+    asyncio.run(_ask((b"/item/1", (), b"of=%d" % n) for n in range(number)))
+
+
 def large(_number: int) -> None:
     """100 MB where a program has a parameter, a statement, a header, a path, a message, an attribute, an error."""
     from opentelemetry import trace
@@ -280,21 +308,21 @@ def exhausted(_number: int) -> None:
 async def _ask(asked: object) -> None:
     """Asks the application below in this process, and prints what all the answers come to."""
     digest = hashlib.sha256()
-    for path, headers in asked:  # type: ignore[attr-defined]
-        digest.update(repr(await _one(path, headers)).encode())
+    for request in asked:  # type: ignore[attr-defined]
+        digest.update(repr(await _one(*request)).encode())
     print(digest.hexdigest())
 
 
 _app: object = None
 
 
-async def _one(path: bytes, headers: object) -> tuple[int, bytes]:
+async def _one(path: bytes, headers: object, query: bytes = b"") -> tuple[int, bytes]:
     global _app
     if _app is None:
         _app = _make()
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET",
-        "scheme": "http", "path": path.decode("latin-1"), "raw_path": path, "query_string": b"", "root_path": "",
+        "scheme": "http", "path": path.decode("latin-1"), "raw_path": path, "query_string": query, "root_path": "",
         "headers": list(headers), "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "state": {},
     }  # fmt: skip
     answer: list[object] = [0, b""]
