@@ -25,6 +25,7 @@ from perfagent.hub.receive.known import Known, Memory, weight
 from perfagent.hub.receive.limits import Malformed
 from perfagent.settings import Settings
 from tests.hubs import Home, one_span
+from tests.patience import AT_ONCE
 
 if TYPE_CHECKING:
     import logging
@@ -298,7 +299,7 @@ def test_a_starter_that_ignores_its_children_gets_a_hub(home: Home, run_program:
 def test_a_program_waits_no_longer_for_a_hub_that_is_stopped(running: Home, run_program: RunProgram) -> None:
     def seconds() -> float:
         began = time.monotonic()
-        run_program("perfagent", "run", "python", "-c", QUERY, env=running.env()).check()
+        run_program("perfagent", "run", "python", "-c", QUERY, env=running.env(**AT_ONCE)).check()
         return time.monotonic() - began
 
     usual = seconds()

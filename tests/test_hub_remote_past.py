@@ -167,7 +167,7 @@ def test_a_prometheus_that_is_down_at_the_start_is_read_when_it_comes(began: Beg
     with reading(tmp_path, **began.settings) as hub:
         began_at = time.monotonic()
         response = hub.ask("overview", params={"hours": 1})
-        assert time.monotonic() - began_at < 4
+        assert time.monotonic() - began_at < 8  # nobody waits for the 10 s that a remote has
         assert response.status_code == 200
         assert "Prometheus at http://127.0.0.1" in response.headers["Perfagent-Notes"]
         eventually(lambda: hub.remote.states()[0].failing, 5)
@@ -193,7 +193,7 @@ def test_while_prometheus_fails_the_page_shows_what_was_read_and_says_why(
         eventually(lambda: hub.remote.states()[0].failing, 15)
         started = time.monotonic()
         response = hub.ask("overview", params={"hours": 1})
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
         assert response.json()["data"]["totals"]["requests"] == pytest.approx(before, abs=2 * A_MINUTE)
         assert "Prometheus" in response.headers["Perfagent-Notes"]
         hub.ask("overview", params={"hours": 2})

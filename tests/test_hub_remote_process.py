@@ -152,7 +152,7 @@ def test_it_ends_at_once_although_a_remote_hangs(home: Home, run_program: RunPro
         program.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         assert program.wait(60) == 0, program.stderr
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8  # a remote has 10 s
 
 
 PAGE = "docs/how-to/hub-on-prometheus.md"

@@ -92,9 +92,9 @@ def test_what_grows_is_named_with_its_lines_and_what_is_bounded_is_not(
     text = dedent(KEEPERS) + "\nif __name__ == '__main__':\n    work(float(sys.argv[1]))\n"
     path = tmp_path / "prog.py"
     path.write_text(text)
-    program = run_program("perfagent", "run", sys.executable, str(path), "60", env=agent_env(receiver, **QUICK))
+    program = run_program("perfagent", "run", sys.executable, str(path), "280", env=agent_env(receiver, **QUICK))
     program.wait_until(
-        lambda: {"__main__.held", "__main__.listen.listeners"} <= told(receiver).keys(), "the leaks were not named", 55
+        lambda: {"__main__.held", "__main__.listen.listeners"} <= told(receiver).keys(), "the leaks were not named", 270
     )
     found = told(receiver)
     assert set(found) == {"__main__.held", "__main__.listen.listeners"}

@@ -22,7 +22,7 @@ HOLDER = "__main__.bus.subscribers"
 KEY = "leaks"
 PAGE = "docs/how-to/leaks.md"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 
 def asked(hub: ServedHub, instance: str, value: str) -> dict[str, Any]:
@@ -52,12 +52,12 @@ def test_the_page_names_what_is_kept_its_line_its_endpoint_and_the_way_to_it(
     settings = {"PERFAGENT_LEAK_INTERVAL": "0.2", "PERFAGENT_CONTROL": "on", "PERFAGENT_CONTROL_KEY": KEY}
     runs, asks, _answer = (*blocks(PAGE, "sh"), "")
     assert runs == "perfagent run python examples/known_faults/leak.py\n"  # as it is started here
-    program = start(hub, run_program, "leak", "120", **settings)
+    program = start(hub, run_program, "leak", "400", **settings)
 
     def grown() -> dict[str, Any] | None:
         return next((one for one in insights(hub, "memory_growth") if one["subject"] == HOLDER), None)
 
-    found: dict[str, Any] = wait_for(grown, program, 120)
+    found: dict[str, Any] = wait_for(grown, program, 240)
     path = str(FAULTS / "leak.py")
     makes, subscribes = line_of("leak", "= Subscription(order)"), line_of("leak", "bus.subscribe(Order(number))")
     appends = line_of("leak", "self.subscribers.append(")  # where a busy machine has caught none of the new ones
@@ -102,7 +102,7 @@ def test_the_page_names_what_is_kept_its_line_its_endpoint_and_the_way_to_it(
             panel = visit.page.locator(".panel", has=visit.page.get_by_text("Memory that is kept"))
             if scheme == "light":
                 panel.get_by_role("button", name="References").first.click()
-                panel.locator(".way li", has_text=".subscribers").first.wait_for(timeout=30_000)
+                panel.locator(".way li", has_text=".subscribers").first.wait_for(timeout=90_000)
             panel.scroll_into_view_if_needed()
             visit.keep(f"leaks-{scheme}-{size[0]}")
             visit.width_fits()

@@ -64,10 +64,10 @@ def test_a_redis_that_hangs_costs_one_timeout_and_its_invalidations_are_made_up_
             assert call(1) == [1]
             once = time.monotonic() - begun
             begun = time.monotonic()
-            for _ in range(20):
+            for _ in range(60):
                 assert call(1) == [1]
                 assert cache.get("a") is None
-            assert time.monotonic() - begun < 20 * once  # it is not asked each time
+            assert time.monotonic() - begun < 60 * once  # it is not asked each time
             cache.invalidate("a")
             cache.invalidate_tags("tag b", "t")
             assert not cache.report().tiers[0].available

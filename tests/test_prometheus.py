@@ -21,6 +21,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.agent import agent_env
+from tests.patience import PATIENCE
 from tests.program import find_free_port
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Exposition:
     def total(self, name: str, **labels: str) -> float:
         return sum(value for _, value in self.samples(name, **labels))
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float = 15) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Returns when it holds; until then there may be nobody to ask."""
         deadline = time.monotonic() + timeout
         while True:
@@ -410,9 +411,17 @@ time.sleep(60)
 
 def test_a_program_that_replaces_itself_goes_on_counting(run_program: RunProgram, exposition: Exposition) -> None:
     code = """
+from pathlib import Path
 for _ in range(3):
     cursor.execute('select 1')
-time.sleep(1.5)  # until it is written
+folder, deadline = Path(os.environ['PERFAGENT_PROMETHEUS_DIR']), time.monotonic() + 60
+def is_written():
+    try:
+        return any(b'operation' in path.read_bytes() for path in folder.rglob(f'*{os.getpid()}-*'))
+    except OSError:
+        return False
+while not is_written() and time.monotonic() < deadline:
+    time.sleep(0.05)
 if sys.argv[1] == 'again':
     os.execv(sys.executable, [sys.executable, '-c', sys.orig_argv[-2], 'once'])
 print('ready', flush=True)
@@ -510,7 +519,7 @@ def test_the_program_sees_no_thread_of_ours_and_its_children_do_not_keep_the_por
     run_program: RunProgram, exposition: Exposition
 ) -> None:
     code = """
-import threading, subprocess
+import threading, socket, subprocess
 print(len(threading.enumerate()), flush=True)
 child = subprocess.Popen(['sleep', '60'], close_fds=False)
 os.posix_spawn('/bin/sleep', ['sleep', '60'], {})
@@ -518,10 +527,14 @@ if not os.fork():
     time.sleep(3)
     print(sorted(os.listdir('/proc/self/fd')), flush=True)
     time.sleep(60)
+deadline = time.monotonic() + 60
+while socket.socket().connect_ex(('127.0.0.1', int(sys.argv[1]))) and time.monotonic() < deadline:
+    time.sleep(0.05)
 time.sleep(1)
 os._exit(0)
 """
-    program = run_program("perfagent", "run", "python", "-W", "error", "-c", QUERY + code, env=exposition.env())
+    words = ("-W", "ignore::ResourceWarning", "-c", QUERY + code, str(exposition.port))
+    program = run_program("perfagent", "run", "python", "-W", "error", *words, env=exposition.env())
     program.wait_for_port(exposition.port)
     assert program.check().startswith("1\n")
     assert program.stderr == ""

