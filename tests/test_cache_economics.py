@@ -381,7 +381,7 @@ def test_processes_add_up_and_the_list_of_logs_is_not_filled_with_figures(hub: S
 def run_fault(hub: ServedHub, run_program: RunProgram, name: str, redis_url: str) -> Callable[..., Any]:
     """Runs one of examples/known_faults to its end."""
     program = start(hub, run_program, name, redis_url, OTEL_SERVICE_NAME=name)
-    program.check(60)
+    program.check()
     return lambda kind: wait_for(lambda: [one for one in insights(hub, kind) if one["service"] == name], program)
 
 

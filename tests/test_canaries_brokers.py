@@ -32,7 +32,7 @@ def told(kafka_broker: str, rabbitmq: str, memcached: str) -> Iterator[dict[str,
         yield {"kafka": kafka_broker, "rabbitmq": rabbitmq, "memcached": memcached, "models": models}
 
 
-@pytest.mark.timeout(240)  # brokers start
+@pytest.mark.timeout(400)  # brokers start
 def test_no_secret_is_in_what_is_sent_of_messages_of_calls_and_of_prompts(
     run_program: RunProgram, receiver: Receiver, told: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -42,7 +42,7 @@ def test_no_secret_is_in_what_is_sent_of_messages_of_calls_and_of_prompts(
     receiver.wait_for_metric("messaging.process.duration")
     check("flight file of a consumer", files(flights))
     (tmp_path / "release").touch()
-    assert program.wait(30) == 0
+    assert program.wait() == 0
     assert program.stderr == ""
     names = ("db.system.name", "messaging.system", "rpc.system.name", "gen_ai.provider.name")
     systems = {str(span.attributes.get(name)) for span in receiver.spans for name in names}
@@ -63,7 +63,7 @@ def test_no_secret_of_messages_calls_and_prompts_is_in_the_files_and_the_answers
         assert time.monotonic() < deadline, program.stderr + home.log
         time.sleep(0.1)
     (tmp_path / "release").touch()
-    assert program.wait(60) == 0
+    assert program.wait() == 0
     traces = home.get("traces?from=-1h&limit=200", timeout=60)["items"]
     assert traces
     answers = [home.get(f"traces/{one['trace_id']}", timeout=60) for one in traces[:100]]

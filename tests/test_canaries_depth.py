@@ -47,19 +47,19 @@ def check_comments(program: Program) -> None:
     check("comments of statements", [program.stdout.encode()])
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_no_secret_is_in_what_is_sent_of_plans_leaks_caches_habits_and_stacks(
     run_program: RunProgram, receiver: Receiver, told: dict[str, Any], tmp_path: Path
 ) -> None:
     program = secrets.start(run_program, tmp_path, "canary_depth", told, agent_env(receiver, **DEPTH))
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 250
     events: set[str] = set()
     while not events >= NOTICED:
         assert time.monotonic() < deadline, NOTICED - events
         time.sleep(0.2)
         events = {record.event_name.removeprefix("perfagent.") for record in receiver.logs}
     (tmp_path / "release").touch()
-    assert program.wait(60) == 0, program.stderr
+    assert program.wait() == 0, program.stderr
     assert program.stderr == ""
     check_comments(program)
     for path in ("v1/traces", "v1/metrics", "v1/logs", "v1development/profiles"):

@@ -261,14 +261,14 @@ def test_prometheus_parses_every_query(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_every_query_has_data(shown: Shown) -> None:
     assert without_data(shown) == []
     assert {name for name in STAND_INS if any(name in one[-1] for one in expressions())} == set(STAND_INS)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_what_is_stood_in_for_is_still_missing_in_the_demo(shown: Shown) -> None:
     for name in STAND_INS:
         own = substituted(name, {})
@@ -277,7 +277,7 @@ def test_what_is_stood_in_for_is_still_missing_in_the_demo(shown: Shown) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_series_have_the_labels_that_legends_and_links_name(shown: Shown) -> None:
     for board, panel, legend, expression in expressions():
         labels = set(re.findall(r"{{(\w+)}}", legend))
@@ -290,7 +290,7 @@ def test_series_have_the_labels_that_legends_and_links_name(shown: Shown) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_every_variable_offers_what_there_is(shown: Shown) -> None:
     offered: dict[str, set[str]] = {}
     for board in BOARDS:
@@ -314,7 +314,7 @@ def test_every_variable_offers_what_there_is(shown: Shown) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_rate_and_failures_are_what_the_client_counted(shown: Shown) -> None:
     assert {status for _, status in shown.counted} == {200, 500}
     window = shown.window
@@ -330,7 +330,7 @@ def test_rate_and_failures_are_what_the_client_counted(shown: Shown) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_choosing_a_route_leaves_that_route(shown: Shown) -> None:
     (board,) = (one for one in BOARDS if one.uid == "perfagent-latency")
     (table,) = (panel for panel in board.panels if panel.title == "Routes")
@@ -343,7 +343,7 @@ def test_choosing_a_route_leaves_that_route(shown: Shown) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_span_leads_to_its_series_and_a_point_to_its_trace(shown: Shown) -> None:
     for name, query in source_queries().items():
         found = shown.query(query, {})
@@ -355,7 +355,7 @@ def test_a_span_leads_to_its_series_and_a_point_to_its_trace(shown: Shown) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_links_of_the_series_find_traces_in_jaeger(shown: Shown) -> None:
     searches = []
     for board, panel, _, expression in expressions():

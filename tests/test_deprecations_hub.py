@@ -225,7 +225,7 @@ def test_what_the_page_of_the_docs_shows_works(run_program: RunProgram, home: Ho
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_hub_on_prometheus_shows_the_same_lines(run_program: RunProgram, receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(dedent(APP) + "\nimport time\ntime.sleep(90)\n")
     (tmp_path / "pricing.py").write_text(dedent(PRICING))

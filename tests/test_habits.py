@@ -80,7 +80,7 @@ def test_threads_that_never_end_are_told_with_the_line_that_starts_them(
 @pytest.mark.parametrize("name", ["missing_timeout", "endless_retries", "unclosed", "session_per_call"])
 def test_what_is_mended_is_told_no_more(hub: ServedHub, run_program: RunProgram, name: str) -> None:
     program = start(hub, run_program, name, "fixed")
-    program.check(60)
+    program.check()
     wait_for(lambda: hub.get("services")["items"], program)
     assert insights(hub, *KINDS) == []
 
@@ -150,7 +150,7 @@ def test_what_the_traces_and_the_agent_tell_of_retries_are_joined_with_its_line(
     path = tmp_path / "retrying.py"
     path.write_text(RETRYING)
     program = run_program("perfagent", "run", sys.executable, str(path), env=sending_to(hub))
-    program.check(60)
+    program.check()
     found = wait_for(lambda: insights(hub, "retries"), program)
     line = next(number for number, line in enumerate(RETRYING.splitlines(), 1) if "# tries" in line)
     assert {one["place"].split(" ")[0] for one in found} == {f"{path}:{line}"}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.remotes import ReadingHub
 
 pytest_plugins = ["tests.browser"]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 ROUNDS = 12  # of everything that a customer may do
 ARRIVES = 75  # seconds from a request to its count: the agent, two Collectors, a scrape and a reading

@@ -13,7 +13,7 @@ from tests.stack import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SLO = '[[slo]]\nname = "shop"\nservice = "shop"\nobjective = 99.0\nindicator = "availability"\n'
 ASKED = (

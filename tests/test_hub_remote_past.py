@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.remotes import ReadingHub
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 A_MINUTE = 20  # requests of the shop's past
 RARELY = {"PERFAGENT_ALERT_INTERVAL": "3600"}

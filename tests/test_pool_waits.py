@@ -33,7 +33,7 @@ def test_endpoints_that_exhaust_the_worker_threads_are_named_with_what_keeps_the
     (command,) = blocks("docs/how-to/pools.md", "sh")
     assert command.strip() == "perfagent run python examples/known_faults/exhausted_pool.py"
     program = start(hub, run_program, "exhausted_pool", "3")
-    program.check(60)
+    program.check()
     (told,) = wait_for(lambda: insights(hub, "pool_wait"), program)
     line = line_of("exhausted_pool", '@app.get("/report")')
     assert told["place"] == f"{FAULTS / 'exhausted_pool.py'}:{line} report"
@@ -41,7 +41,8 @@ def test_endpoints_that_exhaust_the_worker_threads_are_named_with_what_keeps_the
     assert "of which there are 40" in told["impact"]
     assert "total_tokens" in told["recommendation"]
     assert told["metrics"]["waited_s"] > 1
-    assert told["seconds_per_day"] == pytest.approx(told["metrics"]["waited_s"] * 8640, rel=0.5)  # of ten seconds
+    of_ten_seconds = told["metrics"]["waited_s"] * 8640
+    assert of_ten_seconds / 6 < told["seconds_per_day"] < of_ten_seconds * 1.1  # a busy machine takes longer for it
     for size, scheme in ((WIDE, "light"), (NARROW, "dark")):
         with Visit(browser, hub, size, scheme) as visit:
             visit.open("", "overview")
@@ -90,8 +91,8 @@ def test_who_gets_no_connection_is_counted(
 
 
 def _run(part: str, receiver: Receiver, run_program: RunProgram, **env: str) -> str:
-    env = agent_env(receiver, OTEL_BSP_SCHEDULE_DELAY="5000", **env)  # so all of it is told at once, at the end
-    return run_program("perfagent", "run", sys.executable, str(APP), part, env=env).check(60)
+    env = agent_env(receiver, OTEL_BSP_SCHEDULE_DELAY="60000", **env)  # so all of it is told at once, at the end
+    return run_program("perfagent", "run", sys.executable, str(APP), part, env=env).check()
 
 
 def test_of_many_waits_only_the_latest_are_kept_and_the_sums_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:

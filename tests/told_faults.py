@@ -43,7 +43,7 @@ def start(hub: ServedHub, run_program: RunProgram, name: str, *arguments: str, *
 def told_of(hub: ServedHub, run_program: RunProgram, name: str, *kinds: str, **env: str) -> list[dict[str, Any]]:
     """What the hub tells, of these kinds, of a program of the folder that has run to its end."""
     program = start(hub, run_program, name, **env)
-    program.check(60)
+    program.check()
     found: list[dict[str, Any]] = wait_for(lambda: insights(hub, *kinds), program)
     return found
 
