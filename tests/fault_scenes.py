@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.agent import agent_env
 from tests.otlp import Receiver
-from tests.patience import AT_ONCE, PATIENCE
+from tests.patience import PATIENCE
 from tests.program import Program, find_free_port
 from tests.web import ROOT
 
@@ -58,6 +58,14 @@ class Served:
             self.program.stop()
             raise
 
+    def waited(self) -> float:
+        """For how many ms its main thread has been ready and had no core so far; 0 where the system does not tell."""
+        try:
+            told = Path(f"/proc/{self.program.pid}/task/{self.program.pid}/schedstat").read_text()
+        except OSError:
+            return 0.0
+        return int(told.split()[1]) / 1e6
+
     @property
     def peak(self) -> float:
         """The most memory that it has had resident, in MB."""
@@ -65,7 +73,10 @@ class Served:
 
 
 class Turn(NamedTuple):
-    """How long three requests took that were made one after the other, in ms."""
+    """How long three requests took that were made one after the other, in ms, but for the programs' waits for a core.
+
+    Those are the machine's, and on a busy one they are most of it, and fall on one program or another.
+    """
 
     bare: float
     agent: float
@@ -87,7 +98,7 @@ class Scene:
         self.turns: list[Turn] = []
         with ExitStack() as stack:
             elsewhere = stack.enter_context(Receiver())
-            under = {**agent_env(receiver), **AT_ONCE, **env}
+            under = {**agent_env(receiver), **env}
             started = []
             for name, its, its_command in (
                 ("bare", None, UVICORN),
@@ -117,19 +128,17 @@ class Scene:
 
     def _ask(self, numbers: range) -> None:
         """What one client asks."""
-        places = [
-            http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE)
-            for served in (self.bare, self.agent, self.well)
-        ]
+        asked = (self.bare, self.agent, self.well)
+        places = [http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE) for served in asked]
         for number in numbers:
             took, answers = [0.0, 0.0, 0.0], set()
             for turn in range(3):
                 at = (number // CLIENTS + turn) % 3  # who is first comes to a machine that has slept
-                began = time.perf_counter()
+                served, waited, began = asked[at], asked[at].waited(), time.perf_counter()
                 places[at].request("GET", f"/square/{number}")
                 response = places[at].getresponse()
                 answers.add((response.status, response.read()))
-                took[at] = (time.perf_counter() - began) * 1e3
+                took[at] = max((time.perf_counter() - began) * 1e3 - (served.waited() - waited), 0.0)
             assert len(answers) == 1
             assert next(iter(answers))[0] == 200
             self.turns.append(Turn(*took))
@@ -139,10 +148,11 @@ class Scene:
 
     def end(self) -> None:
         """SIGTERM to both: they end alike, and the agent in its time."""
-        expected = self.bare.program.terminate()
         began = time.monotonic()
+        expected = self.bare.program.terminate()
+        bare, began = time.monotonic() - began, time.monotonic()
         assert self.agent.program.terminate() == expected
-        assert time.monotonic() - began < 6  # the promise is 2 s; a loaded machine gets more
+        assert time.monotonic() - began < max(6, 10 * bare)  # the promise is 2 s; a loaded machine gets more
 
     def latency(self) -> dict[str, float]:
         """What the fault adds to the p99, in ms, and what that is at least; asserts that it is little."""

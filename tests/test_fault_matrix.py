@@ -28,6 +28,7 @@ from tests import otlp
 from tests.fault_scenes import UVICORN, Misbehaving, Scene, Turn, lost_at_exit, memory, surely_later
 from tests.matrices import record
 from tests.otlp import Receiver
+from tests.patience import AT_ONCE
 from tests.program import find_free_port
 from tests.web import ROOT
 
@@ -145,7 +146,7 @@ def test_a_collector_whose_certificate_is_nobodys(receiver: Receiver, tmp_path: 
     context.load_cert_chain(certificate, key)
     with Receiver(tls=context) as strange:
         spans = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{strange.url}/v1/traces"}
-        with Scene(tmp_path, receiver, **quick, **spans) as scene:
+        with Scene(tmp_path, receiver, **quick, **spans, **AT_ONCE) as scene:
             scene.load()
             assert "CERTIFICATE_VERIFY_FAILED" in scene.agent.program.stderr
             judge(scene, "the collector's certificate is nobody's")
@@ -155,7 +156,7 @@ def test_a_collector_whose_certificate_is_nobodys(receiver: Receiver, tmp_path: 
 @pytest.mark.nightly
 def test_a_collector_whose_name_nobody_knows(receiver: Receiver, tmp_path: Path, quick: dict[str, str]) -> None:
     spans = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector.invalid:4318/v1/traces"}
-    with Scene(tmp_path, receiver, **quick, **spans) as scene:
+    with Scene(tmp_path, receiver, **quick, **spans, **AT_ONCE) as scene:
         scene.load()
         assert "collector.invalid" in scene.agent.program.stderr
         judge(scene, "the collector's name is unknown")

@@ -45,5 +45,5 @@ def _cost(figure: dict[str, float] | None) -> str:
     if figure is None:
         return "not measured yet"
     added, noise = figure["added_us"], figure["noise_us"]
-    told = f"{added:g}" if added > noise else f"below {round(max(added, 0) + noise, 1):g}"
+    told = f"{added:g}" if added > noise else f"below {max(round(max(added, 0) + noise, 1), 0.1):g}"
     return f"{told} µs on {figure['bare_us']:g} µs"

@@ -86,7 +86,7 @@ def _child(name: str, address: object, endpoint: str = "") -> float:
     if endpoint:
         env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_SERVICE_NAME": "benchmark"}
         command = [str(Path(sys.executable).with_name("perfagent")), "run", *command]
-    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
     return float(done.stdout.splitlines()[-1])
 
 

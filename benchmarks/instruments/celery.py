@@ -19,6 +19,8 @@ def calls(address: str) -> Iterator[Callable[[], object]]:
     """A task that nobody waits for."""
     from celery import Celery
 
-    application = Celery("benchmark", broker=address)
-    task = application.task(lambda: 1, name="benchmark.work", ignore_result=True)
+    def work() -> int:
+        return 1
+
+    task = Celery("benchmark", broker=address).task(work, name="benchmark.work", ignore_result=True)
     yield lambda: task.delay()
