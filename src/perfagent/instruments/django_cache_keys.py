@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
 from perfagent.runtime import economics, guard
+from perfagent.runtime.callers import digest
 from perfagent.runtime.clock import now
 
 TYPE_CHECKING = False
@@ -67,7 +68,9 @@ def _get(get: Callable[..., Any]) -> Callable[..., Any]:
         started = now()
         value = _undisturbed(get, backend, key, _absent, version)
         try:
-            watched.lookup(_named(key, version), value is not _absent, started, now())
+            name = _named(key, version)
+            if name is not None:
+                watched.lookup(name, value is not _absent, started, now())
         except Exception:
             guard.failed("django cache")
         return default if value is _absent else value
@@ -83,10 +86,11 @@ def _set(set_: Callable[..., Any]) -> Callable[..., Any]:
         started = now()
         result = _undisturbed(set_, backend, key, value, *args, **options)
         try:
-            if result is not False:  # `add` has not, where there is a value
+            version = args[1] if len(args) > 1 else options.get("version")
+            name = _named(key, version)
+            if name is not None and result is not False:  # `add` has not, where there is a value
                 timeout = args[0] if args else options.get("timeout", _absent)
-                version = args[1] if len(args) > 1 else options.get("version")
-                watched.store(_named(key, version), started, now(), 0, _ttl(backend, timeout))
+                watched.store(name, started, now(), 0, _ttl(backend, timeout))
         except Exception:
             guard.failed("django cache")
         return result
@@ -99,7 +103,9 @@ def _delete(delete: Callable[..., Any]) -> Callable[..., Any]:
         watched = _of(backend)
         if watched is not None:
             try:
-                watched.drop(_named(key, version))
+                name = _named(key, version)
+                if name is not None:
+                    watched.drop(name)
             except Exception:
                 guard.failed("django cache")
         return delete(backend, key, version)
@@ -113,7 +119,11 @@ METHODS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
 
 
 def _named(key: Any, version: Any) -> Any:
-    return key if version is None else f"{version}:{key}"
+    """What stands for a key, which Django takes as its text: of any type; None where that takes the program's code."""
+    if version is not None:
+        plain = type(key) is str and type(version) in (int, str)
+        return f"{version}:{key}" if plain else digest((version, key))
+    return key if type(key) is str else digest(key) if type(key) is tuple else economics.plain(key)
 
 
 def _ttl(backend: Any, timeout: Any) -> float | None:

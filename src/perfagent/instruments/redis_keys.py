@@ -145,7 +145,8 @@ def _field(key: Any, field: Any) -> str:
 
 
 def _text(part: Any) -> str:
-    return part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
+    name = economics.plain(part)
+    return name.decode("utf-8", "replace") if type(name) is bytes else str(name)
 
 
 def _seconds(value: Any) -> float:

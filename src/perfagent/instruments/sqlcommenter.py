@@ -65,7 +65,11 @@ class Commenter:
             query = args[0] if args else options.get(keyword)
             if type(span) is not QuerySpan or span.ended or type(query) is not str or "/*" in query or "--" in query:
                 return args, options
-            given = args[SECOND] if len(args) > SECOND else next(filter(None, map(options.get, PARAMETERS)), None)
+            given = (
+                args[SECOND]
+                if len(args) > SECOND
+                else next((one for one in map(options.get, PARAMETERS) if one is not None), None)
+            )
             text = self.comment(span)
             if self.formats and given is not None:
                 text = text.replace("%", "%%")

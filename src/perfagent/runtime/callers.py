@@ -124,7 +124,7 @@ def closely(frame: FrameType | None, parameters: object, options: object) -> Cal
             break
         code = frame.f_code
         own = whose(code.co_filename)
-        if own and (own is OWN or frame.f_globals.get("__name__") == "__main__"):
+        if own and (own is OWN or name_of(frame) == "__main__"):
             stack.append((code, frame.f_lasti, id(frame)))
         elif stack and id(code) in carriers:  # where the request begins: what is above it is the server's business
             break
@@ -171,10 +171,16 @@ def nearest(frame: FrameType | None) -> Caller | None:
             own = _files[code.co_filename]
         except KeyError:
             own = _judge(code.co_filename)
-        if own and (own is OWN or frame.f_globals.get("__name__") == "__main__"):
+        if own and (own is OWN or name_of(frame) == "__main__"):
             return code, frame.f_lasti  # f_lineno would count lines here: 0.2 us and more
         frame = frame.f_back
     return handed.get()
+
+
+def name_of(frame: FrameType) -> str:
+    """The module that a frame runs in, "" where it has no name: `exec` may be given any globals."""
+    name = dict.get(frame.f_globals, "__name__")
+    return name if type(name) is str else ""
 
 
 def digest(parameters: object, options: object = None) -> int | None:
@@ -184,7 +190,7 @@ def digest(parameters: object, options: object = None) -> int | None:
     """
     try:
         return hash((SALT, _plain(parameters, left := [PARAMETERS]), _plain(options, left)))
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # a class may raise when it is asked for its module
         return None
 
 

@@ -88,8 +88,20 @@ def span_of(frame: FrameType | None) -> Span | RemoteContext | None:
 
 def context_of(task: Any) -> Span | RemoteContext | None:
     """The span of a task of asyncio, by its context: from Python 3.12 on, which lets that be asked for."""
-    context = getattr(task, "get_context", None)
-    return None if context is None else _lasting(context().get(current))
+    context: Any = getattr(kind_of_task(task), "get_context", None)
+    return None if context is None else _lasting(context(task).get(current))
+
+
+def kind_of_task(task: Any) -> Any:
+    """asyncio's own class of a task, whose methods answer whatever a class of the program's has in their place; None
+    where it is no task.
+    """
+    module = sys.modules.get("asyncio.tasks")
+    for name in ("_CTask", "_PyTask"):
+        kind = getattr(module, name, None)
+        if kind is not None and issubclass(type(task), kind):
+            return kind
+    return None
 
 
 def _nearer(found: Span | RemoteContext | None, in_context: Span | RemoteContext | None) -> Span | RemoteContext | None:

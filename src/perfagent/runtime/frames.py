@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FARTHEST = 2_000
 """Calls of a stack that are asked for, at most."""
 _IN_C = type(type(sys._getframe()).f_locals)
+_current = sys._current_frames  # what a program puts there later is not asked
 _MAKES_OBJECTS = sys.version_info[:2] == (3, 11)
 
 
@@ -48,7 +49,7 @@ def can_be_read() -> bool:
 
 def of_threads() -> dict[int, FrameType]:
     """The innermost frame of each thread, by its number, or none; whoever goes on from there asks for its `stack`."""
-    return _undisturbed(sys._current_frames) if can_be_read() else {}
+    return _undisturbed(_current) if can_be_read() else {}
 
 
 def stack(frame: FrameType, most: int = FARTHEST) -> list[FrameType]:

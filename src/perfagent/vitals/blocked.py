@@ -100,7 +100,9 @@ class Loops:
             return
         known = {id(pulse) for pulse in pulses}
         for key in [key for key in self._asked if key not in known]:
-            del self._asked[key]
+            ended = self._asked.pop(key)
+            if ended.answered:  # the loop has ended, and the last that it did was this
+                ended.settle(self.threshold)
         innermost = frames.of_threads()
         try:
             for pulse in pulses:
@@ -295,7 +297,7 @@ def nearest(frame: FrameType) -> Line | None:
         if code in eventloop.bounds:
             return None
         own = callers.whose(code.co_filename)
-        if own and (own is callers.OWN or found.f_globals.get("__name__") == "__main__"):
+        if own and (own is callers.OWN or callers.name_of(found) == "__main__"):
             return code, found.f_lineno or code.co_firstlineno
         found = found.f_back
     return None
@@ -329,7 +331,7 @@ def _stack(frame: FrameType) -> tuple[list[Line], list[str]]:
         code = found.f_code
         if code in eventloop.bounds and lines:
             break  # what the loop itself calls, a function in C, has no frame: then the loop's own line is all there is
-        name = str(found.f_globals.get("__name__", ""))
+        name = callers.name_of(found)
         if not name.startswith("perfagent.") or not lines:
             lines.append((code, found.f_lineno or code.co_firstlineno))
         own = callers.whose(code.co_filename)
@@ -338,7 +340,7 @@ def _stack(frame: FrameType) -> tuple[list[Line], list[str]]:
             awaits = blockers.AWAITS if code.co_flags & CO_COROUTINE else ""
             names.append(f"{awaits}{name}:{code.co_name}")
         found = found.f_back
-    if len(lines) > 1 and str(frame.f_globals.get("__name__", "")).startswith("perfagent."):
+    if len(lines) > 1 and callers.name_of(frame).startswith("perfagent."):
         del lines[0]  # the collector's callback, or a wrapper: the line that it interrupts is the program's
     return lines, names
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import dropwhile
+from types import BuiltinFunctionType, FunctionType, MethodType
 
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.notices import notice
@@ -46,6 +47,8 @@ _METHODS = {
     "fetchall": DRIVER, "fetchone": DRIVER, "commit": DRIVER,
 }  # fmt: skip
 
+_module_of = type.__dict__["__module__"].__get__
+_name_of = type.__dict__["__qualname__"].__get__
 _named: dict[tuple[CodeType, int], tuple[str, ...]] = {}
 AGAIN = (2, 5, 10, 50, 100, 500)  # times, at which a place is told again at once
 _worst: dict[str, tuple[float, int]] = {}
@@ -146,13 +149,31 @@ def called(frame: FrameType) -> str:
     names = _names(frame.f_code, frame.f_lasti)
     if not names:
         return ""
-    first: Any = frame.f_globals.get(names[0])
+    first: Any = dict.get(frame.f_globals, names[0])
     if type(first) is type(sys):
-        return ".".join((first.__name__, *names[1:]))
-    if len(names) == 1 and callable(first):
-        module, name = getattr(first, "__module__", None), getattr(first, "__qualname__", names[0])
-        return f"{module}.{name}" if module and module != "builtins" else str(name)
+        return ".".join((str(vars(first).get("__name__")), *names[1:]))
+    if len(names) == 1:
+        module, name = _described(first)
+        if name:
+            return f"{module}.{name}" if module and module != "builtins" else name
     return ".".join(names)
+
+
+def _described(called: Any) -> tuple[str, str]:
+    """Module and name of a function or class; "" of anything else, for a proxy might make what it stands for."""
+    kind = type(called)
+    if kind is MethodType:
+        called, kind = called.__func__, type(called.__func__)
+    try:
+        if kind is FunctionType or kind is BuiltinFunctionType:
+            module, name = called.__module__, called.__qualname__
+        elif issubclass(kind, type):
+            module, name = _module_of(called), _name_of(called)
+        else:
+            return "", ""
+    except AttributeError:  # its class has lost it
+        return "", ""
+    return module if type(module) is str else "", str(name)
 
 
 def _names(code: CodeType, offset: int) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def of_http_client(habit: Instrument, module: ModuleType) -> None:
 
     def looking(connect: Callable[..., None]) -> Callable[..., None]:
         def wrapper(connection: Any) -> None:
-            timeout = connection.timeout
+            timeout = getattr(connection, "timeout", 0)
             if timeout is None or (timeout is default and _no_default()):
                 frame = _getframe(1)
                 if not called_by(frame, "urllib.request", "requests", "urllib3", "botocore"):
@@ -84,7 +84,7 @@ def of_redis(habit: Instrument, module: ModuleType) -> None:
 
     def looking(connect: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(connection: Any, *args: Any, **options: Any) -> Any:
-            if connection.socket_timeout is None:
+            if getattr(connection, "socket_timeout", 0) is None:
                 missing("redis", _getframe(1), READS)
             return connect(connection, *args, **options)
 
@@ -92,7 +92,7 @@ def of_redis(habit: Instrument, module: ModuleType) -> None:
 
     def looking_async(connect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def wrapper(connection: Any, *args: Any, **options: Any) -> Any:
-            if connection.socket_timeout is None:
+            if getattr(connection, "socket_timeout", 0) is None:
                 missing("redis", _getframe(1), READS)
             return await connect(connection, *args, **options)
 

@@ -56,10 +56,12 @@ def tell_of(kind: str, what: str, caller: Caller, text: str, attributes: Mapping
 
 def called_by(frame: FrameType | None, *packages: str) -> bool:
     """Whether one of the nearest frames belongs to a package that another habit looks at."""
+    from perfagent.runtime.callers import name_of
+
     for _ in range(16):
         if frame is None:
             return False
-        name = frame.f_globals.get("__name__") or ""
+        name = name_of(frame)
         if name.partition(".")[0] in packages or name in packages:
             return True
         frame = frame.f_back

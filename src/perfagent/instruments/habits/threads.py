@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from itertools import pairwise
 from sys import _getframe
+from types import BuiltinFunctionType, FunctionType, MethodType
 
-from perfagent.runtime import guard, outbox
+from perfagent.runtime import guard, machine, outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ MARK = "_perfagent_started"
 POOLS = frozenset(("concurrent.futures.thread", "multiprocessing.pool", "anyio._backends._asyncio"))
 LOOKS = 6  # in which the number of one line's threads must never fall, and grow in half of them
 FEW = 10  # threads by which it must grow
+PARTIALS = 8  # one around the other
 POOL = 64  # threads of pools that are alive, below which a pool may still be filling
 
 
@@ -35,7 +37,7 @@ def of_threading(habit: Instrument, module: ModuleType) -> None:
 
                 caller = nearest(_getframe(1))
                 if caller is not None:
-                    vars(thread)[MARK] = caller
+                    _kept(thread)[MARK] = caller
             except Exception:
                 guard.failed("habits")
             start(thread)
@@ -76,8 +78,8 @@ class Growth:
         """Counts, and tells of a line whose threads have only become more."""
         alive: dict[Caller, int] = {}
         example: dict[Caller, Any] = {}
-        for thread in list(getattr(sys.modules["threading"], "_active", {}).values()):
-            caller = vars(thread).get(MARK)
+        for thread in list(machine.threads().values()):
+            caller = _kept(thread).get(MARK)
             if caller is not None:
                 alive[caller] = alive.get(caller, 0) + 1
                 example[caller] = thread
@@ -107,9 +109,21 @@ class Growth:
         tell_of(KIND, name, caller, text, more)
 
 
+def _kept(thread: Any) -> dict[str, Any]:
+    """What is kept on a thread, whatever its class answers."""
+    return object.__getattribute__(thread, "__dict__")  # type: ignore[no-any-return]
+
+
 def _target(thread: Any) -> tuple[str, str]:
-    """Module and name of what a thread runs."""
-    work = getattr(thread, "_target", None) or type(thread).run
-    while type(work).__name__ == "partial":
+    """Module and name of what a thread runs: of a function, or of the class of anything else."""
+    work = _kept(thread).get("_target")
+    if work is None:
+        work = type(thread).run
+    for _ in range(PARTIALS):
+        if type(work) is not partial:
+            break
         work = work.func
-    return str(getattr(work, "__module__", "")), str(getattr(work, "__qualname__", type(work).__qualname__))
+    if type(work) is MethodType:
+        work = work.__func__
+    described = work if type(work) in (FunctionType, BuiltinFunctionType) else type(work)
+    return str(described.__module__), described.__qualname__

@@ -41,7 +41,7 @@ def of_requests(habit: Instrument, module: ModuleType) -> None:
     def looking(send: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(adapter: Any, request: Any, *args: Any, **options: Any) -> Any:
             timeout = options["timeout"] if "timeout" in options else args[1] if len(args) > 1 else None
-            if timeout is None or (type(timeout) is tuple and None in timeout):
+            if timeout is None or (type(timeout) is tuple and any(one is None for one in timeout)):
                 missing("requests", _getframe(1))
             return send(adapter, request, *args, **options)
 
@@ -75,8 +75,7 @@ def of_httpx(habit: Instrument, module: ModuleType) -> None:
 
     def looking(send: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(client: Any, request: Any, *args: Any) -> Any:
-            timeout = request.extensions.get("timeout")
-            if timeout is not None and timeout.get("read", 0) is None:
+            if _reads_for_ever(request):
                 missing("httpx", _getframe(1))
             return send(client, request, *args)
 
@@ -84,8 +83,7 @@ def of_httpx(habit: Instrument, module: ModuleType) -> None:
 
     def looking_async(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def wrapper(client: Any, request: Any, *args: Any) -> Any:
-            timeout = request.extensions.get("timeout")
-            if timeout is not None and timeout.get("read", 0) is None:
+            if _reads_for_ever(request):
                 missing("httpx", _getframe(1))
             return await send(client, request, *args)
 
@@ -93,6 +91,13 @@ def of_httpx(habit: Instrument, module: ModuleType) -> None:
 
     habit.replace(module.Client, "_send_single_request", looking)
     habit.replace(module.AsyncClient, "_send_single_request", looking_async)
+
+
+def _reads_for_ever(request: Any) -> bool:
+    """Whether a request of httpx has no time-out; what a transport of the program's may have there instead, is none."""
+    extensions = getattr(request, "extensions", None)
+    timeout = extensions.get("timeout") if type(extensions) is dict else None
+    return type(timeout) is dict and timeout.get("read", 0) is None
 
 
 def of_aiohttp(habit: Instrument, module: ModuleType) -> None:
@@ -103,7 +108,7 @@ def of_aiohttp(habit: Instrument, module: ModuleType) -> None:
         async def wrapper(connector: Any, req: Any, traces: Any, timeout: Any) -> Any:
             if timeout is default:
                 missing("aiohttp", _getframe(1), "asks with its own time-out of five minutes", FIVE_MINUTES)
-            elif getattr(timeout, "total", 0) is None and timeout.sock_read is None:
+            elif getattr(timeout, "total", 0) is None and getattr(timeout, "sock_read", 0) is None:
                 missing("aiohttp", _getframe(1))
             return await connect(connector, req, traces, timeout)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from io import IOBase
 from sys import _getframe
+from types import CodeType
 
 from perfagent.instruments.habits.telling import tell, tell_of
-from perfagent.runtime import callers, guard
+from perfagent.runtime import callers, carriers, guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 KIND = "unclosed"
 MARK = "_perfagent_got"
+TOLD = frozenset((
+    "client session", "response", "connection", "connector", "Redis client", "Pipeline client", "RedisCluster client",
+    "ClusterNode object", "AIOKafkaConsumer", "AIOKafkaProducer",
+))  # fmt: skip
+"""What libraries say of themselves; a program's own message may say anything."""
+LOST = {"pending": "Task was destroyed but it is pending!", "exception": "Task exception was never retrieved"}
+"""What asyncio says of tasks, by why they are lost."""
 
 
 def of_urllib3(habit: Instrument, module: ModuleType) -> None:
@@ -48,7 +56,7 @@ def of_http_client(habit: Instrument, module: ModuleType) -> None:
     def marking(get: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(connection: Any, *args: Any, **options: Any) -> Any:
             found = get(connection, *args, **options)
-            if "urllib3" not in type(connection).__module__:
+            if "urllib3" not in str(type(connection).__module__):
                 _mark(found, _getframe(1))
             return found
 
@@ -110,16 +118,21 @@ def let_go(text: str, frame: FrameType | None) -> None:
 
 def _lost(context: Any, frame: FrameType | None) -> None:
     try:
-        message = str(context.get("message", ""))
+        message = context.get("message") if type(context) is dict else None
+        if type(message) is not str:
+            return
         if message.startswith("Unclosed "):
-            tell(KIND, message[9:].strip(), frame, f"a {message[9:].strip()} is let go without being closed")
+            said = message[9:].strip()
+            what = said if said in TOLD else "object"
+            tell(KIND, what, frame, f"a {what} is let go without being closed")
             return
-        task = context.get("task") or context.get("future")
-        code = getattr(getattr(task, "get_coro", lambda: None)(), "cr_code", None)
-        if code is None or callers.whose(code.co_filename) == callers.NOT_OWN:
+        why = next((why for why, said in LOST.items() if said == message), "")
+        if not why:
             return
-        if "was destroyed but it is pending" in message or "exception was never retrieved" in message:
-            lost = "pending" if "pending" in message else "exception"
-            tell_of("lost_task", code.co_name, (code, 0), f"a task is lost: {message}", {"why": lost})
+        task = context.get("task" if why == "pending" else "future")
+        kind = carriers.kind_of_task(task)
+        code = None if kind is None else getattr(kind.get_coro(task), "cr_code", None)
+        if type(code) is CodeType and callers.whose(code.co_filename) != callers.NOT_OWN:
+            tell_of("lost_task", code.co_name, (code, 0), f"a task is lost: {LOST[why]}", {"why": why})
     except Exception:
         guard.failed("habits")

@@ -38,7 +38,14 @@ class Census:
         """The longest that it stopped the program, seconds of CPU time."""
 
     def objects(self) -> list[Any] | None:
-        """The objects that have lived for a while; None where there are too many to ask."""
+        """The objects that have lived for a while; None where there are too many to ask, or the collector cannot be."""
+        try:
+            return self._objects()
+        except Exception as error:  # a program has put a function of its own there
+            del error
+            return None
+
+    def _objects(self) -> list[Any] | None:
         blocks = sys.getallocatedblocks()
         if not blocks or blocks * self.rate > LONGEST:
             self.rate = max(self.rate * 0.95, FIRST_RATE)  # it may have been a busy moment

@@ -130,6 +130,7 @@ def _of_task(outermost: FrameType) -> Span | RemoteContext | None:
     running: Any = getattr(tasks, "_current_tasks", None)
     if running:
         for task in list(running.values()):
-            if frames.read(task.get_coro(), "cr_frame") is outermost:
+            kind = carriers.kind_of_task(task)
+            if kind is not None and frames.read(kind.get_coro(task), "cr_frame") is outermost:
                 return carriers.context_of(task)
     return None

@@ -59,11 +59,12 @@ class Tasks:
         self._due = now + int(pause * (0.75 + ids.span_id()[0] / 512))
 
     def _observe(self, window: Window, task: Any, unix: int, value: int) -> None:
-        if task.done():
+        kind = carriers.kind_of_task(task)
+        if kind is None or kind.done(task):
             return
         stacks = self._sampler.stacks
         places: list[Place] = []
-        coroutine: Any = task.get_coro()
+        coroutine: Any = kind.get_coro(task)
         if getattr(coroutine, "cr_running", False):  # its thread has its stack
             return
         first: CodeType | None = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perfagent.profiler.sampling.stacks import Stack
     from perfagent.profiler.sampling.window import Seen, Window
 
+LONGEST_NAME = 200  # characters
 STATES = {SLEEP: "sleep", LOCK: "lock", NETWORK: "network", DRIVER: "network"}
 
 
@@ -146,6 +147,12 @@ def _named(ident: int) -> tuple[str, int]:
     thread = machine.threads().get(ident)
     if thread is None:
         return ("MainThread", os.getpid()) if ident == machine.main_thread else (f"thread {ident}", 0)
+    try:
+        kept = object.__getattribute__(thread, "__dict__")
+        name, native = kept.get("_name"), kept.get("_native_id")
+    except AttributeError:  # it is none
+        name = native = None
+    name = name[:LONGEST_NAME] if type(name) is str else f"thread {ident}"
     if thread is sys.modules["threading"].main_thread() and sys.platform == "linux":
-        return str(thread._name), os.getpid()
-    return str(thread._name), getattr(thread, "_native_id", None) or 0
+        return name, os.getpid()
+    return name, native if type(native) is int else 0

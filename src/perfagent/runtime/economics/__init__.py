@@ -4,7 +4,8 @@ A key is watched where its hash is below a threshold, so that all that happens t
 hashed sampling: Waldspurger, Park, Garthwaite and Ahmad, "Efficient MRC Construction with SHARDS", FAST 2015). Of the
 other keys' look-ups one in 31 is seen, which tells what is asked for most. The threshold is lowered until the watched
 keys of a cache are few enough. A look-up of a key that is not watched costs 0.3 us, one of a watched key 0.5 us.
-A key itself is kept for a second at most, until the background has read it.
+A key itself is kept for a second at most, until the background has read it, and none is that would take much room, or
+that only code of the program's could tell from others: its `__hash__` is not ours to call.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import deque
 from itertools import count
 from sys import _getframe
 
-from perfagent.runtime.callers import nearest
+from perfagent.runtime.callers import digest, nearest
 from perfagent.runtime.clock import perf_counter_ns
 from perfagent.runtime.context import current
 
@@ -29,6 +30,7 @@ MASK = SPACE - 1
 ONE_IN = 31  # a prime: programs ask in patterns of 2, 4 or 10
 MOST_WAITING = 8192  # events, which the background reads every second
 MOST_CACHES = 50
+LONGEST = 2048  # characters of a key; of a longer one no more is kept than what tells it from others
 FIRST_CALLERS = 64  # events whose callers are looked for in any case
 
 LOOKUP, STORE, DROP, EXPIRE = range(4)
@@ -71,14 +73,16 @@ class Watched:
         """Something was looked up.
 
         Args:
-            key: hashable.
+            key: see `plain`.
             hit: whether it was there.
             started, ended: by the monotonic clock, ns.
             size: of what was found, in bytes; 0 where unknown.
             within: the part of the cache that it belongs to, where the cache has named parts.
         """
-        if type(key) is int:
-            key = str(key)  # an int is its own hash: low numbers would be watched, and no others
+        if (type(key) is not str and type(key) is not bytes) or len(key) > LONGEST:
+            key = plain(key)
+            if key is None:
+                return
         if hash(key) & MASK < self.threshold:
             weight = 1
         elif next(self.hits if hit else self.misses) % ONE_IN:  # each in its turn, so that the ratio is exact
@@ -98,8 +102,10 @@ class Watched:
         self, key: Any, started: int, ended: int, size: int = 0, ttl: float | None = None, within: str = ""
     ) -> None:
         """Something was set; `ttl` in seconds, None for ever; else as for `lookup`."""
-        if type(key) is int:
-            key = str(key)
+        if (type(key) is not str and type(key) is not bytes) or len(key) > LONGEST:
+            key = plain(key)
+            if key is None:
+                return
         if hash(key) & MASK < self.threshold:
             weight = 1
         elif next(self.sets) % ONE_IN:
@@ -115,16 +121,20 @@ class Watched:
 
     def drop(self, key: Any) -> None:
         """A key was deleted by the program."""
-        if type(key) is int:
-            key = str(key)
+        if (type(key) is not str and type(key) is not bytes) or len(key) > LONGEST:
+            key = plain(key)
+            if key is None:
+                return
         if hash(key) & MASK < self.threshold:
             moment = perf_counter_ns()
             self._add(DROP, 1, key, True, moment, moment, 0, None, "")
 
     def expire(self, key: Any, ttl: float | None) -> None:
         """The time that a key has left was set to `ttl` seconds."""
-        if type(key) is int:
-            key = str(key)
+        if (type(key) is not str and type(key) is not bytes) or len(key) > LONGEST:
+            key = plain(key)
+            if key is None:
+                return
         if hash(key) & MASK < self.threshold:
             moment = perf_counter_ns()
             self._add(EXPIRE, 1, key, True, moment, moment, 0, ttl, "")
@@ -140,6 +150,27 @@ class Watched:
     def _caller(self) -> Caller | None:
         self.callers -= 1
         return nearest(_getframe(2))
+
+
+def plain(key: Any) -> Any:
+    """A key as what stands for it: hashed without a line of the program's code, and small; None where there is none.
+
+    A tuple stays as it is: it is one of our own cache's, whose keys are made of plain values.
+    """
+    kind = type(key)
+    if kind is int:
+        return str(key)  # an int is its own hash: low numbers would be watched, and no others
+    if kind is tuple:
+        return key
+    if issubclass(kind, str):
+        text: Any = str.__str__(key)
+    elif issubclass(kind, bytes):
+        text = bytes.__getitem__(key, slice(None))
+    elif kind is memoryview or kind is bytearray:
+        text = bytes(key) if memoryview(key).nbytes <= LONGEST else None
+    else:
+        return digest(key)
+    return text if text is None or len(text) <= LONGEST else str(hash(text))
 
 
 def watched(system: str, name: str, address: str = "", most: int = 0) -> Watched | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import inf
 
 from perfagent.runtime.callers import attributes
-from perfagent.runtime.economics import DROP, EXPIRE, LOOKUP, MASK, SPACE, STORE
+from perfagent.runtime.economics import DROP, EXPIRE, LONGEST, LOOKUP, MASK, SPACE, STORE
 from perfagent.runtime.economics.curve import FACTORS, Distances, Stack
 from perfagent.runtime.economics.frequent import Frequent
 from perfagent.runtime.economics.shapes import VALUE, Shapes
@@ -163,7 +163,8 @@ class Model:
     def _count(self, identity: int, name: object, key: Key, weight: int) -> None:
         self.frequent.add((identity, key.shape), weight)
         if self.remembers_names and len(self.names) < MOST_NAMES:
-            self.names[identity] = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+            text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+            self.names[identity] = text[:LONGEST]
 
     def _changed(self, kind: int, identity: int, ttl: float | None, now: float) -> None:
         key = self.keys.get(identity)

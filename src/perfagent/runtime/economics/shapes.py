@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
+from types import CodeType, FunctionType, ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import CodeType
     from typing import Any
 
 VALUE = "{}"
@@ -126,14 +126,15 @@ def joined(shape: Iterable[str]) -> tuple[str, ...]:
 def _texts(code: CodeType, name: str) -> Iterable[str]:
     """The texts in a module's functions and variables; where the module is not found, those of the function."""
     yield from _of_code(code, 0)
-    for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) == name:
+    for module in sys.modules.copy().values():
+        # A module that is loaded when it is touched, or a proxy among what one has, is left alone.
+        file = vars(module).get("__file__") if type(module) is ModuleType else None
+        if type(file) is str and file == name:
             for value in list(vars(module).values()):
                 if type(value) is str:
                     yield value
-                inner = getattr(value, "__code__", None)
-                if inner is not None and getattr(inner, "co_filename", None) == name:
-                    yield from _of_code(inner, 0)
+                elif type(value) is FunctionType and value.__code__.co_filename == name:
+                    yield from _of_code(value.__code__, 0)
             return
 
 
@@ -141,5 +142,5 @@ def _of_code(code: CodeType, depth: int) -> Iterable[str]:
     for one in code.co_consts:
         if type(one) is str:
             yield one
-        elif hasattr(one, "co_consts") and depth < 4:
+        elif type(one) is CodeType and depth < 4:
             yield from _of_code(one, depth + 1)
