@@ -387,11 +387,12 @@ def exhausted() -> None:
     _work(0.3)
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), limits[1]))
     end, failed = time.monotonic() + SECONDS, 0
     while time.monotonic() < end:
         hoard: list[bytearray] = []
-        for size in (1 << 20, 1 << 14, 1 << 10):
+        for size in (1 << 20, 1 << 18):  # which the system has back as soon as they are let go
             try:
                 while True:
                     hoard.append(bytearray(size))
@@ -399,6 +400,7 @@ def exhausted() -> None:
                 failed += 1
         time.sleep(0.05)
         hoard.clear()
+    resource.setrlimit(resource.RLIMIT_AS, limits)
     print(failed > 3)
     _afterwards()
 
