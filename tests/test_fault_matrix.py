@@ -170,6 +170,7 @@ def test_a_collector_that_is_away_while_the_spool_is_on(receiver: Receiver, tmp_
         scene.load()
         receiver.start()
         scene.load(rounds=1)
+        receiver.wait_for_spans(scene.agent.requests)  # what is on disk at an exit stays there until the next start
         judge(scene, "the collector is away, and the spool on")
         assert len(receiver.spans) == scene.agent.requests
 
