@@ -52,6 +52,7 @@ def asked_with(secret: str) -> tuple[str, dict[str, str]]:
 
 @app.get("/plain")
 async def plain() -> str:
+    await asyncio.sleep(0.03)  # long enough to matter for a transaction that is open meanwhile
     return canary("response body of a habit")
 
 
