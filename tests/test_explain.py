@@ -82,11 +82,13 @@ def ask(cursor: Any, *statements: str) -> None:
         cursor.execute(sql)
 
 
-def explained(receiver: Receiver, run_program: RunProgram, driver: str, seconds: float, **env: str) -> dict[str, Any]:
+def explained(
+    receiver: Receiver, run_program: RunProgram, driver: str, seconds: float, part: str = "", **env: str
+) -> dict[str, Any]:
     """What the program says at its end, with plans asked for of everything that takes 10 ms."""
     env = {**ON, **env}
-    command = ("perfagent", "run", sys.executable, str(APP), driver, str(seconds))
-    said: dict[str, Any] = json.loads(run_program(*command, env=agent_env(receiver, **env)).check(60))
+    command = ("perfagent", "run", sys.executable, str(APP), driver, str(seconds), part)
+    said: dict[str, Any] = json.loads(run_program(*command, env=agent_env(receiver, **env)).check(220))
     return said
 
 
@@ -108,7 +110,7 @@ def walk(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_each_driver_s_slow_statement_is_explained_beside_its_own_connection(
     driver: str, receiver: Receiver, run_program: RunProgram, filled: dict[str, str]
 ) -> None:
-    own = explained(receiver, run_program, driver, 20, **filled)
+    own = explained(receiver, run_program, driver, 100, "many v", **filled)
     (told,) = plans(receiver)
     assert told.attributes.get(PLAN + ".failure") is None
     (marked,) = [step for step in walk(json.loads(told.attributes[PLAN + ".tree"])) if "mark" in step]
@@ -147,7 +149,7 @@ def test_a_database_without_a_free_connection_is_left_alone(
         if not admin.execute("select 1 from pg_roles where rolname = 'narrow'").fetchone():
             admin.execute("create role narrow login connection limit 1")
         admin.execute("grant all on many, touched to narrow")
-    own = explained(receiver, run_program, "psycopg", 20, POSTGRES_URL=url.replace("tester:", "narrow:"))
+    own = explained(receiver, run_program, "psycopg", 100, POSTGRES_URL=url.replace("tester:", "narrow:"))
     assert own["rolled_back"]
     told = [one.attributes for one in receiver.logs if one.event_name == PLAN]
     assert told, "of whichever statement was slow first"

@@ -12,7 +12,7 @@ from typing import Any
 from opentelemetry import trace
 
 tracer = trace.get_tracer("test")
-driver, seconds = sys.argv[1], float(sys.argv[2])
+driver, seconds, part = sys.argv[1], float(sys.argv[2]), "".join(sys.argv[3:])
 SETTINGS = "select name || '=' || setting from pg_settings where source = 'session' order by 1"
 LOCKS = "select count(*) from pg_locks where pid = pg_backend_pid()"
 PREPARED = "select count(*) from pg_prepared_statements where name like 'perfagent%'"
@@ -50,15 +50,18 @@ SLOW = (
 
 
 def is_wanted(began: float) -> bool:
-    """Whether to go on: until there are plans, for some seconds at most from when one was asked for."""
+    """Whether to go on: until there are plans, of statements with `part` in them, for some seconds at most from when
+    one was asked for. On a busy machine others are slow, too, and may be told first.
+    """
     slow = getattr(sys.modules.get("perfagent.explain"), "slow", None)
     now = time.monotonic()
     if slow is None:
         return now - began < seconds
-    if not slow.known:
-        return now - began < 30
+    known = [one for (*_, text), one in list(slow.known.items()) if part in text]
+    if not known:
+        return now - began < 100
     first = asked.setdefault("first", now)
-    return now - first < seconds and not all(one.told for one in list(slow.known.values()))
+    return now - first < seconds and not all(one.told for one in known)
 
 
 asked: dict[str, float] = {}
