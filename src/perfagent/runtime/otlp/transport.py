@@ -306,11 +306,12 @@ def _retry_after(header: str | None) -> float | None:
     try:
         seconds = float(header)
     except ValueError:
-        import time
         from email.utils import parsedate_to_datetime
 
+        from perfagent.runtime import clock
+
         try:
-            seconds = parsedate_to_datetime(header).timestamp() - time.time()
+            seconds = parsedate_to_datetime(header).timestamp() - clock.time()
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
     return min(max(seconds, 0.0), 300.0) if seconds == seconds else None  # not where it is NaN
