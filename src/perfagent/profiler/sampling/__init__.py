@@ -54,6 +54,7 @@ def start() -> None:
         outbox.news.append(_has_news)
         governor.levers.append(governor.Lever("profiler rate", governor.RATE, len(STEPS) - 1, _slow_down))
     watch.add(active.look)
+    outbox.shares = active.share
     if _interval not in companions.all_of_them:
         companions.all_of_them.append(_interval)  # after the thread that looks
 
@@ -63,6 +64,7 @@ def stop() -> None:
     global active, _stopped
     if active is not None:
         watch.remove(active.look)
+        outbox.shares = bool
         active.end()
         _stopped, active = active, None
 

@@ -7,7 +7,8 @@ Who looks from a thread of Python sees others where they let go of the interpret
 to wait: what runs for less than the switch interval of 5 ms would never be seen to run. So, where threads do not
 compete for the interpreter, the interval is 0.1 ms while the profiler is on: nobody but our threads asks for it then.
 Where they compete, a first look only makes it short, a second one some 0.1 to 1 ms later sees and makes it long again.
-A program that has chosen an interval of its own keeps it.
+While our background thread encodes it is 1 ms: to take turns with it every 0.1 ms costs a program that answers 2,700
+requests a second 20 us of CPU each. A program that has chosen an interval of its own keeps it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 SLOWEST = 0.5  # seconds between two looks while nothing runs
 SHARE = 0.004  # of a core, that looks may take: as much again goes into what they make others wait
-SHORT, PYTHONS = 1e-4, 5e-3  # seconds between two switches: ours, and Python's own
+SHORT, SHARED, PYTHONS = 1e-4, 1e-3, 5e-3
+"""Seconds between two switches: ours, that while our own background thread works, and Python's own."""
 COMPETING = 0.2  # share of the time that others than the busiest thread are busy
 QUIET, CALM = 100_000, 0.004
 """What is no work since the last full look: so many ns of CPU, and such a share of the time. Timers, wake-ups: uvicorn
@@ -62,12 +64,14 @@ class Sampler:
         self.besides: Callable[[Window, int], None] | None = None
         """What is looked at besides: tasks that wait."""
         self.ended = False
-        self._short = False  # whether our switch interval is in force
+        self._short = self._shares = False  # whether our switch interval is wanted; whether the background thread works
+        self._interval = PYTHONS  # what was put in force last
         self.reset()
 
     def reset(self) -> None:
         """As new: at the start, and in a forked child."""
         self._switching = allocate_lock()
+        self._shares = False
         self.relax()
         self.threads.clear()
         self._last = self._full = monotonic_ns()
@@ -111,23 +115,28 @@ class Sampler:
 
     def relax(self) -> None:
         """Gives the program its switch interval back, unless it has set another one since."""
-        with self._switching:
-            if self._short and round(sys.getswitchinterval() * 1e6) == round(SHORT * 1e6):
-                sys.setswitchinterval(PYTHONS)
-            self._short = False
+        self._switch(False)
 
-    def _hurry(self) -> None:
-        if round(sys.getswitchinterval() * 1e6) == round(PYTHONS * 1e6):
-            with self._switching:
-                if not self.ended:
-                    self._short = True
-                    sys.setswitchinterval(SHORT)
+    def share(self, works: bool) -> None:
+        """Is told when the background thread begins and ends what it computes."""
+        self._shares = works
+        if self._short:
+            self._switch(self._short)
+
+    def _switch(self, short: bool) -> None:
+        with self._switching:
+            self._short = short and not self.ended
+            wanted = PYTHONS if not self._short else SHARED if self._shares else SHORT
+            chosen = round(sys.getswitchinterval() * 1e6)
+            if wanted != self._interval and chosen in (round(self._interval * 1e6), round(PYTHONS * 1e6)):
+                sys.setswitchinterval(wanted)
+                self._interval = wanted
 
     def _act(self) -> None:
         began = thread_time_ns()
         if self._competing and not self._second and not self._is_quiet():
             self._second = True
-            self._hurry()
+            self._switch(True)
             self._again(0.0001 + 0.001 * _random())
             return
         self._second = False
@@ -140,7 +149,7 @@ class Sampler:
         if self._competing:
             self.relax()
         else:
-            self._hurry()
+            self._switch(True)
         spent = (thread_time_ns() - began) / 1e9
         if looked:
             self.cost += (spent - self.cost) / 16

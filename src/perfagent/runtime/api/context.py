@@ -10,6 +10,7 @@ from __future__ import annotations
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context.context import Context, _RuntimeContext
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from perfagent.runtime import ids
@@ -19,8 +20,10 @@ from perfagent.runtime.span import CLIENT, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+_span, _baggage = current.get, baggage.get
 SUPPRESSING = (
     context_api._SUPPRESS_INSTRUMENTATION_KEY,
     context_api._SUPPRESS_HTTP_INSTRUMENTATION_KEY,
@@ -81,18 +84,25 @@ class Bridge(_RuntimeContext):
         """The key of the baggage, once the program has imported `opentelemetry.baggage`."""
         self._parsed: tuple[str, dict[str, object]] = ("", {})
         self._last: tuple[Context, object, str, Context] = (Context(), None, "", Context())
+        variable = previous._current_context if type(previous) is ContextVarsRuntimeContext else None
+        self._theirs: Callable[[], Context] = previous.get_current if variable is None else variable.get
 
     def get_current(self) -> Context:
         """The context with our current span and our baggage in it."""
-        context = self.previous.get_current()
+        # Asked again with the same answer: 0.2 us in place of 1.2; FastAPI asks four times a request.
+        context, span, header, found = self._last
+        if _span() is span is not None and self._theirs() is context and _baggage() is header:
+            return found
+        return self._found()
+
+    def _found(self) -> Context:
+        context = self._theirs()
         span: Any = current.get()
         if type(span) is Inherited:
             span = None if span.lapsed else span.lender
         if span is None and _SPAN_KEY not in context and not self.baggage_key:
             return context
-        # Asked again with the same answer: 0.4 us in place of 1.2; FastAPI asks four times a request.
-        last = self._last
-        header = baggage.get()
+        last, header = self._last, baggage.get()
         if last[1] is span and last[0] is context and last[2] is header:
             return last[3]
         found = self._combine(context, span)
@@ -100,6 +110,8 @@ class Bridge(_RuntimeContext):
         return found
 
     def _combine(self, context: Context, span: Any) -> Context:
+        if not context and not self.baggage_key and isinstance(span, Span):  # the usual one, 0.5 us sooner
+            return Context({_SPAN_KEY: span})
         if type(span) is StandIn:
             span = span.shown
         elif type(span) is RemoteContext:

@@ -26,6 +26,8 @@ def varint(value: int) -> bytes:
     """A non-negative integer, seven bits a byte, low bits first."""
     if value < 128:
         return _ONE_BYTE[value]
+    if value < 16384:
+        return bytes((value & 127 | 128, value >> 7))
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -41,7 +43,10 @@ def tag(field: int, kind: int) -> bytes:
 
 def message(field: int, content: bytes) -> bytes:
     """A length-delimited field: a nested message, a string in UTF-8 or bytes."""
-    return tag(field, BYTES) + varint(len(content)) + content
+    size = len(content)
+    if field < 16 and size < 128:
+        return b"".join((_ONE_BYTE[field << 3 | BYTES], _ONE_BYTE[size], content))
+    return b"".join((tag(field, BYTES), varint(size), content))
 
 
 def text(field: int, value: str) -> bytes:
