@@ -27,7 +27,7 @@ from tests.test_fault_matrix import SHIM
 from tests.web import ROOT
 
 if TYPE_CHECKING:
-    from tests.conftest import RunProgram
+    from tests.conftest import RunProgram, RunText
     from tests.otlp import Receiver
     from tests.program import Program
 
@@ -218,6 +218,24 @@ def test_a_million_keys_and_parameters_take_little_memory(run_program: RunProgra
 
 
 # The parts.
+
+
+def test_the_flight_recorder_looks_at_a_statement_that_just_begins(run_text: RunText) -> None:
+    """It is the one that its request runs before its clock has been read."""
+    run_text("""
+        from perfagent.runtime import flight
+        from perfagent.runtime.db import Database, QuerySpan
+        from perfagent.runtime.http import ServerSpan
+        from perfagent.runtime.span import Scope
+
+        request = ServerSpan(Scope("test"), None, "GET", "http", "/kept", "1.1", b"localhost", b"", None)
+        begins = QuerySpan(Scope("test"), request, Database("sqlite"), "select 1")
+        assert flight.running[request.slot] is begins
+        request.started -= 10_000_000_000
+        del begins.started
+        flight.recorder._look_at_requests()
+        assert flight.recorder._noted[request.slot].startswith(request.span_id + b"0 ")
+    """)
 
 
 class Raising(str):

@@ -210,7 +210,7 @@ class Recorder(companions.Companion):
         if within is not None and within.entry is not span:  # of what had this slot before
             within = None
         route = _route(span)
-        since = within.started if within is not None else 0
+        since = getattr(within, "started", 0)  # one that just begins has none yet
         told = b"%d %s" % (since, route.encode("utf-8", "replace"))
         if self._noted.get(slot) == span.span_id + told:
             return
