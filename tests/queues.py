@@ -35,7 +35,7 @@ class Run:
             command = ("perfagent", "run", "python", str(ROOT / app), which)
             program = Program(command, directory, agent_env(self.receiver, **self.env), ROOT)
             try:
-                self.stdout = program.check(60)
+                self.stdout = program.check()
             finally:
                 program.stop()
             self.stderr = program.stderr
@@ -90,19 +90,19 @@ class Queue:
         program = Program(("perfagent", "run", "python", str(ROOT / self._app), word), directory, self.env, ROOT)
         self._clients.add(program.pid)
         try:
-            return program.check(60).strip()
+            return program.check().strip()
         finally:
             program.stop()
 
     def spans(self, name: str, count: int = 1) -> list[Span]:
         """The spans of that name by their start, as soon as there are so many."""
-        found = self.receiver.wait_for_spans(count, 20, where=lambda span: span.name == name)
+        found = self.receiver.wait_for_spans(count, where=lambda span: span.name == name)
         return sorted(found, key=lambda span: span.start)
 
     def below(self, parent: Span, name: str, count: int = 1) -> list[Span]:
         """Those below one span, by their start, as soon as there are so many."""
         found = self.receiver.wait_for_spans(
-            count, 20, where=lambda span: span.name == name and span.parent_id == parent.span_id
+            count, where=lambda span: span.name == name and span.parent_id == parent.span_id
         )
         return sorted(found, key=lambda span: span.start)
 

@@ -39,7 +39,7 @@ class Run:
             command = (*under, "python", str(ROOT / APP), which)
             program = Program(command, directory, agent_env(self.receiver, **self.env), ROOT)
             try:
-                self.stdout = program.check(60)
+                self.stdout = program.check()
             finally:
                 program.stop()
             self.stderr = program.stderr
