@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfagent.instruments.registry import INSTRUMENTS
 from tests.agent import agent_env
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ def test_the_pages_are_current() -> None:
         [sys.executable, "-m", "tools.reference", "--check"], cwd=ROOT, capture_output=True, text=True
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def test_the_page_of_libraries_has_what_every_instrument_costs() -> None:
+    page = (ROOT / "docs" / "reference" / "libraries.md").read_text()
+    costs = re.findall(r"^\| .* \| `\S+` \| .* \| (.*?) \|$", page, re.MULTILINE)
+    assert len(costs) == len(INSTRUMENTS)
+    assert [cost for cost in costs if not re.fullmatch(r"(below )?[\d.]+ µs on [\d.]+ µs", cost)] == []
 
 
 @pytest.mark.slow
