@@ -264,7 +264,7 @@ class Screen:
 
     def end(self) -> int:
         """The exit status; what is still to be read is read."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.process.poll() is None and time.monotonic() < deadline:
             if select.select([self.main], [], [], 0.1)[0]:
                 self.written += os.read(self.main, 65_536).decode()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
-from time import monotonic, sleep
 
 from perfagent.runtime import clock, companions, guard, metric, outbox, resource
 from perfagent.runtime.background import BackgroundThread
+from perfagent.runtime.clock import monotonic, sleep
 from perfagent.runtime.otlp import metrics, traces
 from perfagent.runtime.otlp.transport import Refused, Transport, Unavailable, destinations
 from perfagent.runtime.receivers import Receivers
@@ -351,7 +350,7 @@ class Pipeline(BackgroundThread):
         if not self.settings.quiet:
             from perfagent.runtime import scrub
 
-            print(f"perfagent: {scrub.text(message)}", file=sys.stderr, flush=True)
+            guard.say(scrub.text(message))
 
     def encoded_resource(self) -> bytes:
         """The content of an OTLP Resource message, made when first needed."""

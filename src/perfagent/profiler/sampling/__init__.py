@@ -8,11 +8,10 @@ more by that than by any thread that wakes as often and does nothing.
 
 from __future__ import annotations
 
-from time import monotonic_ns
-
 from perfagent.profiler.sampling import unseen
 from perfagent.profiler.sampling.sampler import Sampler
 from perfagent.runtime import companions, governor, outbox
+from perfagent.runtime.clock import monotonic_ns
 from perfagent.runtime.watch import watch
 
 TYPE_CHECKING = False

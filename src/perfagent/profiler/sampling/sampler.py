@@ -14,7 +14,6 @@ requests a second 20 us of CPU each. A program that has chosen an interval of it
 from __future__ import annotations
 
 import sys
-from time import monotonic, monotonic_ns, process_time_ns, thread_time_ns, time_ns
 
 from perfagent.profiler.sampling import shares
 from perfagent.profiler.sampling.places import PLAIN
@@ -23,6 +22,7 @@ from perfagent.profiler.sampling.threads import Interval, Thread
 from perfagent.profiler.sampling.unseen import Unseen
 from perfagent.profiler.sampling.window import Window
 from perfagent.runtime import companions, frames, ids, machine
+from perfagent.runtime.clock import monotonic, monotonic_ns, process_time_ns, thread_time_ns, time_ns
 from perfagent.runtime.companions import allocate_lock, get_ident
 from perfagent.runtime.watch import Look
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import gc
 import os
-from time import thread_time_ns
 
 from perfagent.runtime import guard, http
-from perfagent.runtime.clock import now
+from perfagent.runtime.clock import now, thread_time_ns
 from perfagent.runtime.context import current
 from perfagent.runtime.http import ServerSpan
 from perfagent.runtime.timeparts.loops import active

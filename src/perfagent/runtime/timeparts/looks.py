@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 import sys
 from itertools import islice
-from time import monotonic
 
 from perfagent.runtime import callers, flight, frames, governor, http, machine
-from perfagent.runtime.clock import now
+from perfagent.runtime.clock import monotonic, now
 from perfagent.runtime.span import CLIENT
 from perfagent.runtime.timeparts import waits
 from perfagent.runtime.timeparts.loops import active

@@ -11,11 +11,10 @@ request ran a step for a while, unless it was seen busy from outside (`looks`).
 from __future__ import annotations
 
 import sys
-from time import thread_time_ns
 from types import CoroutineType, coroutine
 
 from perfagent.runtime import guard, poolwaits
-from perfagent.runtime.clock import now
+from perfagent.runtime.clock import now, thread_time_ns
 from perfagent.runtime.context import current
 from perfagent.runtime.timeparts.parts import Parts, get_ident, in_threads
 
