@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perfagent.runtime.spool.delivery import Delivery
     from perfagent.settings import Settings
 
-CHUNK = 64  # spans worked on before the program's threads get the interpreter: about 0.3 ms
+CHUNK = 256  # spans worked on before the program's threads get the interpreter: 1.3 ms; with 64 each costs 15 % more
 BACKLOG_BYTES = 8 << 20
 SETTLED = 1.5  # seconds after which a program is no short one
 VITALS = "perfagent.vitals"  # the scope of the vital signs
