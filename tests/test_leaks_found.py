@@ -262,6 +262,26 @@ def test_one_slow_census_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None
     assert asked == [True] * 6 + [False]
 
 
+def test_the_cache_of_compiled_patterns_is_no_leak(run_text: RunText) -> None:
+    program = run_text(
+        """
+        import re
+        from perfagent.profiler.leaks import Leaks
+
+        leaks, grown = Leaks(60.0, False, "test"), []
+        for look in range(5):
+            for number in range(60):
+                grown.append(re.compile(f"{look} {number}"))
+            leaks._advance()
+            while leaks._walk is not None:
+                leaks._advance()
+        print("__main__.grown" in leaks.suspects, [name for name in leaks.suspects if name.startswith("re._cache")])
+        """,
+        bare=True,
+    )
+    assert program.stdout == "True []\n"
+
+
 def test_what_was_made_last_is_looked_at_first(run_text: RunText) -> None:
     program = run_text(
         """
