@@ -159,7 +159,9 @@ def told(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url:
         servers = {"postgres": postgres_url, "redis": redis_url}
         program = secrets.start(cast("RunProgram", run), folder, "canary_depth", servers, env)
         names = found(home)
-        memory = run("perfagent", "memory", "--service", "tested", "--type", "Account", env=home.env()).check()
+        memory = run(
+            "perfagent", "memory", "--service", "tested", "--type", "Account", env=home.env(COLUMNS="400")
+        ).check()
         (folder / "release").touch()
         assert program.wait() == 0, program.stderr
         yield Told(home, program, memory, names)
@@ -234,6 +236,7 @@ def test_assistants_are_told_no_secret(told: Told) -> None:
 
 def test_commands_tell_what_stands_beside_a_secret(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")  # for tables that shorten nothing
     (tmp_path / "perfagent.toml").write_text('[budgets.endpoints]\n"GET /*" = { queries = 5 }\n')
     for words, beside in COMMANDS.items():
         out = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
