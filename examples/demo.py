@@ -166,9 +166,8 @@ def _conclude(client: Client, started: float, shop: Child) -> None:
     overview = _settled(client, started)
     if not overview["totals"]["requests"]:
         raise DemoError(f"no request of the shop arrived at {client.address}; the shop said:\n{shop.said()}")
-    findings: list[Finding] = []  # of each service its own: another program of this hub may have graver ones
-    for service in SERVICES:
-        findings += client.get("overview", from_=f"{started:.3f}", service=service)["findings"]
+    found: list[Finding] = client.get("insights", from_=f"{started:.3f}")["items"]
+    findings = [one for one in found if one["service"] in SERVICES]
     endpoints = [one for one in overview["slowest"] if one["service"] in SERVICES]
     parts: list[Part] = [_headline(overview, time.time() - started), "", *dashboard.slowest(endpoints), ""]
     parts += dashboard.findings(findings, client.address)
