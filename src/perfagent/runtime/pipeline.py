@@ -178,7 +178,7 @@ class Pipeline(BackgroundThread):
     def _drain(self) -> None:
         """Measures and encodes every finished span, letting the program run between chunks."""
         left = len(outbox.pending)
-        shares = outbox.shares if left > CHUNK else _nothing
+        shares: Callable[[bool], object] = outbox.shares if left > CHUNK else bool  # few are done before anybody waits
         shares(True)
         try:
             while left > 0 and not self._halts:
@@ -376,10 +376,6 @@ class Pipeline(BackgroundThread):
         if lost:
             self.say(f"{lost} items were not acknowledged before the exit and may be lost")
         return lost
-
-
-def _nothing(works: bool) -> None:
-    """Few spans are encoded before anybody waits for them."""
 
 
 def _instruments() -> list[metric.Instrument]:

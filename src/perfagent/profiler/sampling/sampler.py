@@ -121,7 +121,7 @@ class Sampler:
         """Is told when the background thread begins and ends what it computes."""
         self._shares = works
         if self._short:
-            self._switch(self._short)
+            self._switch(True)
 
     def _switch(self, short: bool) -> None:
         with self._switching:
