@@ -14,6 +14,8 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[grpc,sdk,prometheus]" --group test --group check --group bench
+	@$(BIN)/python -m pip install --quiet --group test-source 2>$(VENV)/source.log || \
+		echo "mysqlclient could not be built, so its tests are skipped: it needs cc, pkg-config and libmariadb-dev ($(VENV)/source.log)"
 	@touch $@
 
 env: $(VENV)/.ready ## make the environment in .venv

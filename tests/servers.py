@@ -181,6 +181,13 @@ def missing(program: str, install: str) -> NoReturn:
     pytest.skip(f"needs {program}, which is not installed: {install}")
 
 
+def need_mysqlclient() -> None:
+    """Skips a test where mysqlclient, which comes as source, could not be built."""
+    pytest.importorskip(
+        "MySQLdb", reason="needs mysqlclient: apt-get install gcc pkg-config libmariadb-dev; pip install mysqlclient"
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turns a skipped test into a failed one where PERFAGENT_TESTS_FORBID_SKIP says so."""

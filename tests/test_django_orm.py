@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.servers import need_mysqlclient
+
 if TYPE_CHECKING:
     from tests.conftest import RunText
     from tests.otlp import Receiver
@@ -55,6 +57,7 @@ def driver(request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
     """A driver's instrument and the variables that choose it."""
     name = str(request.param)
     if name == "mysqlclient":
+        need_mysqlclient()
         server: MysqlServer = request.getfixturevalue("mysql_server")
         address = {"HOST": server.host, "PORT": str(server.port), "USER": server.user, "PASSWORD": server.password}
         return name, {"ENGINE": "mysql", "NAME": server.database, **address}

@@ -22,6 +22,7 @@ from perfagent.runtime.db import Database, QuerySpan
 from perfagent.runtime.span import Scope
 from tests.agent import agent_env
 from tests.browser import NARROW, WIDE, Visit
+from tests.servers import need_mysqlclient
 from tests.test_docs import blocks
 from tests.told_faults import FAULTS, insights, line_of, start, wait_for
 
@@ -110,6 +111,8 @@ def walk(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_each_driver_s_slow_statement_is_explained_beside_its_own_connection(
     driver: str, receiver: Receiver, run_program: RunProgram, filled: dict[str, str]
 ) -> None:
+    if driver == "mysqlclient":
+        need_mysqlclient()
     own = explained(receiver, run_program, driver, 100, "many v", **filled)
     (told,) = plans(receiver)
     assert told.attributes.get(PLAN + ".failure") is None

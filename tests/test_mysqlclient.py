@@ -11,7 +11,7 @@ from tests.agent import agent_env
 from tests.otlp import Receiver
 from tests.program import Program
 from tests.queries import Run
-from tests.servers import running_mysql
+from tests.servers import need_mysqlclient, running_mysql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,7 @@ def server() -> Iterator[tuple[MysqlServer, str]]:
 
 @pytest.fixture(scope="module")
 def run(server: tuple[MysqlServer, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    need_mysqlclient()
     address, socket = server
     folder = tmp_path_factory.mktemp("mysqlclient")
     options = folder / "my.cnf"

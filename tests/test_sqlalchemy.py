@@ -9,6 +9,7 @@ import pytest
 
 from tests.agent import agent_env
 from tests.queries import ROOT, Run
+from tests.servers import need_mysqlclient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ def urls(
     postgres_url: str, mysql_server: MysqlServer, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], str]:
     """The address of a database by driver, sync or async."""
+    need_mysqlclient()
     server = postgres_url.partition("://")[2]
     folder = tmp_path_factory.mktemp("sqlite")
     return {
