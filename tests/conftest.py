@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytest_plugins = ["tests.hubs", "tests.servers", "tests.brokers", "tests.web", "tests.hub", "tests.browser"]
+pytest_plugins = [
+    "tests.hubs", "tests.servers", "tests.brokers", "tests.web", "tests.hub", "tests.browser", "tests.tries",
+]  # fmt: skip
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

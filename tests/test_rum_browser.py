@@ -32,6 +32,8 @@ SERVERS = {
 }
 ROUTES = {"asgi": "/items/{number}", "wsgi": "/items/<int:number>"}
 VITALS = {"lcp", "inp", "cls", "fcp", "ttfb"}
+PAINTED = """new Promise((done) =>
+    new PerformanceObserver(() => done()).observe({ type: 'largest-contentful-paint', buffered: true }))"""
 TAG = re.compile(rb'<script src="[^"]*/rum\.js"[^>]*></script>')
 
 
@@ -129,7 +131,7 @@ def until(found: Callable[[], Any]) -> Any:
     """What `found` returns, as soon as that is something."""
     deadline = time.monotonic() + 60
     while not (answer := found()):
-        assert time.monotonic() < deadline, "it did not come within 20 s"
+        assert time.monotonic() < deadline, "it did not come within a minute"
         time.sleep(0.1)
     return answer
 
@@ -150,6 +152,7 @@ def test_a_visit_is_measured_and_told_with_its_route_and_its_trace(
     tab = Tab(browser)
     tab.context.add_cookies([{"name": "session", "value": "secret", "url": site.url}])
     tab.page.goto(f"{site.url}/items/7?token=secret")
+    tab.page.evaluate(PAINTED)  # a page that is clicked before anything is to be seen has no LCP
     tab.page.click("#work")
     tab.page.click("#upload")
     tab.page.wait_for_selector("body[data-uploaded='300000']")
