@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 
-from perfagent.runtime import guard
+from perfagent.runtime import pauses
 from perfagent.runtime.clock import monotonic, now
 from perfagent.runtime.metric import COUNTER, HISTOGRAM, Instrument, registry
 from perfagent.vitals import scope
@@ -37,7 +37,7 @@ def install(namespace: str) -> None:
     """Registers `cpython.gc.*` (OpenTelemetry semantic conventions, "CPython runtime metrics") and `<ns>.gc.pause`."""
     statistics = Statistics()
     os.register_at_fork(after_in_child=statistics.reset)
-    pauses = registry.make(
+    histogram = registry.make(
         scope,
         HISTOGRAM,
         f"{namespace}.gc.pause",
@@ -48,15 +48,14 @@ def install(namespace: str) -> None:
     )
     recorders: list[Callable[[float], None]] = []
     for attributes in GENERATIONS:
-        series = pauses.of(attributes)
+        series = histogram.of(attributes)
         record = series.record
-        if not isinstance(pauses, Instrument):
+        if not isinstance(histogram, Instrument):
             # A histogram of the SDK takes a lock; a collection may interrupt the very thread that holds it.
             record = Waiting(statistics, series.record).record
         recorders.append(record)
-    timer = _timer(recorders)
-    gc.callbacks.append(timer)
-    statistics.before.append(lambda: _again(timer))
+    pauses.listen(_listener(recorders))
+    statistics.before.append(pauses.keep)
     for name, unit, key, description in (
         ("collections", "{collection}", "collections", "The number of times a generation was collected"),
         (
@@ -83,32 +82,14 @@ def install(namespace: str) -> None:
         )
 
 
-def _again(timer: object) -> None:
-    """Between two exports: a program that empties `gc.callbacks`, to be rid of its own, goes on to be measured."""
-    if not any(one is timer for one in gc.callbacks.copy()):
-        gc.callbacks.append(timer)  # type: ignore[arg-type]
+def _listener(recorders: list[Callable[[float], None]]) -> Callable[[int, int, int, int], None]:
+    def paused(generation: int, ended: int, pause: int, cpu: int) -> None:
+        recorders[generation](pause / 1e9)
+        if pause > LONG:
+            _long.append((ended, pause))
+            del _long[:-8]
 
-
-def _timer(recorders: list[Callable[[float], None]]) -> Callable[[str, dict[str, int]], None]:
-    """What the collector calls before and after each collection: 0.5 us for both, and nothing the collector tracks."""
-    started = 0
-
-    def time_pause(phase: str, info: dict[str, int]) -> None:
-        nonlocal started
-        try:
-            if phase == "start":
-                started = now()
-            elif started:
-                ended = now()
-                recorders[info["generation"]]((ended - started) / 1e9)
-                if ended - started > LONG:
-                    _long.append((ended, ended - started))
-                    del _long[:-8]
-                started = 0
-        except Exception:
-            guard.failed("gc")
-
-    return time_pause
+    return paused
 
 
 class Statistics:

@@ -9,10 +9,9 @@ nothing for it. Turning it on puts other methods into the kinds of spans and ask
 
 from __future__ import annotations
 
-import gc
 import os
 
-from perfagent.runtime import guard, http
+from perfagent.runtime import guard, http, pauses
 from perfagent.runtime.clock import now, thread_time_ns
 from perfagent.runtime.context import current
 from perfagent.runtime.http import ServerSpan
@@ -21,7 +20,6 @@ from perfagent.runtime.timeparts.parts import SHORT, Parts, encoded, get_ident, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from perfagent.settings import Settings
@@ -49,7 +47,7 @@ def install(settings: Settings) -> None:
         measure(kind)
     if profiled:
         profile.switch(True, settings.namespace)
-    gc.callbacks.append(_pauses())
+    pauses.listen(_paused)
     os.register_at_fork(after_in_child=_forget)
     looks.start()
     http.time(True)
@@ -130,29 +128,10 @@ def told(span: Any) -> bytes:
         return b""
 
 
-def _pauses() -> Callable[[str, dict[str, int]], None]:
-    """What the collector calls before and after each collection: the pause is of whoever it interrupted; 0.6 us.
-
-    How much of a long one was spent on the CPU is asked of its clock: a busy machine makes both differ.
-    """
-    started = cpu = 0
-
-    def time_pause(phase: str, info: dict[str, int]) -> None:
-        nonlocal started, cpu
-        try:
-            full = info["generation"] == 2
-            if phase == "start":
-                started = now()
-                cpu = thread_time_ns() if full else 0
-                return
-            span = current.get()
-            parts = None if span is None else getattr(span.entry, "parts", None)
-            if parts is not None and started:
-                pause = now() - started
-                parts.gc += pause
-                parts.gc_cpu += thread_time_ns() - cpu if full and cpu else pause
-            started = 0
-        except Exception:
-            guard.failed("time parts")
-
-    return time_pause
+def _paused(generation: int, ended: int, pause: int, cpu: int) -> None:
+    """A pause of the garbage collector is of whoever it interrupted."""
+    span = current.get()
+    parts = None if span is None else getattr(span.entry, "parts", None)
+    if parts is not None:
+        parts.gc += pause
+        parts.gc_cpu += cpu

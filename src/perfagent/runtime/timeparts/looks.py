@@ -11,7 +11,7 @@ import os
 import sys
 from itertools import islice
 
-from perfagent.runtime import callers, flight, frames, governor, http, machine
+from perfagent.runtime import callers, flight, frames, governor, http, machine, pauses
 from perfagent.runtime.clock import monotonic, now
 from perfagent.runtime.span import CLIENT
 from perfagent.runtime.timeparts import waits
@@ -73,6 +73,7 @@ class Looks:
 
     def look(self) -> None:
         """Looks at all that is slow; 10 us where nothing is, 30 us a slow request."""
+        pauses.keep()
         if not in_threads and not active:
             self._look.interval = self._between() if monotonic() - self._busy < CALM else REST
             return
