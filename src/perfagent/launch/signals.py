@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 SIGTERM = _signal.SIGTERM
 HIGH = 1000
 """The pipe's descriptors start here: the program gets the low numbers it would get, and hardly ever one of ours for a
-file of its own after it has closed them all, as daemons do."""
+file of its own after it has closed them all, as daemons do. The kernel makes room for them at once while there is one
+thread; with another it waits for 10 ms, until nobody can be reading the old table.
+"""
 END = b"\0"
 LONGEST = 5.0  # seconds; more than any exit takes, and still an end
 PAUSE = 0.05  # seconds; closing all of a million descriptors takes 0.01

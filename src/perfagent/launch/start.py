@@ -153,8 +153,8 @@ def lean(settings: Settings) -> Pipeline:
     elif settings.environ.get("PERFAGENT_HUB_PROGRAM") == str(os.getpid()):
         atexit.register(_tell_page, pipeline, settings)
     _count_errors(settings)
+    lifecycle.install(pipeline, settings)  # has the first thread of ours: see `signals.HIGH`
     flight.install(settings, pipeline.say)
-    lifecycle.install(pipeline, settings)
     if not sys.orig_argv:  # Python is embedded in a program of another language
         from perfagent.launch import uwsgi
 

@@ -7,6 +7,8 @@ import sys
 from _thread import get_ident, get_native_id
 from time import clock_gettime_ns
 
+from perfagent.runtime import inert
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -29,6 +31,14 @@ def threads() -> dict[int, Any]:
     """The threads that `threading` knows, by their number; none while somebody imports that module."""
     threading: Any = sys.modules.get("threading")
     return threading._active if hasattr(threading, "_main_thread") else {}
+
+
+def native_of(thread: object) -> int:
+    """The kernel's number of a thread that `threading` knows; 0 where nobody knows."""
+    if sys.platform == "linux" and thread is sys.modules["threading"].main_thread():
+        return os.getpid()  # what it says of itself is its parent's in a forked process
+    native = inert.attributes_of(thread).get("_native_id")
+    return native if type(native) is int else 0
 
 
 def resident() -> int:

@@ -6,6 +6,7 @@ import sys
 from itertools import dropwhile
 from types import BuiltinFunctionType, FunctionType, MethodType
 
+from perfagent.runtime import inert
 from perfagent.runtime.encoded import MOST
 from perfagent.runtime.notices import notice
 
@@ -47,8 +48,6 @@ _METHODS = {
     "fetchall": DRIVER, "fetchone": DRIVER, "commit": DRIVER,
 }  # fmt: skip
 
-_module_of = type.__dict__["__module__"].__get__
-_name_of = type.__dict__["__qualname__"].__get__
 _named: dict[tuple[CodeType, int], tuple[str, ...]] = {}
 AGAIN = (2, 5, 10, 50, 100, 500)  # times, at which a place is told again at once
 _worst: dict[str, tuple[float, int]] = {}
@@ -168,7 +167,7 @@ def _described(called: Any) -> tuple[str, str]:
         if kind is FunctionType or kind is BuiltinFunctionType:
             module, name = called.__module__, called.__qualname__
         elif issubclass(kind, type):
-            module, name = _module_of(called), _name_of(called)
+            module, name = inert.module_of(called), inert.name_of(called)
         else:
             return "", ""
     except AttributeError:  # its class has lost it

@@ -7,7 +7,7 @@ from itertools import pairwise
 from sys import _getframe
 from types import BuiltinFunctionType, FunctionType, MethodType
 
-from perfagent.runtime import guard, machine, outbox
+from perfagent.runtime import guard, inert, machine, outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def of_threading(habit: Instrument, module: ModuleType) -> None:
 
                 caller = nearest(_getframe(1))
                 if caller is not None:
-                    _kept(thread)[MARK] = caller
+                    inert.attributes_of(thread)[MARK] = caller
             except Exception:
                 guard.failed("habits")
             start(thread)
@@ -79,7 +79,7 @@ class Growth:
         alive: dict[Caller, int] = {}
         example: dict[Caller, Any] = {}
         for thread in list(machine.threads().values()):
-            caller = _kept(thread).get(MARK)
+            caller = inert.attributes_of(thread).get(MARK)
             if caller is not None:
                 alive[caller] = alive.get(caller, 0) + 1
                 example[caller] = thread
@@ -109,14 +109,9 @@ class Growth:
         tell_of(KIND, name, caller, text, more)
 
 
-def _kept(thread: Any) -> dict[str, Any]:
-    """What is kept on a thread, whatever its class answers."""
-    return object.__getattribute__(thread, "__dict__")  # type: ignore[no-any-return]
-
-
 def _target(thread: Any) -> tuple[str, str]:
     """Module and name of what a thread runs: of a function, or of the class of anything else."""
-    work = _kept(thread).get("_target")
+    work = inert.attributes_of(thread).get("_target")
     if work is None:
         work = type(thread).run
     for _ in range(PARTIALS):

@@ -8,6 +8,7 @@ from types import CellType, FunctionType
 from typing import NamedTuple
 
 from perfagent.profiler.leaks import objects
+from perfagent.runtime import inert
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _place(root: str, holder: Any, name: str) -> Place | None:
         code = holder.__code__
         return Place(str(holder.__module__), code.co_name, name, (code.co_filename, code.co_firstlineno))
     described = holder if issubclass(type(holder), type) else type(holder)
-    return Place(objects.module_of(described), objects.type_name(described).rpartition(".")[2], name, None)
+    return Place(inert.module_of(described), objects.type_name(described).rpartition(".")[2], name, None)
 
 
 def tasks() -> list[Any]:

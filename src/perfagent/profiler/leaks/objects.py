@@ -27,6 +27,8 @@ from types import (
 )
 from weakref import ReferenceType
 
+from perfagent.runtime import inert
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -38,8 +40,6 @@ _lengths: tuple[tuple[type, str, Callable[[Any], int]], ...] = tuple(
 _BASES = {name: kind for kind, name, _ in _lengths}
 PLAIN = frozenset(map(id, _BASES.values()))
 """Identities of the built-in containers: a metaclass may have made its classes unhashable, or run code for it."""
-_module_of = type.__dict__["__module__"].__get__
-_name_of = type.__dict__["__qualname__"].__get__
 _contents = type.__dict__["__dict__"].__get__
 _bases = type.__dict__["__mro__"].__get__
 _flags = type.__dict__["__flags__"].__get__
@@ -59,22 +59,8 @@ LIMITS = ("maxsize", "max_size", "_maxsize", "maxlen", "capacity", "limit", "max
 
 def type_name(kind: type) -> str:
     """`module.Class`; without the module for a built-in type."""
-    try:
-        module, name = _module_of(kind), _name_of(kind)
-    except AttributeError:
-        return "?"
-    if not isinstance(module, str) or module == "builtins":
-        return str(name)
-    return f"{module}.{name}"[:200]
-
-
-def module_of(kind: type) -> str:
-    """The module of a class."""
-    try:
-        module = _module_of(kind)
-    except AttributeError:
-        return ""
-    return module if isinstance(module, str) else ""
+    module, name = inert.module_of(kind), inert.name_of(kind)
+    return f"{module}.{name}"[:200] if module not in ("", "builtins") else name
 
 
 def container_kind(kind: type) -> tuple[str, Callable[[Any], int]] | None:
@@ -169,11 +155,7 @@ def attributes(found: object) -> dict[str, Any]:
                     stored[name] = member.__get__(found)
                 except AttributeError:
                     continue
-    try:
-        own = object.__getattribute__(found, "__dict__")
-    except AttributeError:
-        return stored
-    return stored | own if type(own) is dict else stored
+    return stored | inert.attributes_of(found)
 
 
 def contents(kind: type) -> dict[str, Any]:
@@ -271,4 +253,4 @@ _cache_info = _LRU_CACHE.cache_info
 
 def is_made(kind: type) -> bool:
     """Whether a class was made by a class statement, or by C at run time; not one of Python's built-in ones."""
-    return bool(_flags(kind) & _HEAP_TYPE) and module_of(kind) != "builtins"
+    return bool(_flags(kind) & _HEAP_TYPE) and inert.module_of(kind) != "builtins"

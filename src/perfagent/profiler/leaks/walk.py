@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from perfagent.profiler.leaks import names, objects
-from perfagent.runtime import callers
+from perfagent.runtime import callers, inert
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def roots_of_program() -> tuple[list[str], int]:
 
 def is_ours(chain: list[Any]) -> bool:
     """Whether anything on the way to an object is the agent's own."""
-    return any(objects.module_of(type(one)).startswith(OURS) for one in chain)
+    return any(inert.module_of(type(one)).startswith(OURS) for one in chain)
 
 
 def _modules() -> dict[str, ModuleType]:

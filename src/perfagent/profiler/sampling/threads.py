@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import NamedTuple
 
 from perfagent.profiler.sampling.places import AWAIT, CALL, DRIVER, LISTEN, LOCK, NETWORK, PLAIN, SLEEP
-from perfagent.runtime import machine
+from perfagent.runtime import inert, machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,12 +146,6 @@ def _named(ident: int) -> tuple[str, int]:
     thread = machine.threads().get(ident)
     if thread is None:
         return ("MainThread", os.getpid()) if ident == machine.main_thread else (f"thread {ident}", 0)
-    try:
-        kept = object.__getattribute__(thread, "__dict__")
-        name, native = kept.get("_name"), kept.get("_native_id")
-    except AttributeError:  # it is none
-        name = native = None
+    name = inert.attributes_of(thread).get("_name")
     name = name[:LONGEST_NAME] if type(name) is str else f"thread {ident}"
-    if thread is sys.modules["threading"].main_thread() and sys.platform == "linux":
-        return name, os.getpid()
-    return name, native if type(native) is int else 0
+    return name, machine.native_of(thread)

@@ -13,7 +13,6 @@ import sys
 import warnings
 from _thread import _local
 from sys import _getframe
-from types import ModuleType
 
 from perfagent.resilience.deprecations.ledger import book
 from perfagent.resilience.deprecations.watch import CODES, PLACE, STEP
@@ -21,10 +20,12 @@ from perfagent.runtime import guard, warned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from types import CodeType, FrameType, ModuleType
     from typing import Any
 
     from perfagent.resilience.deprecations.site import Site
+else:
+    ModuleType = type(sys)
 
 WORKS = sys.implementation.name == "cpython" and sys.version_info < (3, 14)
 """From 3.14 on, filters belong to a context, and C reads them in another way."""

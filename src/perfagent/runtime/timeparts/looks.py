@@ -7,8 +7,6 @@ out.
 
 from __future__ import annotations
 
-import os
-import sys
 from itertools import islice
 
 from perfagent.runtime import callers, flight, frames, governor, http, machine, pauses
@@ -171,8 +169,4 @@ def _add(parts: Parts, kind: str | None, time: int, place: Caller | None) -> Non
 def _native(thread: int) -> int:
     """The kernel's number of a thread; 0 where nobody knows."""
     known = machine.threads().get(thread)
-    if known is None:
-        return 0
-    if known is sys.modules["threading"].main_thread():  # what it says of itself is its parent's in a forked process
-        return os.getpid() if sys.platform == "linux" else 0
-    return known.native_id or 0
+    return 0 if known is None else machine.native_of(known)
