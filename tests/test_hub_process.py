@@ -71,6 +71,9 @@ def test_a_program_without_an_endpoint_gets_a_hub_that_keeps_what_it_does(home: 
     home.wait_for_spans(1)
     (trace,) = home.get("traces?limit=10")["items"]
     assert trace["service"] == "tested"
+    loaded = proc(home.hub.pid, "maps")
+    assert "/pyarrow/" in loaded
+    assert "/pandas/" not in loaded, "it takes 60 MB, and nothing uses it"
 
 
 def test_two_programs_that_start_at_once_share_one_hub(home: Home, run_program: RunProgram) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
 from time import monotonic, time
@@ -63,6 +64,15 @@ class NoGrpc(Exception):  # noqa: N818 - a state of the machine
         self.status = status
 
 
+class WithoutPandas:
+    """Refuses pandas where it is installed: with the first rows pyarrow imports it, 60 MB that nothing here uses."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Finds no module, and has nobody else find pandas (`importlib.abc.MetaPathFinder`)."""
+        if name == "pandas":
+            raise ModuleNotFoundError("the hub does without pandas", name=name)
+
+
 def serve(
     settings: Settings,
     place: Place,
@@ -89,6 +99,7 @@ def serve(
     """
     os.umask(0o077)
     connection.allow_many()
+    sys.meta_path.insert(0, WithoutPandas())
     directory = Path(place.folder)
     try:
         journal.begin(place.folder, foreground)
