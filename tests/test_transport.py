@@ -18,7 +18,7 @@ from tests.agent import agent_env
 from tests.patience import AT_ONCE
 
 if TYPE_CHECKING:
-    from tests.conftest import RunProgram
+    from tests.conftest import RunProgram, RunText
     from tests.otlp import Receiver
     from tests.program import Program
 
@@ -170,6 +170,27 @@ def test_the_connection_is_kept(receiver: Receiver, run_program: RunProgram) -> 
 )
 def test_partial_success_is_read_from_anything(body: bytes, count: int) -> None:
     assert transport.rejected(body) == count
+
+
+WITHOUT_THREADS = """
+from gevent import monkey; monkey.patch_all()
+import gevent.threadpool
+
+def spawn(*arguments):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+gevent.threadpool.ThreadPool.spawn = spawn
+import sqlite3
+sqlite3.connect(":memory:").execute("select 1")
+"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_gevent_has_patched_is_sent_when_no_thread_can_be_started(
+    run_text: RunText, receiver: Receiver, host: str
+) -> None:
+    run_text(WITHOUT_THREADS, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url.replace("127.0.0.1", host))
+    assert [span.name for span in receiver.spans] == ["SELECT"]
 
 
 @pytest.mark.parametrize("url", ["localhost:4318", "ftp://x", "http://", "http://:80", ""])

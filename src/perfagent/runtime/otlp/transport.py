@@ -229,6 +229,8 @@ class Transport:
     def _connect(self, to: Destination, timeout: float) -> HTTPConnection:
         from http.client import HTTPConnection, HTTPSConnection
 
+        from perfagent.runtime.otlp import dialling
+
         host, tunnel = _proxied(to)
         if not to.secure:
             connection = HTTPConnection(host, timeout=timeout)
@@ -239,6 +241,8 @@ class Transport:
                 raise Unavailable(f"the certificate files cannot be read: {error}") from error
         if tunnel:
             connection.set_tunnel(to.authority)
+        if dialling.is_green():
+            connection._create_connection = dialling.connect  # type: ignore[attr-defined]
         return connection
 
     def _tls(self) -> SSLContext:
