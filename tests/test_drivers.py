@@ -244,6 +244,11 @@ def test_pymysql_measures_each_statement_once_and_knows_mariadb(mysql: Run, mysq
     assert len(mysql.below("classes")) == 3
 
 
+def test_pymysql_knows_which_database_is_selected(mysql: Run) -> None:
+    assert [span.attributes["db.namespace"] for span in mysql.below("other database")] == ["mysql"] * 3
+    assert [span.attributes["db.namespace"] for span in mysql.below("connected again")] == ["shop"]
+
+
 def test_pymysql_tells_the_error_number_and_no_value(mysql: Run) -> None:
     spans = mysql.below("failures")
     assert [span.attributes["db.response.status_code"] for span in spans] == ["1062", "1146", "1064"]

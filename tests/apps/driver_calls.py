@@ -313,6 +313,15 @@ def pymysql() -> None:
             "SELECT 'it''s secret",
         ):
             print(attempt(lambda query=query: cursor.execute(query)))
+    with below("other database"):
+        connection.select_db("mysql")
+        print(cursor.execute("SELECT 1"), attempt(lambda: connection.select_db("nowhere")), cursor.execute("SELECT 1"))
+        connection.ping(reconnect=True)
+        print(cursor.execute("SELECT 1"))
+    with below("connected again"):
+        connection.close()
+        connection.connect()
+        print(cursor.execute("SELECT 1"))
     cursor.close()
     print(attempt(lambda: cursor.execute("SELECT 1")), attempt(lambda: cursor.execute()))
     connection.close()

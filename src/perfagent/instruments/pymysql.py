@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from perfagent.instruments.base import Instrument
 from perfagent.instruments.dbapi import SECOND, Driver, argument
+from perfagent.runtime import guard
 from perfagent.runtime.db import database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
     from perfagent.runtime.db import Database
 
+NOTHING = (None, "")
+
 
 class PyMySQL(Instrument):
-    """Patches `Cursor`, which every cursor class of the library derives from."""
+    """Patches `Cursor`, which every cursor class of the library derives from, and how another database is selected."""
 
     name = "pymysql"
     distribution = "PyMySQL"
@@ -33,6 +37,19 @@ class PyMySQL(Instrument):
         self.replace(cursor, "execute", driver.call(query))
         self.replace(cursor, "executemany", driver.call(query, many=SECOND, inner=True))
         self.replace(cursor, "callproc", driver.call(_procedure, inner=True))
+        self.replace(module.connections.Connection, "select_db", _selecting)
+
+
+def _selecting(select: Callable[..., Any]) -> Callable[..., Any]:
+    def select_db(connection: Any, *args: Any, **options: Any) -> Any:
+        selected = select(connection, *args, **options)
+        try:  # the library forgets it, and is at its first database again when it connects anew
+            connection._perfagent_selected = connection._sock, args[0] if args else options["db"]
+        except Exception:
+            guard.failed("pymysql")
+        return selected
+
+    return select_db
 
 
 def _procedure(cursor: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -45,7 +62,8 @@ def _target(cursor: Any) -> Database:
     if connection is None:  # a closed cursor: the call will raise
         return database("mysql")
     system = "mariadb" if "MariaDB" in (getattr(connection, "server_version", None) or "") else "mysql"
-    name = connection.db or ""
+    line, selected = getattr(connection, "_perfagent_selected", NOTHING)
+    name = selected if line is not None and line is connection._sock else connection.db or ""
     if isinstance(name, bytes):
         name = name.decode("utf-8", "replace")
     socket = connection.unix_socket
