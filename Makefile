@@ -44,7 +44,7 @@ test-all: env ## every test, the slow ones and those of real servers too
 
 nightly: env ## the matrices: suites of libraries, kinds of processes, neighbours, faults; writes docs/reference/matrices.md
 	rm -rf build/nightly
-	PERFAGENT_MATRIX_RESULTS=$(CURDIR)/build/nightly PERFAGENT_TESTS_FORBID_SKIP=1 $(BIN)/python -m pytest -m nightly
+	PERFAGENT_MATRIX_RESULTS=$(CURDIR)/build/nightly PERFAGENT_TESTS_FORBID_SKIP=1 $(BIN)/python -m pytest -m nightly -n 2 --dist loadfile --reruns 1 --rerun-show-tracebacks
 	$(BIN)/python -m tools.matrices build/nightly
 
 check: env ## lint, types, the import contract

@@ -224,7 +224,7 @@ def _well(env: dict[str, str], receiver: Receiver, directory: Path) -> dict[str,
 
 def lost_at_exit(program: Program) -> int:
     """The spans that the program said it could not hand over in its last moments."""
-    found = re.search(r"perfagent: (\d+) items were not acknowledged", program.stderr)
+    found = re.search(r"perfagent: not acknowledged .* lost: (\d+) spans?\b", program.stderr)
     return int(found[1]) if found else 0
 
 

@@ -23,7 +23,7 @@ from tests.otlp import hang
 from tests.web import ROOT
 
 if TYPE_CHECKING:
-    from tests.conftest import RunProgram
+    from tests.conftest import RunProgram, RunText
     from tests.otlp import Receiver, Span
     from tests.program import Program
     from tests.web import StartWeb, Web
@@ -500,3 +500,31 @@ def test_the_first_process_of_a_container_survives_sigterm_and_its_children_do_n
     program = run_program(*container, "perfagent", "run", "python", str(run.script), env=env)
     assert program.check() == f"1 {signal.SIGTERM:d}\n"
     assert sorted(once(receiver).values()) == [1, 2]
+
+
+WHILE_IT_IMPORTS = """
+import os, sys, time
+from perfagent.runtime import outbox
+
+folder = os.path.join(os.path.dirname(__file__), "slow_feature")
+os.mkdir(folder)
+open(os.path.join(folder, "__init__.py"), "w").write("import time; time.sleep(0.5); from slow_feature import part")
+open(os.path.join(folder, "part.py"), "w").close()
+outbox.deferred.append(lambda: __import__("slow_feature"))
+while "slow_feature" not in sys.modules:
+    time.sleep(0.01)
+from gevent import monkey; monkey.patch_all()
+import sqlite3
+sqlite3.connect(":memory:").execute("select 1")
+outbox.wake()
+until = time.monotonic() + 60
+while "slow_feature.part" not in sys.modules and time.monotonic() < until:
+    time.sleep(0.01)
+print("slow_feature.part" in sys.modules)
+"""
+
+
+def test_an_import_of_ours_survives_that_gevent_patches_threads(run_text: RunText, receiver: Receiver) -> None:
+    program = run_text(WHILE_IT_IMPORTS)
+    assert program.stdout == "True\n"
+    assert [span.name for span in receiver.spans] == ["SELECT"]

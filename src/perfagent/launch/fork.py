@@ -1,4 +1,8 @@
-"""Forks: our threads end before and start again after, and a child begins with nothing of its parent's."""
+"""Forks: our threads end before and start again after, and a child begins with nothing of its parent's.
+
+So do they where gevent or eventlet changes what a thread is: the locks of Python's imports tell by its number who holds
+them, and a thread of ours that imported something meanwhile would wait for itself for good.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,19 @@ import os
 import sys
 from _thread import get_ident
 
+from perfagent.instruments import hook
 from perfagent.instruments.base import disguise
-from perfagent.runtime import companions
+from perfagent.runtime import companions, guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any
 
     Step = Callable[[], object]
 
+PATCHES = (("gevent.monkey", "patch_thread"), ("eventlet.patcher", "monkey_patch"))
 WARNS = sys.version_info >= (3, 12)
 """Whether Python warns of a fork in a process that has more than one thread."""
 
@@ -41,6 +48,9 @@ def around(halt: Step, resume: Step, in_child: Step) -> None:
     if WARNS:
         os.fork = _resuming_later(os.fork)
         os.forkpty = _resuming_later(os.forkpty)
+    hook.install()
+    for module, patch in PATCHES:
+        hook.when_imported(module, _alone(patch))
 
 
 def hold() -> None:
@@ -59,6 +69,29 @@ def release() -> None:
             resume()
         else:
             begin()
+
+
+def _alone(name: str) -> Callable[[ModuleType], None]:
+    """Has a function of a module called while no thread of ours runs."""
+
+    def arrived(module: ModuleType) -> None:
+        original = getattr(module, name)
+
+        def wrapper(*args: Any, **options: Any) -> Any:
+            if _holding:
+                return original(*args, **options)
+            try:
+                hold()
+            except Exception:
+                guard.failed("threads")
+            try:
+                return original(*args, **options)
+            finally:
+                release()
+
+        setattr(module, name, disguise(wrapper, original))
+
+    return arrived
 
 
 def _before() -> None:

@@ -363,20 +363,22 @@ class Pipeline(BackgroundThread):
         """Counts what is still here as lost and says so."""
         if self.spool is not None:
             self.spool.spill(everything=True)
-        lost = self._encoded_count + sum(1 for span in list(outbox.pending) if span.flags & 1)
-        if "traces" not in self.destinations:
-            lost = 0
-        outbox.drop("span", reason, lost) if lost else None
-        waiting = len(outbox.logs) if "logs" in self.destinations else 0
-        outbox.drop("log", reason, waiting) if waiting else None
-        lost += waiting
+        lost = dict.fromkeys(outbox.SIGNALS, 0)
+        if "traces" in self.destinations:
+            lost["traces"] = self._encoded_count + sum(1 for span in list(outbox.pending) if span.flags & 1)
+        if "logs" in self.destinations:
+            lost["logs"] = len(outbox.logs)
+        for signal, count in lost.items():
+            if count:
+                outbox.drop(outbox.SIGNALS[signal], reason, count)
         while self.backlog:
             payload = self.backlog.popleft()
-            lost += payload.count
+            lost[payload.signal] += payload.count
             self.lose(payload.signal, reason, payload.count)
-        if lost:
-            self.say(f"{lost} items were not acknowledged before the exit and may be lost")
-        return lost
+        told = [f"{count} {outbox.SIGNALS[signal]}{'s' * (count > 1)}" for signal, count in lost.items() if count]
+        if told:
+            self.say(f"not acknowledged before the exit, and perhaps lost: {', '.join(told)}")
+        return sum(lost.values())
 
 
 def _instruments() -> list[metric.Instrument]:
