@@ -13,7 +13,7 @@ from tests.agent import agent_env
 from tests.queries import Run, text
 
 if TYPE_CHECKING:
-    from tests.conftest import RunProgram
+    from tests.conftest import RunProgram, RunText
     from tests.otlp import Receiver, Span
     from tests.servers import MysqlServer
 
@@ -121,3 +121,20 @@ def test_sqlalchemy_names_the_programs_line_and_not_its_own(tmp_path: Path, post
     above = {span.span_id for span in run.spans if span.name == "async"}
     asynchronous = run.where(lambda span: span.parent_id in above)
     assert [caller(span) for span in asynchronous] == ["sqlalchemy.<locals>.main"] * 4
+
+
+LONG = """
+import gc, sqlite3
+from perfagent.runtime import outbox
+connection = sqlite3.connect(":memory:", cached_statements=0)
+for number in range(20):
+    connection.execute(f"SELECT length('{number}{'x' * 2_000_000}')").fetchall()
+print(len(outbox.pending), sum(len(span.query) for span in outbox.pending) < 2_000_000)
+"""
+
+
+@pytest.mark.parametrize("callers", ["auto", "off"])
+def test_of_long_statements_the_beginnings_wait(run_text: RunText, receiver: Receiver, callers: str) -> None:
+    program = run_text(LONG, PERFAGENT_QUERY_CALLERS=callers, OTEL_BSP_SCHEDULE_DELAY="60000")
+    assert program.stdout == "20 True\n"
+    assert {span.attributes["db.query.text"] for span in receiver.spans} == {"SELECT length(?"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfagent import settings
 from perfagent.instruments.base import passed_over
-from perfagent.runtime import guard
+from perfagent.runtime import callers, guard
 from perfagent.runtime.carriers import carries
 from perfagent.runtime.context import current, restore
 from perfagent.runtime.db import MANY_ROWS, QuerySpan, database
@@ -250,6 +250,8 @@ def deferred(query: Any) -> Any:
     """A statement that is no plain text, as `QuerySpan` takes it: a text, or what gives one in the background."""
     if isinstance(query, str):
         return str.__str__(query)
+    if isinstance(query, (bytes, bytearray)):
+        query = query[: callers.LONGEST_HELD]
     return lambda: rendered(query)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     of its parameters."""
 
 LONGEST_KEPT = 16_384  # characters; a longer statement is not remembered
+LONGEST_HELD = 65_536  # characters that wait for the background thread
 FIRST = 4  # calls of a statement whose callers are looked for in any case
 SLOW = 10_000_000  # ns
 ONE_IN_32 = b"\x08"  # what one span identifier in 32 is below
@@ -104,6 +105,7 @@ def look(span: QuerySpan, parameters: object = NOT_TOLD, options: object = None)
         span: of the call, just ended.
         parameters, options: what the statement was run with.
     """
+    shorten(span)
     query = span.query
     if query not in known:
         watching = watched.get(query)
@@ -112,6 +114,13 @@ def look(span: QuerySpan, parameters: object = NOT_TOLD, options: object = None)
     if span.ended - span.started < SLOW and span.span_id >= ONE_IN_32:
         return None
     return nearest(_getframe(2))
+
+
+def shorten(span: QuerySpan) -> None:
+    """Lets go of most of a text that is very long: it tells nothing more, and thousands may wait to be sent."""
+    query = span.query
+    if type(query) is str and len(query) > LONGEST_HELD:
+        span.query = query[:LONGEST_HELD]
 
 
 def closely(frame: FrameType | None, parameters: object, options: object) -> Caller | None:

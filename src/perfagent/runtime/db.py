@@ -409,6 +409,7 @@ callers.wanted = options.current().query_callers != "off"
 if not callers.wanted:
 
     def _finish(self: QuerySpan, parameters: object = None, options: object = None) -> None:
+        callers.shorten(self)
         Span.finish(self)
 
     QuerySpan.finish = _finish  # type: ignore[method-assign] # nobody pays for a test in each call
