@@ -115,6 +115,7 @@ async def call(instrument: Scope, app: Application, scope: AsgiScope, receive: R
         if carried is not None:
             restore(baggage, carried)
         span.client = scope.get("client")  # a proxy's headers may have replaced it meanwhile
+        span.origin = None  # a span waits for seconds: the request's headers need not
         span.finish()
 
 
