@@ -1,8 +1,4 @@
-"""Forks: our threads end before and start again after, and a child begins with nothing of its parent's.
-
-So do they where gevent or eventlet changes what a thread is: the locks of Python's imports tell by its number who holds
-them, and a thread of ours that imported something meanwhile would wait for itself for good.
-"""
+"""Forks: our threads end before and start again after, and a child begins with nothing of its parent's."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from _thread import get_ident
 
 from perfagent.instruments import hook
 from perfagent.instruments.base import disguise
-from perfagent.runtime import companions, guard
+from perfagent.runtime import companions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 
     Step = Callable[[], object]
 
-PATCHES = (("gevent.monkey", "patch_thread"), ("eventlet.patcher", "monkey_patch"))
 WARNS = sys.version_info >= (3, 12)
 """Whether Python warns of a fork in a process that has more than one thread."""
 
@@ -49,8 +44,19 @@ def around(halt: Step, resume: Step, in_child: Step) -> None:
         os.fork = _resuming_later(os.fork)
         os.forkpty = _resuming_later(os.forkpty)
     hook.install()
-    for module, patch in PATCHES:
-        hook.when_imported(module, _alone(patch))
+    for module in ("gevent.monkey", "eventlet.patcher"):
+        hook.when_imported(module, _changes_threads)
+
+
+def _changes_threads(module: ModuleType) -> None:
+    from perfagent.launch import green
+
+    green.arrived(module)
+
+
+def is_held() -> bool:
+    """Whether there is no thread of ours now, because of `hold`."""
+    return bool(_holding)
 
 
 def hold() -> None:
@@ -69,29 +75,6 @@ def release() -> None:
             resume()
         else:
             begin()
-
-
-def _alone(name: str) -> Callable[[ModuleType], None]:
-    """Has a function of a module called while no thread of ours runs."""
-
-    def arrived(module: ModuleType) -> None:
-        original = getattr(module, name)
-
-        def wrapper(*args: Any, **options: Any) -> Any:
-            if _holding:
-                return original(*args, **options)
-            try:
-                hold()
-            except Exception:
-                guard.failed("threads")
-            try:
-                return original(*args, **options)
-            finally:
-                release()
-
-        setattr(module, name, disguise(wrapper, original))
-
-    return arrived
 
 
 def _before() -> None:
