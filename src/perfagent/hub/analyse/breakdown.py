@@ -60,8 +60,8 @@ class Breakdown:
         inner: what ran within them, by operation.
         alone: ns on the critical path in spans of an operation themselves, not in spans below; whichever service's.
         ran: how often each of these operations ran.
-        places: where those waited longest, and in how many of them it was there.
-        timed: duration in ns and the parts of it (`time_parts.split`) of those of which an agent has measured them.
+        timed: of those that an agent has measured, the duration in ns, the parts of it (`time_parts.split`), and the
+            place where it waited longest, or "".
     """
 
     requests: int = 0
@@ -70,19 +70,26 @@ class Breakdown:
     inner: dict[int, Within] = field(default_factory=dict)
     alone: Counter[int] = field(default_factory=Counter)
     ran: Counter[int] = field(default_factory=Counter)
-    places: Counter[str] = field(default_factory=Counter)
-    timed: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    timed: list[tuple[int, dict[str, int], str]] = field(default_factory=list)
 
     def mean_times(self, slowest: bool = False) -> dict[str, float]:
         """Ns by part in a mean one of the timed requests, or of those that took as long as 95 % of them or longer."""
-        chosen = self.timed
-        if slowest and chosen:
-            limit = sorted(duration for duration, _ in chosen)[int(SLOW * (len(chosen) - 1))]
-            chosen = [one for one in chosen if one[0] >= limit]
+        chosen = self._slowest() if slowest else self.timed
         found: Counter[str] = Counter()
-        for _, parts in chosen:
+        for _, parts, _ in chosen:
             found.update(parts)
         return {part: time / len(chosen) for part, time in found.items()}
+
+    def place(self) -> str:
+        """Where most of the slowest waited longest; "" where none of them told."""
+        places = Counter(place for _, _, place in self._slowest() if place)
+        return places.most_common(1)[0][0] if places else ""
+
+    def _slowest(self) -> list[tuple[int, dict[str, int], str]]:
+        if not self.timed:
+            return []
+        limit = sorted(duration for duration, _, _ in self.timed)[int(SLOW * (len(self.timed) - 1))]
+        return [one for one in self.timed if one[0] >= limit]
 
     def mean_ms(self, part: str) -> float | None:
         """The mean time a request spends in a part; None without requests."""
@@ -125,9 +132,8 @@ def _add(whole: Breakdown, request: Node, known: dict[int, Piece]) -> None:
     if told:
         calls = time_parts.union((one.node.started, one.node.ended) for one in below if one.waits)
         busy = time_parts.length(calls, request.started, request.ended)
-        if known[id(request)].place:
-            whole.places[known[id(request)].place] += 1
-        whole.timed.append((request.duration, time_parts.split(request.duration, told, busy)))
+        split = time_parts.split(request.duration, told, busy)
+        whole.timed.append((request.duration, split, known[id(request)].place or ""))
     for node, part, counted, _ in below:
         operation = known[id(node)].operation
         whole.parts[part] += node.critical

@@ -111,9 +111,9 @@ def _where(breakdown: Breakdown | None, calls: Sequence[Calls]) -> tuple[str, st
         return text, ADVICE[part], ""
     what, advice = HELD_BY[held]
     text += f"; the slow ones spent {words.percent(times[held] / whole)} of theirs {what}"
-    if not breakdown.places or held not in WAITED:
+    place = breakdown.place() if held in WAITED else ""
+    if not place:
         return text, advice, ""
-    place = breakdown.places.most_common(1)[0][0]
     return f"{text}, most in {place.partition(' ')[2] or place}", advice, place
 
 
