@@ -124,7 +124,7 @@ def test_sqlalchemy_names_the_programs_line_and_not_its_own(tmp_path: Path, post
 
 
 LONG = """
-import gc, sqlite3
+import sqlite3
 from perfagent.runtime import outbox
 connection = sqlite3.connect(":memory:", cached_statements=0)
 for number in range(20):
