@@ -113,10 +113,7 @@ def _attributes_are(holder: Any, found: object) -> bool:
     """Whether a dict is the attributes of an object rather than one of them."""
     if type(found) is not dict or id(type(holder)) in objects.PLAIN:
         return False
-    try:
-        return object.__getattribute__(holder, "__dict__") is found
-    except AttributeError:
-        return False
+    return inert.attributes_of(holder) is found
 
 
 def _key(names: dict[str, Any], found: object) -> str | None:

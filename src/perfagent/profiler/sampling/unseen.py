@@ -115,7 +115,7 @@ def _tell(window: Window, name: str, value: int) -> None:
 def _strangers() -> list[int]:
     """The kernel's numbers of threads that are neither ours nor known to `threading`."""
     known = {os.getpid(), *companions.native_ids()}
-    known.update(getattr(thread, "_native_id", 0) or 0 for thread in list(machine.threads().values()))
+    known.update(map(machine.native_of, list(machine.threads().values())))
     try:
         return [native for native in map(int, os.listdir(TASKS)) if native not in known]
     except OSError:
